@@ -1,0 +1,1 @@
+"""Amazon Bedrock inference, made cheaper, faster and steadier from inside LangChain."""

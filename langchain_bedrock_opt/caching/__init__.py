@@ -1,0 +1,1 @@
+"""answers that are not paid for twice."""

@@ -1,0 +1,234 @@
+"""What crosses from one room to another: plain records, and the two keys they travel under.
+
+Rooms never import each other; they speak through these records.
+
+* A response says what was done to it under `REPORT_KEY`, and LangChain carries that into
+  `AIMessage.response_metadata`.
+* A router tells callbacks of its decision through the run's metadata, under
+  `ROUTE_METADATA_KEY`, so that a run that fails still says where it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypedDict, runtime_checkable
+
+REPORT_KEY: Final = "bedrock_opt"
+"""Key of the `CallReport` in a Converse response and in `AIMessage.response_metadata`."""
+
+ROUTE_METADATA_KEY: Final = "bedrock_opt_route"
+"""Key of the route decision, as a dict, in the metadata of a LangChain run."""
+
+
+class TokenCounts(TypedDict):
+    """`TokenUsage` as a dict, for reports that travel as JSON."""
+
+    input: int
+    output: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    reasoning: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUsage:
+    """Tokens of one call, split the way Bedrock bills them.
+
+    The five billed kinds are disjoint: `input` holds only tokens that were neither read from nor
+    written to the prompt cache. `reasoning` is a part of `output`, not an addition to it.
+
+    Example:
+        >>> (TokenUsage(input=10, output=5) + TokenUsage(cache_read=90)).total
+        105
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        """All billed tokens."""
+        return (
+            self.input + self.output + self.cache_read + self.cache_write_5m + self.cache_write_1h
+        )
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        """The sum, kind by kind."""
+        return TokenUsage(
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write_5m=self.cache_write_5m + other.cache_write_5m,
+            cache_write_1h=self.cache_write_1h + other.cache_write_1h,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
+    def as_dict(self) -> TokenCounts:
+        """The counts as a JSON-ready dict."""
+        return {
+            "input": self.input,
+            "output": self.output,
+            "cache_read": self.cache_read,
+            "cache_write_5m": self.cache_write_5m,
+            "cache_write_1h": self.cache_write_1h,
+            "reasoning": self.reasoning,
+        }
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, Any]) -> TokenUsage:
+        """Read counts back; kinds that are missing count as zero, unknown ones are ignored."""
+        return cls(**{name: int(counts.get(name, 0)) for name in cls.__dataclass_fields__})
+
+
+class CacheReport(TypedDict, total=False):
+    """What our response cache did with a call."""
+
+    status: Literal["hit", "miss", "bypass", "refresh", "error"]
+    tier: str
+    """Where a hit came from, such as `exact`."""
+    age_seconds: float
+    saved: TokenCounts
+    """Tokens a hit did not spend. The response's own usage is zero then."""
+
+
+class CallReport(TypedDict, total=False):
+    """What was done to one call, in `response_metadata["bedrock_opt"]`."""
+
+    model_id: str
+    """The model id or ARN that the request named: the one a price depends on."""
+    cache: CacheReport
+    route: dict[str, Any]
+    """A `RouteDecision` as a dict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One signal behind a complexity score.
+
+    Attributes:
+        signal: Its name, such as `length` or `multi_step`.
+        weight: What it added to the score; negative if it took away.
+        detail: What was seen, in a few words, without prompt text.
+    """
+
+    signal: str
+    weight: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteDecision:
+    """Which tier answers a prompt, and why.
+
+    Attributes:
+        tier: The tier's name, such as `simple`.
+        model_id: The model id or ARN of that tier.
+        score: The prompt's complexity, from 0 to 1.
+        reasons: The signals behind the score, strongest first.
+        alternatives: The other tiers that could have answered, in the router's order.
+        forced: True if the caller named the tier or the model.
+    """
+
+    tier: str
+    model_id: str
+    score: float
+    reasons: tuple[Reason, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    forced: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The decision as a JSON-ready dict."""
+        return {
+            **asdict(self),
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "alternatives": list(self.alternatives),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RouteDecision:
+        """Read a decision back from `as_dict`'s form."""
+        return cls(
+            tier=values["tier"],
+            model_id=values["model_id"],
+            score=values["score"],
+            reasons=tuple(Reason(**reason) for reason in values.get("reasons", ())),
+            alternatives=tuple(values.get("alternatives", ())),
+            forced=values.get("forced", False),
+        )
+
+
+CallStatus = Literal["ok", "error", "aborted"]
+"""How a run ended; `aborted` is a stream that its consumer broke off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """One finished or failed model run, as the usage room saw it. It holds no prompt text.
+
+    Attributes:
+        run_id: LangChain's run id.
+        parent_run_id: The run it was part of, if any.
+        started_at: When it started, in UTC.
+        model_id: The model id or ARN that was called, with its profile scope.
+        status: How it ended.
+        usage: Tokens that were spent; None if nothing said so (an error, a broken-off stream).
+        saved: Tokens that our cache saved; zero unless `cache_hit`.
+        cache_hit: True if our response cache answered.
+        cost_pico_usd: The cost in 10⁻¹² US dollars; None if no price is known for the model.
+        saved_pico_usd: What a cache hit saved, in 10⁻¹² US dollars; None likewise.
+        latency_ms: From the run's start to its end, in milliseconds.
+        ttft_ms: From the run's start to the first text or tool delta; None if not streamed.
+        error: The error's code or class name if it failed.
+        service_tier: The tier that served the call, from the response.
+        route: The router's decision, if a router made one.
+        tags: The run's tags.
+        metadata: Metadata of the run whose keys the user allowed.
+    """
+
+    run_id: str
+    started_at: datetime
+    model_id: str
+    status: CallStatus
+    parent_run_id: str | None = None
+    usage: TokenUsage | None = None
+    saved: TokenUsage = field(default_factory=TokenUsage)
+    cache_hit: bool = False
+    cost_pico_usd: int | None = None
+    saved_pico_usd: int | None = None
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    error: str | None = None
+    service_tier: str | None = None
+    route: RouteDecision | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class UsageSink(Protocol):
+    """Where usage records go: a ledger, CloudWatch, a list in a test.
+
+    `add` is called in the thread of the model run, so it must be quick, thread-safe and must
+    not raise; I/O belongs into `flush` or a thread of the sink's own.
+    """
+
+    def add(self, record: UsageRecord) -> None:
+        """Take one record."""
+
+    def flush(self) -> None:
+        """Send what is held, if this sink holds anything."""
+
+
+@runtime_checkable
+class SupportsLayer(Protocol):
+    """Something that can stand in a chat model's request path, such as our response cache."""
+
+    def as_layer(self) -> Any:
+        """A `langchain_bedrock_opt.aws.layers.Layer` over the same state."""

@@ -1,0 +1,172 @@
+"""Every exception this package raises, in one tree.
+
+```
+BedrockOptError
+├── ConfigurationError (ValueError)       something was set up wrongly; says the value and the fix
+│   ├── MissingExtraError (ImportError)   an optional dependency is not installed
+│   └── UnknownTierError (LookupError)    a routing tier that does not exist was asked for
+├── ModelIdError (ValueError)             a text that can't be a Bedrock model id or ARN
+├── CacheStoreError                       a cache store failed; the cache itself never raises it
+├── SpendingCapError                      a run's spending cap is reached
+├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
+│   └── PortInUseError (OSError)          its port is taken
+└── BedrockServiceError                   Bedrock answered with an error, or did not answer
+    ├── ThrottledError                    too many requests or tokens: wait, or go elsewhere
+    ├── ServiceUnavailableError           Bedrock or the model is not available just now
+    ├── ModelTimeoutError (TimeoutError)  the model took too long
+    ├── ModelError                        the model failed while it worked on the request
+    ├── InvalidRequestError (ValueError)  Bedrock refuses the request as it is
+    │   └── UnknownModelError (LookupError)  it does not know the model, or not under this id
+    ├── AccessDeniedError (PermissionError)  credentials, IAM policy or model access are missing
+    └── RequestTooLargeOrOverQuotaError   a hard quota or size limit
+```
+
+A service error is raised *as well as* botocore's own: the object is an instance of both
+classes, so code that catches `botocore.exceptions.ClientError` goes on working. What a caller
+can ask it:
+
+```python
+try:
+    model.invoke("Hello")
+except BedrockServiceError as error:
+    if error.retry_safe:
+        ...  # the same request may be sent again
+```
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from langchain_core.exceptions import LangChainException
+
+
+class BedrockOptError(LangChainException):
+    """The root of everything this package raises on purpose."""
+
+
+class ConfigurationError(BedrockOptError, ValueError):
+    """Something was set up wrongly. The message names the value and what to do."""
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """An optional dependency is needed and not installed.
+
+    Args:
+        feature: What the user asked for, in a few words.
+        extra: The extra of this package that brings it, such as `"local"`.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed: "
+            f'pip install "langchain-bedrock-opt[{extra}]"'
+        )
+
+
+class UnknownTierError(ConfigurationError, LookupError):
+    """A routing tier was named that the router does not have."""
+
+
+class ModelIdError(BedrockOptError, ValueError):
+    """A text that can't be a Bedrock model id or ARN."""
+
+
+class CacheStoreError(BedrockOptError):
+    """A cache store failed. Stores raise it; the cache catches it, counts it and goes on."""
+
+
+class SpendingCapError(BedrockOptError):
+    """A run has spent what it was allowed to spend."""
+
+
+class EmulatorError(BedrockOptError):
+    """The local Bedrock could not start, or was told to do something it can't."""
+
+
+class PortInUseError(EmulatorError, OSError):
+    """The port the emulator was told to listen on is taken."""
+
+
+class BedrockServiceError(BedrockOptError):
+    """Bedrock answered with an error, or did not answer.
+
+    The attributes are read from botocore's `response` where there is one, so they also hold for
+    an error that was raised in the middle of an event stream.
+    """
+
+    retry_safe: ClassVar[bool] = False
+    """Whether the same request may be sent again with a chance of success.
+
+    False also where an answer may already have been paid for.
+    """
+
+    model_id: str | None = None
+    """The model id that was called, where it is known."""
+
+    @property
+    def _response(self) -> dict[str, Any]:
+        response = getattr(self, "response", None)
+        return response if isinstance(response, dict) else {}
+
+    @property
+    def code(self) -> str:
+        """AWS's error code, such as `ThrottlingException`; empty if there was no answer."""
+        return str(self._response.get("Error", {}).get("Code", ""))
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, or None: no answer, or an error inside an event stream."""
+        status: int | None = self._response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status
+
+    @property
+    def request_id(self) -> str | None:
+        """AWS's request id, the thing its support asks for."""
+        request_id: str | None = self._response.get("ResponseMetadata", {}).get("RequestId")
+        return request_id
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds Bedrock asks to wait, from the `retry-after` header; None if it does not say."""
+        headers = self._response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        try:
+            return float(headers["retry-after"])
+        except (KeyError, TypeError, ValueError):
+            return None
+
+
+class ThrottledError(BedrockServiceError):
+    """Too many requests or tokens a minute. Wait, slow down, or use other capacity."""
+
+    retry_safe: ClassVar[bool] = True
+
+
+class ServiceUnavailableError(BedrockServiceError):
+    """Bedrock, or the model, is not available just now (500, 503, not ready, no connection)."""
+
+    retry_safe: ClassVar[bool] = True
+
+
+class ModelTimeoutError(BedrockServiceError, TimeoutError):
+    """The model, or the connection, took too long. The answer may have been paid for."""
+
+
+class ModelError(BedrockServiceError):
+    """The model failed while it worked on the request."""
+
+
+class InvalidRequestError(BedrockServiceError, ValueError):
+    """Bedrock refuses the request as it is; sending it again changes nothing."""
+
+
+class UnknownModelError(InvalidRequestError, LookupError):
+    """Bedrock does not know the model, or does not offer it under this id."""
+
+
+class AccessDeniedError(BedrockServiceError, PermissionError):
+    """Credentials, an IAM policy or model access are missing."""
+
+
+class RequestTooLargeOrOverQuotaError(BedrockServiceError):
+    """A hard quota or a size limit is exceeded; waiting a minute does not help."""

@@ -1,0 +1,1 @@
+"""the choice of a model for each prompt."""

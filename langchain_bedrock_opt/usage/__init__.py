@@ -1,0 +1,1 @@
+"""what was used and what it cost."""
