@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -18,8 +18,12 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.ledger import UsageLedger
 from langchain_bedrock_opt.usage.records import Outcome, read_message, record_of
 from langchain_bedrock_opt.usage.runs import Run, RunTable
+from langchain_bedrock_opt.usage.totals import is_unpriced
 
 logger = logging.getLogger(__name__)
+
+_NEVER_ENDED: Final = GeneratorExit("the run never ended")
+"""Why a run is recorded that was given up: as far as can be seen, its consumer left it."""
 
 
 class BedrockUsageCallbackHandler(BaseCallbackHandler):
@@ -33,23 +37,26 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
       in `saved`.
     * A failed run counts as `error`, with no tokens unless the answer had already named them.
     * A stream that its consumer broke off counts as `aborted`. Bedrock bills it, but its token
-      counts come last in the stream, so `usage` is None: it is unmetered, not free.
+      counts come last in the stream, so `usage` is None: it is unmetered, not free. So is a
+      run whose end LangChain never tells, such as an `ainvoke` that is cancelled; it counts
+      when it is given up.
     * A call on a model without a price has `cost_pico_usd` None, never 0.
 
     Args:
         sinks: Where records go. With none, they go to an in-memory `UsageLedger`.
         metadata_keys: Keys of the run's metadata that records keep, such as `tenant`. All other
             metadata is left out.
-        run_ttl: Seconds after which a run that never ended is forgotten. It must be longer than
+        run_ttl: Seconds after which a run that never ended is given up. It must be longer than
             the longest call.
-        max_runs: How many unfinished runs are remembered; beyond it the oldest is forgotten.
+        max_runs: How many unfinished runs are remembered; beyond it the oldest is given up.
         clock: Seconds since the epoch.
         perf_clock: Seconds on a clock that never goes back, for latencies.
 
     Attributes:
         sinks: The sinks.
         sink_errors: How often a sink raised. The model run never notices.
-        unpriced_calls: Calls whose tokens are known and whose price is not.
+        unpriced_calls: Calls whose tokens are known and whose cost is not.
+        given_up_runs: Runs that never ended, or that were too many to remember.
 
     Raises:
         ConfigurationError: `run_ttl` or `max_runs` is not positive, or a sink has no `add`.
@@ -90,6 +97,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self.sinks: tuple[UsageSink, ...] = tuple(sinks) or (UsageLedger(),)
         self.sink_errors = 0
         self.unpriced_calls = 0
+        self.given_up_runs = 0
         self._metadata_keys = tuple(metadata_keys)
         self._clock = clock
         self._perf_clock = perf_clock
@@ -115,11 +123,6 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
     def open_runs(self) -> int:
         """Runs that have started and not ended."""
         return len(self._runs)
-
-    @property
-    def forgotten_runs(self) -> int:
-        """Runs that were dropped because they never ended, or because there were too many."""
-        return self._runs.forgotten
 
     def flush(self) -> None:
         """Flush every sink; an error in one is logged, counted and does not stop the others."""
@@ -199,34 +202,42 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
     def _start(
         self, serialized: Mapping[str, Any] | None, run_id: UUID, event: dict[str, Any]
     ) -> None:
-        self._runs.add(
-            run_id,
-            Run(
-                started_at=self._clock(),
-                started=self._perf_clock(),
-                serialized=serialized,
-                event=event,
-            ),
+        run = Run(
+            started_at=self._clock(),
+            started=self._perf_clock(),
+            serialized=serialized,
+            event=event,
         )
+        for left_id, left in self._runs.add(run_id, run):
+            self.given_up_runs += 1
+            self._record(left, left_id, Outcome(), _NEVER_ENDED)
 
     def _finish(
         self, run_id: UUID, response: LLMResult | None, error: BaseException | None = None
     ) -> None:
         ended = self._perf_clock()
-        run = self._runs.pop(run_id)
-        if run is None:
-            # Some models report a failure themselves and LangChain does so again, or ends the
-            # run all the same: the first report counts.
-            return
+        # Some models report a failure themselves, and LangChain does so again or ends the run
+        # all the same: the first report counts.
+        if (run := self._runs.pop(run_id)) is not None:
+            self._record(run, run_id, _outcome(response), error, ended)
+
+    def _record(
+        self,
+        run: Run,
+        run_id: UUID,
+        outcome: Outcome,
+        error: BaseException | None,
+        ended: float | None = None,
+    ) -> None:
         record = record_of(
             run,
             str(run_id),
-            ended=ended,
-            outcome=_outcome(response),
+            ended=self._perf_clock() if ended is None else ended,
+            outcome=outcome,
             error=error,
             metadata_keys=self._metadata_keys,
         )
-        if record.usage is not None and record.cost_pico_usd is None:
+        if is_unpriced(record):
             self._count_unpriced(record.model_id)
         for sink in self.sinks:
             self._guarded(sink, sink.add, record)

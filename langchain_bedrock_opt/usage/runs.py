@@ -31,11 +31,11 @@ class Run:
 
 
 class RunTable:
-    """Runs by id, oldest first. A run that never ends is forgotten, so nothing leaks.
+    """Runs by id, oldest first. A run that never ends is given up, so nothing leaks.
 
     Args:
-        ttl: Seconds after which a run is forgotten.
-        max_runs: How many runs are held; beyond it the oldest is forgotten.
+        ttl: Seconds after which a run is given up.
+        max_runs: How many runs are held; beyond it the oldest is given up.
 
     Raises:
         ConfigurationError: One of the two is not positive.
@@ -47,7 +47,6 @@ class RunTable:
                 f"run_ttl={ttl!r} and max_runs={max_runs!r} must be positive: "
                 "with less, no run would be remembered until its end."
             )
-        self.forgotten = 0
         self._ttl = ttl
         self._max_runs = max_runs
         self._runs: dict[UUID, Run] = {}
@@ -57,19 +56,24 @@ class RunTable:
         """How many runs are open."""
         return len(self._runs)
 
-    def add(self, run_id: UUID, run: Run) -> None:
-        """Remember a run, and forget those that are too old or too many."""
+    def add(self, run_id: UUID, run: Run) -> list[tuple[UUID, Run]]:
+        """Remember a run.
+
+        Returns:
+            The runs that are given up for it, too old or too many: usually none.
+        """
+        given_up: list[tuple[UUID, Run]] = []
+        expired = run.started - self._ttl
         with self._lock:
             # A start that is told twice is one start.
             self._runs.setdefault(run_id, run)
-            expired = run.started - self._ttl
             while True:
                 # Runs start in the table's order, so the first is always the oldest.
-                oldest = next(iter(self._runs))
-                if len(self._runs) <= self._max_runs and self._runs[oldest].started > expired:
-                    return
-                del self._runs[oldest]
-                self.forgotten += 1
+                oldest_id, oldest = next(iter(self._runs.items()))
+                if len(self._runs) <= self._max_runs and oldest.started > expired:
+                    return given_up
+                del self._runs[oldest_id]
+                given_up.append((oldest_id, oldest))
 
     def get(self, run_id: UUID) -> Run | None:
         """The run, if it is open."""
