@@ -7,7 +7,7 @@ it; Bedrock bills the three apart, so they are taken apart here, once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -31,6 +31,9 @@ UNKNOWN_MODEL: Final = "unknown"
 LATENCY_OPTIMIZED: Final = "latency-optimized"
 """Price tier of a call that latency-optimized inference served; it has a price of its own."""
 
+_NO_TOKENS: Final = TokenUsage()
+_NOTHING: Final[Mapping[str, Any]] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -47,7 +50,7 @@ class Outcome:
     """
 
     usage: TokenUsage | None = None
-    saved: TokenUsage = field(default_factory=TokenUsage)
+    saved: TokenUsage = _NO_TOKENS
     cache_hit: bool = False
     model_id: str | None = None
     service_tier: str | None = None
@@ -115,18 +118,18 @@ def read_message(message: BaseMessage) -> Outcome:
     service_tier = _mapping(metadata, "serviceTier").get("type")
     usage_metadata: Mapping[str, Any] | None = getattr(message, "usage_metadata", None)
     usage = None if usage_metadata is None else token_usage(usage_metadata)
-    saved = TokenUsage()
+    saved = _NO_TOKENS
     cache_hit = False
     if cache.get("status") == "hit":
         cache_hit = True
         saved = TokenUsage.from_dict(_mapping(cache, "saved"))
     elif usage_metadata is not None and usage_metadata.get("total_cost", 1) == 0:
         cache_hit = True
-        saved = usage or saved
+        saved = usage or _NO_TOKENS
     # The latency-optimized price is not the default one, so the call is not priced as default.
     optimized = _mapping(metadata, "performanceConfig").get("latency") == "optimized"
     return Outcome(
-        usage=TokenUsage() if cache_hit else usage,
+        usage=_NO_TOKENS if cache_hit else usage,
         saved=saved,
         cache_hit=cache_hit,
         model_id=_routed_model_id(metadata) or report.get("model_id"),
@@ -142,13 +145,11 @@ def _routed_model_id(metadata: Mapping[str, Any]) -> str | None:
     return chosen
 
 
-_NOTHING: Final[Mapping[str, Any]] = {}
-
-
 def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The mapping under a key; an empty one if there is none."""
+    """The dict under a key; an empty one if there is none."""
     value = values.get(key)
-    return value if isinstance(value, Mapping) else _NOTHING
+    # Answers are JSON, and asking for a dict is several times as fast as for any mapping.
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def model_id_at_start(
