@@ -230,10 +230,11 @@ def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         raise ConfigurationError(
             f"model={name!r} is not a model id: pass one such as 'us.amazon.nova-lite-v1:0'."
         )
+    # An id of another form belongs to somebody's gateway, if they say whose model it is.
+    model_id = None if arguments.get("provider") else parse_model_id(name)
     own_client = _add_clients(arguments, name)
-    # An id of another form is somebody's gateway, if they say whose model it is.
-    if not arguments.get("provider"):
-        _add_model_behind(arguments, parse_model_id(name))
+    if model_id is not None:
+        _add_model_behind(arguments, model_id)
     return arguments, own_client
 
 
