@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import boto3
 import pytest
@@ -24,7 +25,7 @@ SETTINGS = ClientSettings(service="bedrock-runtime", region_name="us-east-1")
 
 def test_settings_suit_bedrock() -> None:
     """The pool is as large as the concurrency, connections are kept alive, and the agent named."""
-    config = client_config(max_concurrency=64, max_tokens=500)
+    config: Any = client_config(max_concurrency=64, max_tokens=500)
 
     assert config.max_pool_connections == 64
     assert config.tcp_keepalive
@@ -45,7 +46,7 @@ def test_the_users_config_wins() -> None:
     """What the user's own botocore config sets is kept, and both agents are named."""
     base = Config(read_timeout=7, retries={"max_attempts": 9}, user_agent_extra="their-app/1")
 
-    config = client_config(max_concurrency=3, base=base)
+    config: Any = client_config(max_concurrency=3, base=base)
 
     assert config.read_timeout == 7
     assert config.retries == {"max_attempts": 9}
@@ -55,7 +56,7 @@ def test_the_users_config_wins() -> None:
 
 def test_a_timeout_and_retries_are_passed_on() -> None:
     """`timeout` and `max_retries` reach botocore as langchain-aws passes them."""
-    config = client_config(timeout=3, max_retries=1)
+    config: Any = client_config(timeout=3, max_retries=1)
 
     assert (config.connect_timeout, config.read_timeout) == (3, 3)
     assert config.retries == {"max_attempts": 1}

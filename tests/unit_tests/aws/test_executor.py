@@ -13,6 +13,12 @@ def names() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("pool-under-test")]
 
 
+def hold(begun: threading.Event, gate: threading.Event) -> bool:
+    """Occupy a thread until the gate opens."""
+    begun.set()
+    return gate.wait(10)
+
+
 def test_work_runs_side_by_side_up_to_the_limit() -> None:
     """Four workers meet at a barrier of four; a fifth piece of work waits its turn."""
     barrier = threading.Barrier(4, timeout=10)
@@ -55,7 +61,7 @@ def test_work_that_was_cancelled_is_not_done() -> None:
     begun, gate = threading.Event(), threading.Event()
     made: list[int] = []
     with IdleThreadPool(1) as pool:
-        pool.submit(lambda: begun.set() or gate.wait(10))
+        pool.submit(hold, begun, gate)
         assert begun.wait(10)
         waiting = pool.submit(made.append, 1)
 
@@ -69,7 +75,7 @@ def test_shutting_down_cancels_what_waits_if_asked() -> None:
     """Shutting down with cancellation leaves nothing waiting for ever, and takes no more work."""
     begun, gate = threading.Event(), threading.Event()
     pool = IdleThreadPool(1)
-    running = pool.submit(lambda: begun.set() or gate.wait(10))
+    running = pool.submit(hold, begun, gate)
     waiting = pool.submit(int)
     assert begun.wait(10)
 

@@ -21,7 +21,10 @@ from langchain_bedrock_opt.aws.layers import (
 from langchain_bedrock_opt.errors import BedrockServiceError, ThrottledError
 
 ANSWER = {"output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}}}
-EVENTS = [{"messageStart": {"role": "assistant"}}, {"metadata": {"usage": {"inputTokens": 1}}}]
+EVENTS: list[dict[str, Any]] = [
+    {"messageStart": {"role": "assistant"}},
+    {"metadata": {"usage": {"inputTokens": 1}}},
+]
 
 
 class Base:
