@@ -113,7 +113,7 @@ _ARN: Final = re.compile(
     re.ASCII,
 )
 _FOUNDATION: Final = re.compile(
-    r"[a-z0-9-]+\.[A-Za-z0-9][A-Za-z0-9.-]*(?::[A-Za-z0-9]+){0,2}", re.ASCII
+    r"[a-z0-9][a-z0-9-]*\.[A-Za-z0-9][A-Za-z0-9.-]*(?::[A-Za-z0-9]+){0,2}", re.ASCII
 )
 _SHOWN: Final = 80
 """How much of a refused text its error message repeats, in characters."""

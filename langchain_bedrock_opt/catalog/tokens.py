@@ -47,8 +47,8 @@ _ASCII: Final = _table(
 )
 _LETTERS: Final = bytes(ord("l") if byte == ord("l") else ord(" ") for byte in range(256))
 
-# Blocks of 256 characters, by the high byte of their code: Han U+3400–9FFF, kana with CJK
-# punctuation U+3000–30FF, Hangul jamo U+1100–11FF and syllables U+AC00–D7FF.
+# Blocks of 256 characters, by the high byte of their code: Han U+3400-9FFF, kana with CJK
+# punctuation U+3000-30FF, Hangul jamo U+1100-11FF and syllables U+AC00-D7FF.
 _BLOCKS: Final = _table(
     {"h": range(0x34, 0xA0), "k": (0x30,), "g": (0x11, *range(0xAC, 0xD8))},
 )
