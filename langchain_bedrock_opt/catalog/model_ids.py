@@ -115,6 +115,7 @@ _ARN: Final = re.compile(
 _FOUNDATION: Final = re.compile(
     r"[a-z0-9][a-z0-9-]*\.[A-Za-z0-9][A-Za-z0-9.-]*(?::[A-Za-z0-9]+){0,2}", re.ASCII
 )
+_KINDS: Final = frozenset(kind.value for kind in ModelIdKind)
 _SHOWN: Final = 80
 """How much of a refused text its error message repeats, in characters."""
 
@@ -172,9 +173,6 @@ def _parse_arn(text: str) -> ModelId | None:
     # The ARN of a custom model does name its base model, but a tuned model is not its base: it
     # answers and costs differently.
     return ModelId(raw=text, kind=kind, base=None, region=region)
-
-
-_KINDS: Final = frozenset(kind.value for kind in ModelIdKind)
 
 
 def _split_scope(text: str) -> tuple[str | None, str]:

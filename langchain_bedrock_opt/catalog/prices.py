@@ -36,6 +36,11 @@ PICO_PER_USD: Final = 10**12
 _PICO_PER_TOKEN: Final = Decimal(10**6)
 """Pico-dollars a token for each dollar a million tokens."""
 
+_KINDS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+
+_APART: Final = ("global", "us-gov")
+"""Scopes that `regional` rows do not hold for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrice:
@@ -104,9 +109,6 @@ def _prices() -> Mapping[tuple[str, str, str], ModelPrice]:
     }
 
 
-_KINDS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
-
-
 def _pico(usd_per_million: str | None) -> int | None:
     """`"0.25"` dollars a million tokens → 250 000 pico-dollars a token."""
     if usd_per_million is None:
@@ -147,10 +149,6 @@ def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
     if price is None and scope not in _APART:
         price = prices.get((parsed.base, "regional", tier))
     return price
-
-
-_APART: Final = ("global", "us-gov")
-"""Scopes that `regional` rows do not hold for."""
 
 
 def _scope(parsed: ModelId) -> str:

@@ -18,6 +18,7 @@ from langchain_bedrock_opt.catalog.specs import known_model_ids
 from langchain_bedrock_opt.contracts import TokenUsage
 
 MILLION = 10**6
+BILLED = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
 # USD a million tokens: input, output, cache read, cache write 5 min, cache write 1 h. AWS's price
 # list as people who read it quoted it, or as genai-prices 0.2.3 and LiteLLM 1.109.1 agree on it.
@@ -86,17 +87,11 @@ zai.glm-4.7-flash                                 priority  0.1225  0.7
 
 USAGE = st.builds(
     TokenUsage,
-    **{
-        kind: st.integers(0, 10**9)
-        for kind in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
-    },
+    **{kind: st.integers(0, 10**9) for kind in BILLED},
 )
 PRICES = st.builds(
     ModelPrice,
-    **{
-        kind: st.integers(0, 10**9)
-        for kind in ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
-    },
+    **{kind: st.integers(0, 10**9) for kind in BILLED},
     source=st.just("test"),
     checked=st.just("2026-11-22"),
 )
@@ -123,13 +118,7 @@ def test_published_prices_are_met_exactly(row: str) -> None:
     """A price is the published one to the pico-dollar, for the scope the id asks for."""
     model_id, *expected = row.split()
     price = _priced(model_id)
-    assert [
-        price.input,
-        price.output,
-        price.cache_read,
-        price.cache_write_5m,
-        price.cache_write_1h,
-    ] == [_pico(value) for value in expected]
+    assert [getattr(price, kind) for kind in BILLED] == [_pico(value) for value in expected]
 
 
 @pytest.mark.parametrize("row", TIERS.strip().splitlines())
@@ -155,7 +144,7 @@ def test_rows_use_known_words_and_whole_pico_dollars() -> None:
         assert row.get("tier", "default") in {"default", "flex", "priority", "batch"}, row
         assert row["source"], row
         assert row["checked"] >= "2026-11-22", row
-        for kind in {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"} & {*row}:
+        for kind in row.keys() & BILLED:
             assert isinstance(row[kind], str), row
             assert (Decimal(row[kind]) * MILLION) % 1 == 0, row
 
@@ -163,14 +152,11 @@ def test_rows_use_known_words_and_whole_pico_dollars() -> None:
 def test_rows_are_plausible() -> None:
     """No row has swapped or slipped figures: reads are cheaper than input, writes dearer."""
     for row in _rows():
-        price = {kind: Decimal(value) for kind, value in row.items() if kind in _BILLED}
+        price = {kind: Decimal(value) for kind, value in row.items() if kind in BILLED}
         assert price["input"] > 0, row
         assert price.get("cache_read", Decimal(0)) < price["input"], row
         assert price.get("cache_write_5m", price["input"]) >= price["input"], row
         assert price.get("cache_write_1h", price["input"]) >= price["input"], row
-
-
-_BILLED = {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"}
 
 
 @pytest.mark.parametrize("model_id", ["us.anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5"])
@@ -226,13 +212,7 @@ def test_what_has_no_row_has_no_price(model_id: str, tier: str) -> None:
 @given(PRICES, USAGE)
 def test_a_call_costs_the_sum_of_its_parts(price: ModelPrice, usage: TokenUsage) -> None:
     """The cost of a call is what its kinds of tokens cost one by one."""
-    parts = [
-        TokenUsage(input=usage.input),
-        TokenUsage(output=usage.output),
-        TokenUsage(cache_read=usage.cache_read),
-        TokenUsage(cache_write_5m=usage.cache_write_5m),
-        TokenUsage(cache_write_1h=usage.cache_write_1h),
-    ]
+    parts = [TokenUsage(**{kind: getattr(usage, kind)}) for kind in BILLED]
     assert price.cost(usage) == sum(price.cost(part) or 0 for part in parts)
 
 
