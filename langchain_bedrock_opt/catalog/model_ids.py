@@ -9,8 +9,8 @@ An id a user passes as `model=` is one of:
 
 Source of the grammar: the patterns `ConversationalModelId` and `InvokeModelIdentifier` of
 botocore's bedrock-runtime model (1.44.5, checked 2026-11-22) and AWS's list of inference
-profiles. The patterns also let through a name without a dot; no operation takes one, and it is
-what `claude-3-haiku` typed from memory looks like, so it is refused here.
+profiles. The patterns also let through a name without a dot. No documented model id is one, and
+it is what `claude-3-haiku` typed from memory looks like, so it is refused here.
 """
 
 from __future__ import annotations
