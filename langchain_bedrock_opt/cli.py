@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_demo)
     parser.add_argument(
-        "--prompts", metavar="FILE", help="your own prompts: JSON lines with `prompt`, or one a line"
+        "--prompts",
+        metavar="FILE",
+        help="your own prompts: JSON lines with `prompt`, or one a line",
     )
     parser.add_argument("--real", action="store_true", help="run on AWS, with your credentials")
     parser.add_argument("--region", default=None, help="the AWS region")

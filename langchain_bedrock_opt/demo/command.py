@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import textwrap
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from langchain_bedrock_opt.aws.clients import require_credentials
 from langchain_bedrock_opt.caching import BedrockSemanticCache, DiskCacheStore
@@ -26,6 +27,14 @@ from langchain_bedrock_opt.usage import (
 )
 
 Say = Callable[[str], object]
+
+_SHOWN: Final = 120
+"""How much of the streamed answer is shown, in characters."""
+
+_OFFLINE_NOTE: Final = (
+    "Prices are AWS's list prices; the answers and their token counts are the local Bedrock's "
+    "estimates. `--real` runs the same on your AWS account, with a spending cap."
+)
 
 
 def demo(options: Namespace) -> int:
@@ -45,20 +54,20 @@ def demo(options: Namespace) -> int:
     # With --json only the result is on standard output; what people read goes beside it.
     say: Say = (lambda text: print(text, file=sys.stderr)) if options.json else print
     ledger = UsageLedger()
-    with tempfile.TemporaryDirectory(prefix="bedrock-opt-") as folder:
-        store = DiskCacheStore(folder)
-        try:
-            client, metrics = _surroundings(options, say)
-            outcome = _run(options, prompts, ledger, client, metrics, store, say)
-            _flush(metrics, say)
-        finally:
-            store.close()
+    client, metrics = _surroundings(options, say)
+    handler = BedrockUsageCallbackHandler(sinks=[ledger, metrics] if metrics else [ledger])
+    with _cache() as cache:
+        router = _router(options, client, cache)
+        cap = SpendingCap(options.cap, options.max_tokens)
+        outcome = _run(prompts, say, router=router, ledger=ledger, handler=handler, cap=cap)
+    if metrics is not None:
+        metrics.flush()
+        if metrics.flush_errors:
+            say(f"{metrics.flush_errors} requests to CloudWatch failed.")
     summary = summarize(ledger.records(), outcome, DEFAULT_TIERS)
-    if options.json:
-        print(json.dumps(summary, ensure_ascii=False))
-    else:
-        print(as_text(summary))
-        _say_what_it_was(options.real, say)
+    print(json.dumps(summary, ensure_ascii=False) if options.json else as_text(summary))
+    if not options.real:
+        say(_OFFLINE_NOTE)
     return 1 if outcome.failures or outcome.stopped else 0
 
 
@@ -81,57 +90,34 @@ def _surroundings(options: Namespace, say: Say) -> tuple[Any, CloudWatchMetricsS
     return emulator.client(), CloudWatchMetricsSink(client=cloudwatch, service="demo")
 
 
-def _run(
-    options: Namespace,
-    prompts: list[str],
-    ledger: UsageLedger,
-    client: Any,
-    metrics: CloudWatchMetricsSink | None,
-    store: DiskCacheStore,
-    say: Say,
-) -> Outcome:
+def _router(options: Namespace, client: Any, cache: BedrockSemanticCache) -> ChatBedrockRouter:
     arguments: dict[str, Any] = {"max_tokens": options.max_tokens, "region_name": options.region}
     if client is not None:
         arguments.update(client=client, bedrock_client=client)
-    router = ChatBedrockRouter(
-        tiers=DEFAULT_TIERS, cache=BedrockSemanticCache(store=store), **arguments
-    )
-    handler = BedrockUsageCallbackHandler(sinks=[ledger, *([metrics] if metrics else [])])
-    # Prompts at the start are short greetings; one from the middle has something to stream.
+    return ChatBedrockRouter(tiers=DEFAULT_TIERS, cache=cache, **arguments)
+
+
+@contextmanager
+def _cache() -> Iterator[BedrockSemanticCache]:
+    """A cache on disk that lasts as long as the run."""
+    with tempfile.TemporaryDirectory(prefix="bedrock-opt-") as folder:
+        store = DiskCacheStore(folder)
+        try:
+            yield BedrockSemanticCache(store=store)
+        finally:
+            store.close()
+
+
+def _run(prompts: Sequence[str], say: Say, **parts: Any) -> Outcome:
+    # The first prompts of a day are greetings; one from its middle has something to stream.
     index = len(prompts) // 2
     pieces: list[str] = []
     with _progress(len(prompts)) as advance:
-        outcome = run(
-            prompts,
-            router=router,
-            ledger=ledger,
-            handler=handler,
-            cap=SpendingCap(options.cap, options.max_tokens),
-            stream=index,
-            on_progress=advance,
-            on_text=pieces.append,
-        )
+        outcome = run(prompts, stream=index, on_progress=advance, on_text=pieces.append, **parts)
     if outcome.streamed:
-        text = "".join(pieces).replace("\n", " ")
-        shown = text if len(text) <= 120 else text[:117] + "…"
-        say(f"Streamed answer {index + 1} in {outcome.streamed} pieces: {shown}\n")
+        text = textwrap.shorten("".join(pieces), _SHOWN, placeholder="…")
+        say(f"Streamed answer {index + 1} in {outcome.streamed} pieces: {text}\n")
     return outcome
-
-
-def _flush(metrics: CloudWatchMetricsSink | None, say: Say) -> None:
-    if metrics is None:
-        return
-    metrics.flush()
-    if metrics.flush_errors:
-        say(f"{metrics.flush_errors} requests to CloudWatch failed.")
-
-
-def _say_what_it_was(real: bool, say: Say) -> None:  # noqa: FBT001 - one caller
-    if not real:
-        say(
-            "Prices are AWS's list prices; the answers and their token counts are the local "
-            "Bedrock's estimates. `--real` runs the same on your AWS account, with a cap."
-        )
 
 
 @contextmanager

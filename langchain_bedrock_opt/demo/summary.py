@@ -120,10 +120,12 @@ def _conclusions(summary: Mapping[str, Any]) -> list[str]:
     largest = summary["everything_on_largest"]
     hits, calls = summary["cache_hits"], summary["calls"]
     share = f"{100 * hits / calls:.0f} %" if calls else "none"
+    saved = summary["tokens"]["saved_by_cache"]
     lines = [
-        f"{hits:,} of {calls:,} answers came from the cache ({share}), which saved "
-        f"{summary['tokens']['saved_by_cache']:,} tokens "
-        f"({_dollars(summary['saved_by_cache_usd'])})."
+        (
+            f"{hits:,} of {calls:,} answers came from the cache ({share}), which saved "
+            f"{saved:,} tokens ({_dollars(summary['saved_by_cache_usd'])})."
+        )
     ]
     if largest["cost_usd"] is not None and summary["saved_percent"] is not None:
         lines.append(
