@@ -1,1 +1,92 @@
-"""Amazon Bedrock inference, made cheaper, faster and steadier from inside LangChain."""
+"""Amazon Bedrock inference, made cheaper, faster and steadier from inside LangChain.
+
+The rooms, each with a card in its `__init__`:
+
+* `chat_model`: `ChatBedrockOptimized`, a `ChatBedrockConverse` with layers;
+* `routing`: which model answers which prompt;
+* `caching`: answers that are not paid for twice;
+* `usage`: what was used, and what it cost;
+* `emulator`: a local Bedrock;
+* `demo`: the main job on the emulator;
+* below them `aws` (the door to boto3), `catalog` (facts as data), `contracts`, `errors`.
+
+Names are imported when they are first used: importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.caching import (
+        BedrockSemanticCache,
+        DiskCacheStore,
+        InMemoryCacheStore,
+    )
+    from langchain_bedrock_opt.catalog.tokens import estimate_tokens
+    from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
+    from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
+    from langchain_bedrock_opt.emulator import BedrockEmulator
+    from langchain_bedrock_opt.errors import BedrockOptError, BedrockServiceError
+    from langchain_bedrock_opt.routing import ChatBedrockRouter, ComplexityScorer, RoutingPolicy
+    from langchain_bedrock_opt.usage import (
+        BedrockUsageCallbackHandler,
+        CloudWatchMetricsSink,
+        UsageLedger,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES: Final = {
+    "BedrockEmulator": "emulator",
+    "BedrockOptError": "errors",
+    "BedrockSemanticCache": "caching",
+    "BedrockServiceError": "errors",
+    "BedrockUsageCallbackHandler": "usage",
+    "ChatBedrockOptimized": "chat_model",
+    "ChatBedrockRouter": "routing",
+    "CloudWatchMetricsSink": "usage",
+    "ComplexityScorer": "routing",
+    "DiskCacheStore": "caching",
+    "InMemoryCacheStore": "caching",
+    "RouteDecision": "contracts",
+    "RoutingPolicy": "routing",
+    "UsageLedger": "usage",
+    "UsageRecord": "contracts",
+    "estimate_tokens": "catalog.tokens",
+}
+
+__all__ = [
+    "BedrockEmulator",
+    "BedrockOptError",
+    "BedrockSemanticCache",
+    "BedrockServiceError",
+    "BedrockUsageCallbackHandler",
+    "ChatBedrockOptimized",
+    "ChatBedrockRouter",
+    "CloudWatchMetricsSink",
+    "ComplexityScorer",
+    "DiskCacheStore",
+    "InMemoryCacheStore",
+    "RouteDecision",
+    "RoutingPolicy",
+    "UsageLedger",
+    "UsageRecord",
+    "estimate_tokens",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its room when it is first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,41 @@
+"""Checks on an installed wheel without extras: it imports, and importing changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from importlib.metadata import requires
+
+import boto3
+import langchain_aws  # noqa: F401 - it patches boto3 by itself; what it leaves is the baseline
+
+
+def refuse(*_args: object, **_kwargs: object) -> None:
+    """Stand in for a socket: nothing may be connected."""
+    raise AssertionError("importing the package opened a connection")
+
+
+def main() -> None:
+    """Import everything public and compare the world before and after."""
+    socket.socket.connect = refuse  # type: ignore[assignment,method-assign]
+    client, session_client = boto3.client, boto3.session.Session.client
+    handlers = list(logging.getLogger().handlers)
+
+    import langchain_bedrock_opt
+
+    heavy = {"numpy", "diskcache", "moto", "rich", "redis"} & set(sys.modules)
+    assert "langchain_bedrock_opt.chat_model" not in sys.modules, "names are not lazy"
+    for name in langchain_bedrock_opt.__all__:
+        getattr(langchain_bedrock_opt, name)
+    assert boto3.client is client, "boto3.client was replaced"
+    assert boto3.session.Session.client is session_client, "Session.client was replaced"
+    assert logging.getLogger().handlers == handlers, "a log handler was added"
+    assert not logging.getLogger("langchain_bedrock_opt").handlers, "a log handler was added"
+    core = [line for line in requires("langchain-bedrock-opt") or () if "extra ==" not in line]
+    print(f"{len(langchain_bedrock_opt.__all__)} public names import; {len(core)} dependencies")
+    assert not heavy & {"moto", "redis"}, heavy
+
+
+if __name__ == "__main__":
+    main()

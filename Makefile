@@ -1,0 +1,72 @@
+# Every target makes its own environment from a bare Python 3.10+ with pip:
+#   make demo   the main job on real prompts, offline
+#   make test   the test suite
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGE := langchain_bedrock_opt
+DEMO ?=
+PYTEST_ARGS ?= -n 2
+# A shell's own AWS settings and LangChain tracing must not reach the tests.
+CLEAN_ENV := env -u AWS_PROFILE -u AWS_REGION -u AWS_DEFAULT_REGION -u AWS_ACCESS_KEY_ID \
+	-u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_BEARER_TOKEN_BEDROCK \
+	-u LANGSMITH_TRACING -u LANGCHAIN_TRACING_V2 -u LANGSMITH_GATEWAY AWS_EC2_METADATA_DISABLED=true
+
+.PHONY: all help demo test lint format type architecture bench notebooks wheel clean
+
+all: test lint type architecture
+
+help:
+	@grep -E '^#' Makefile
+
+# Two environments in one folder: the demo needs only the run-time extras, the tests everything.
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[local,cli]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents]" --group dev
+	@touch $@
+
+demo: $(VENV)/.run
+	@$(BIN)/bedrock-opt demo $(DEMO)
+
+test: $(VENV)/.dev
+	$(CLEAN_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(CLEAN_ENV) $(BIN)/python -m pytest --doctest-modules $(PACKAGE) -q
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+type: $(VENV)/.dev
+	$(BIN)/mypy
+
+architecture: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(CLEAN_ENV) $(BIN)/python -m benchmarks
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable ".[notebooks]"
+	$(CLEAN_ENV) $(BIN)/python -m pytest tests/notebooks -q
+
+# The wheel alone, without extras, in an environment of its own.
+wheel:
+	rm -rf dist $(VENV)-wheel
+	$(PYTHON) -m venv $(VENV)-wheel
+	$(VENV)-wheel/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(VENV)-wheel/bin/python -m pip install --quiet dist/*.whl
+	cd dist && ../$(VENV)-wheel/bin/python ../.ci/check_wheel.py
+
+clean:
+	rm -rf $(VENV) $(VENV)-wheel dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,312 @@
+"""`ChatBedrockOptimized`: `ChatBedrockConverse` with layers, shared clients and threads enough."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Final
+
+from langchain_aws import ChatBedrockConverse
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import Field, PrivateAttr, SecretStr
+from typing_extensions import Self
+
+from langchain_bedrock_opt.aws.clients import (
+    DEFAULT_CONCURRENCY,
+    ClientSettings,
+    LazyClient,
+    client_config,
+    new_client,
+    shared_client,
+)
+from langchain_bedrock_opt.aws.executor import IdleThreadPool
+from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.aws.resolution import base_model_of
+from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
+from langchain_bedrock_opt.catalog.specs import spec_of
+from langchain_bedrock_opt.contracts import SupportsLayer
+from langchain_bedrock_opt.errors import ConfigurationError
+
+# Chunks that may wait between the thread that reads a stream and the task that awaits it.
+_STREAM_BUFFER: Final = 256
+# Prefixes that langchain-aws takes off an id itself (1.9.1). With another one, such as `in.` or
+# `ca.`, it finds neither the model's provider nor, then, that it can stream.
+_SCOPES_KNOWN_UPSTREAM: Final = frozenset(
+    {"us", "eu", "jp", "apac", "au", "us-gov", "global", "sa", "amer", None}
+)
+
+
+class ChatBedrockOptimized(ChatBedrockConverse):
+    """Amazon Bedrock's Converse API as a LangChain chat model that can be optimized.
+
+    A drop-in for `langchain_aws.ChatBedrockConverse`: it takes the same arguments, gives the same
+    messages, and `isinstance(model, ChatBedrockConverse)` holds. What is more:
+
+    * **Layers** (`layers=`, and `cache=` given one of this package's caches) see each request on
+      its way to Bedrock. What they did is in `response_metadata["bedrock_opt"]`.
+    * **Clients are shared** between models with the same settings: a second model costs
+      milliseconds instead of a client of its own.
+    * **Async calls have threads of their own**, `max_concurrency` of them, and a connection for
+      each. LangChain's default is the event loop's pool: 6 threads on 2 cores.
+    * **Ids that hide their model** (provisioned throughput, prompt routers, application
+      inference profiles, `in.` and `ca.` profiles) keep streaming and tool choice; the model
+      behind an ARN is asked of the control plane once, or given as `base_model=`.
+    * **Errors** of Bedrock are `BedrockServiceError`s too, and say whether a retry is safe.
+
+    Args:
+        model: A model id, an inference profile id or an ARN.
+        layers: Layers from the outermost inwards. See `langchain_bedrock_opt.aws.layers.Layer`.
+        max_concurrency: Async calls at once. Calls beyond it wait their turn.
+        cache: One of this package's caches becomes the outermost layer, so that streams are
+            served too; then this field reads False. Any other value is LangChain's own.
+
+    Raises:
+        ConfigurationError: No region, no such profile, or an ARN whose model nobody knows.
+        ModelIdError: `model` is not a Bedrock model id.
+
+    Example:
+        ```python
+        from langchain_bedrock_opt import ChatBedrockOptimized
+
+        model = ChatBedrockOptimized(model="us.amazon.nova-lite-v1:0", max_tokens=500)
+        model.invoke("What is the capital of Japan?").content
+        ```
+    """
+
+    layers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
+    """What stands between LangChain and Bedrock, from the outermost inwards."""
+
+    max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
+    """Async calls at once, and connections kept for them."""
+
+    _threads: IdleThreadPool = PrivateAttr()
+    _close_connections: Callable[[], object] | None = PrivateAttr(default=None)
+
+    def __init__(self, **kwargs: Any) -> None:
+        # Done here and not in validators, which would wrap our one-line errors in pydantic's.
+        arguments, own_client = _prepare(kwargs)
+        super().__init__(**arguments)
+        self._install_layers()
+        self._close_connections = None if own_client is None else own_client.close
+        self._threads = IdleThreadPool(self.max_concurrency, on_idle=self._close_connections)
+
+    def _install_layers(self) -> None:
+        if isinstance(self.cache, SupportsLayer):
+            self.layers = (self.cache.as_layer(), *self.layers)
+            self.cache = False
+        base, layers = self.client, tuple(self.layers)
+        if isinstance(base, LayeredClient) and base.layers == layers:
+            return  # a copy of a model, made from its fields
+        self.client = LayeredClient(base, layers)
+
+    def close(self) -> None:
+        """End this model's threads and close idle connections now.
+
+        Nobody has to: idle threads end by themselves after two seconds, connections with them.
+        The model stays usable for synchronous calls.
+        """
+        self._threads.shutdown()
+        if self._close_connections is not None:
+            self._close_connections()
+
+    def __enter__(self) -> Self:
+        """The model itself."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close it."""
+        self.close()
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where LangChain's serialization finds this class."""
+        return ["langchain_bedrock_opt", "chat_model"]
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        manager = run_manager.get_sync() if run_manager else None
+        call = partial(self._generate, messages, stop, manager, **kwargs)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, copy_context().run, call)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        manager = run_manager.get_sync() if run_manager else None
+        chunks = _Pump(partial(self._stream, messages, stop, manager, **kwargs))
+        loop = asyncio.get_running_loop()
+        reading = loop.run_in_executor(self._threads, copy_context().run, chunks.read)
+        try:
+            async for chunk in chunks:
+                yield chunk
+            await reading
+        finally:
+            chunks.stop()
+            if not reading.cancel():
+                reading.add_done_callback(_forget)
+
+
+class _Pump:
+    """Carries a stream's chunks from the thread that reads it to the task that awaits them.
+
+    One thread reads the whole stream: LangChain's default hops to a thread for each chunk.
+
+    Args:
+        open_stream: Opens the stream, in the reading thread.
+    """
+
+    def __init__(self, open_stream: Callable[[], Any]) -> None:
+        self._open_stream = open_stream
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
+        self._room = threading.Semaphore(_STREAM_BUFFER)
+        self._is_stopped = False
+
+    def read(self) -> None:
+        """Read the stream to its end, or until `stop`. Runs in a thread.
+
+        Raises:
+            BaseException: Whatever the stream raises.
+        """
+        if self._is_stopped:
+            return  # given up while it waited for a thread: nothing is opened, nothing paid
+        chunks = self._open_stream()
+        try:
+            for chunk in chunks:
+                self._room.acquire()
+                if self._is_stopped:
+                    break
+                self._send(chunk)
+        finally:
+            chunks.close()
+            self._send(None)
+
+    def stop(self) -> None:
+        """Have the thread give the stream up, at its next chunk."""
+        self._is_stopped = True
+        self._room.release()
+
+    def __aiter__(self) -> AsyncIterator[ChatGenerationChunk]:
+        """The chunks, as they come."""
+        return self
+
+    async def __anext__(self) -> ChatGenerationChunk:
+        """The next chunk."""
+        chunk = await self._queue.get()
+        if chunk is None:
+            raise StopAsyncIteration
+        self._room.release()
+        return chunk
+
+    def _send(self, chunk: ChatGenerationChunk | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
+
+
+def _forget(reading: asyncio.Future[None]) -> None:
+    """Look at how a stream that was given up has ended, so that asyncio does not complain."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The arguments for `ChatBedrockConverse`, and the shared client if one is used."""
+    arguments = dict(kwargs)
+    name = arguments.get("model_id", arguments.get("model"))
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"model={name!r} is not a model id: pass one such as 'us.amazon.nova-lite-v1:0'."
+        )
+    # An id of another form belongs to somebody's gateway, if they say whose model it is.
+    model_id = None if arguments.get("provider") else parse_model_id(name)
+    own_client = _add_clients(arguments, name)
+    if model_id is not None:
+        _add_model_behind(arguments, model_id)
+    return arguments, own_client
+
+
+def _add_model_behind(arguments: dict[str, Any], model_id: ModelId) -> None:
+    """Tell langchain-aws which model an id stands for, where it can't know."""
+    is_arn = model_id.raw.startswith("arn:")
+    if not is_arn and model_id.scope in _SCOPES_KNOWN_UPSTREAM:
+        return
+    base = arguments.get("base_model_id") or arguments.get("base_model")
+    if base is None:
+        base = base_model_of(model_id, arguments.get("bedrock_client"))
+        arguments["base_model_id"] = base
+    arguments["provider"] = parse_model_id(base).provider or ""
+
+
+def _add_clients(arguments: dict[str, Any], model_id: str) -> Any:
+    """Put clients with this package's settings into the arguments; return the shared one."""
+    settings = _settings(arguments, model_id)
+    own_client = None
+    if arguments.get("client") is None and not _needs_upstream_client(arguments):
+        if arguments.get("default_headers"):
+            # langchain-aws hangs a handler onto the client, which must then be nobody else's.
+            arguments["client"] = new_client(settings)
+        else:
+            arguments["client"] = own_client = shared_client(settings)
+    elif arguments.get("client") is None:
+        arguments["config"] = settings.config
+        return None
+    if arguments.get("bedrock_client") is None:
+        region = settings.region_name or _region_of(arguments["client"])
+        arguments["bedrock_client"] = LazyClient(
+            _settings({**arguments, "region_name": region}, model_id, service="bedrock")
+        )
+    return own_client
+
+
+def _needs_upstream_client(arguments: dict[str, Any]) -> bool:
+    """Whether langchain-aws has ways of its own to reach Bedrock that a client must follow."""
+    has_api_key = any(arguments.get(name) for name in ("bedrock_api_key", "api_key"))
+    gateway = os.getenv("LANGSMITH_GATEWAY", "").lower()
+    return has_api_key or gateway not in {"", "0", "false", "no", "off"}
+
+
+def _settings(
+    arguments: dict[str, Any], model_id: str, service: str = "bedrock-runtime"
+) -> ClientSettings:
+    spec = spec_of(model_id)
+    max_tokens = arguments.get("max_tokens") or (spec.max_output_tokens if spec else None)
+    return ClientSettings(
+        service=service,
+        region_name=arguments.get("region_name"),
+        endpoint_url=arguments.get("endpoint_url") or arguments.get("base_url"),
+        profile_name=arguments.get("credentials_profile_name"),
+        access_key_id=_revealed(arguments.get("aws_access_key_id")),
+        secret_access_key=_revealed(arguments.get("aws_secret_access_key")),
+        session_token=_revealed(arguments.get("aws_session_token")),
+        config=client_config(
+            max_concurrency=arguments.get("max_concurrency") or DEFAULT_CONCURRENCY,
+            max_tokens=max_tokens,
+            timeout=arguments.get("timeout"),
+            max_retries=arguments.get("max_retries"),
+            base=arguments.get("config"),
+        ),
+    )
+
+
+def _revealed(secret: SecretStr | str | None) -> str | None:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+
+
+def _region_of(client: Any) -> str | None:
+    region: str | None = getattr(getattr(client, "meta", None), "region_name", None)
+    return region

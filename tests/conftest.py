@@ -1,0 +1,32 @@
+"""Fixtures for every test: a clean AWS environment and the shared data's place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dummy credentials and no settings of the machine's own: nothing can reach a real account."""
+    for name in tuple(os.environ):
+        if name.startswith(("AWS_", "LANGSMITH_", "LANGCHAIN_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared evaluation data; tests that need it are skipped in a clone without."""
+    shared = Path(os.environ.get("BEDROCK_OPT_SHARED", ROOT.parent / "shared")) / "data"
+    if not shared.is_dir():
+        pytest.skip(f"the shared evaluation data is not beside this clone ({shared.name}/)")
+    return shared
