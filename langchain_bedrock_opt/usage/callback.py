@@ -209,7 +209,8 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
             event=event,
         )
         for left_id, left in self._runs.add(run_id, run):
-            self.given_up_runs += 1
+            with self._lock:
+                self.given_up_runs += 1
             self._record(left, left_id, Outcome(), _NEVER_ENDED)
 
     def _finish(

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import import_module
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -112,11 +111,9 @@ class CloudWatchMetricsSink:
         self.flush_errors = 0
         self.dropped_metrics = 0
         self._client = client
-        self._client_settings = {
-            "region_name": region_name,
-            "endpoint_url": endpoint_url,
-            "session": session,
-        }
+        self._session = session
+        self._region_name = region_name
+        self._endpoint_url = endpoint_url
         self._service: Dimensions = () if service is None else (("Service", service),)
         self._metrics = metrics
         self._clock = clock
@@ -241,9 +238,15 @@ class CloudWatchMetricsSink:
         return True
 
     def _build_client(self) -> Any:
-        # Imported here, since most programs that use this room never talk to CloudWatch.
-        clients = import_module("langchain_bedrock_opt.aws.clients")
-        return clients.service_client("cloudwatch", **self._client_settings)
+        # Imported here: most programs that use this room never talk to CloudWatch.
+        from langchain_bedrock_opt.aws.clients import service_client
+
+        return service_client(
+            "cloudwatch",
+            region_name=self._region_name,
+            endpoint_url=self._endpoint_url,
+            session=self._session,
+        )
 
 
 def _datum(row: _Row, aggregate: Aggregate) -> dict[str, Any]:

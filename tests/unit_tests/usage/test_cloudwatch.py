@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -204,26 +203,6 @@ def test_guides_metrics(cloudwatch: StrictCloudWatch, record: Make, clock: Any) 
     assert len(data) == 2
 
 
-def test_client_is_built_at_the_first_flush(
-    record: Make, clock: Any, cloudwatch: StrictCloudWatch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a client one is built with the sink's settings, once, when it is first needed."""
-    built: list[Any] = []
-
-    def service_client(service: str, **settings: Any) -> StrictCloudWatch:
-        built.append((service, settings["region_name"]))
-        return cloudwatch
-
-    fake = SimpleNamespace(service_client=service_client)
-    monkeypatch.setitem(sys.modules, "langchain_bedrock_opt.aws.clients", fake)
-    sink = CloudWatchMetricsSink(region_name="eu-west-1", clock=clock)
-    assert built == []
-    for _ in range(2):
-        sink.add(record())
-        sink.flush()
-    assert built == [("cloudwatch", "eu-west-1")]
-
-
 @pytest.mark.parametrize(
     "settings",
     [{"namespace": "AWS/Bedrock"}, {"namespace": ""}, {"service": " "}, {"service": "検索"}],
@@ -289,3 +268,29 @@ def test_cloudwatch_reads_back_what_was_sent(
     assert (point["Sum"], point["SampleCount"]) == (4.833333, 3.0)
     assert (point["Minimum"], point["Maximum"]) == (0.25, 3.333333)
     assert sink.flush_errors == sink.dropped_metrics == 0
+
+
+def test_client_is_built_when_it_is_needed(moto_cloudwatch: Any, record: Make, clock: Any) -> None:
+    """Without a client the sink builds one in the region it was given."""
+    with CloudWatchMetricsSink(region_name="us-east-1", clock=clock) as sink:
+        sink.add(record())
+    assert sink.flush_errors == 0
+    assert moto_cloudwatch.list_metrics(Namespace="LangChainBedrock")["Metrics"]
+
+
+def test_missing_region_is_said_at_the_flush_and_loses_nothing(
+    record: Make,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    """Without a region nothing is sent or raised, and the log says what to do."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+    sink = CloudWatchMetricsSink(clock=clock)
+    sink.add(record())
+    sink.flush()
+    assert (sink.flush_errors, sink.dropped_metrics) == (1, 0)
+    assert "AWS_REGION" in caplog.text
