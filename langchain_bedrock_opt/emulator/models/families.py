@@ -16,7 +16,7 @@ _FAMILIES: Final[Mapping[str, re.Pattern[str]]] = {
     provider: re.compile(pattern)
     for provider, pattern in {
         "ai21": r"(?:jamba|j2)-",
-        "amazon": r"(?:nova-(?:\d|micro|lite|pro|premier|canvas|reel|sonic|omni)|rerank-v\d"
+        "amazon": r"(?:nova-(?:\d|micro|lite|pro|premier|canvas|reel|sonic|omni|act)|rerank-v\d"
         r"|titan-(?:tg1|text|embed|image))",
         # `claude-v2`, `claude-instant-v1`, `claude-3-5-…`, `claude-sonnet-5`
         "anthropic": r"claude-(?:(?:instant-)?v\d|\d|[a-z]+-\d)",
