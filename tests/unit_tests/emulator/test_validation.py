@@ -72,16 +72,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"messages": []},
         NOVA,
         (
-            "A conversation must start with a user message. Try again with a conversation that starts "
-            "with a user message."
+            "A conversation must start with a user message. Try again with a conversation that "
+            "starts with a user message."
         ),
     ),
     "assistant first": (
         talk(assistant({"text": "Hi"}), HELLO),
         NOVA,
         (
-            "A conversation must start with a user message. Try again with a conversation that starts "
-            "with a user message."
+            "A conversation must start with a user message. Try again with a conversation that "
+            "starts with a user message."
         ),
     ),
     "same role twice": (
@@ -96,24 +96,24 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         talk(user()),
         NOVA,
         (
-            "The content field in the Message object at messages.0 is empty. Add a ContentBlock object "
-            "to the content field and try again."
+            "The content field in the Message object at messages.0 is empty. Add a ContentBlock "
+            "object to the content field and try again."
         ),
     ),
     "empty text": (
         talk(HELLO, assistant({"text": "Hi"}), user({"text": "So"}, {"text": ""})),
         HAIKU,
         (
-            "The text field in the ContentBlock object at messages.2.content.1 is blank. Add text to "
-            "the text field, and try again."
+            "The text field in the ContentBlock object at messages.2.content.1 is blank. Add text "
+            "to the text field, and try again."
         ),
     ),
     "white space for Nova": (
         talk(user({"text": " "})),
         NOVA,
         (
-            "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to "
-            "the text field, and try again."
+            "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text "
+            "to the text field, and try again."
         ),
     ),
     "tool blocks without tools": (
@@ -169,8 +169,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         talk(HELLO, assistant(call("a", input="{")), user(result("a")), **TOOLS),
         HAIKU,
         (
-            "The format of the value at messages.1.content.0.toolUse.input is invalid. Provide a json "
-            "object for the field and try again."
+            "The format of the value at messages.1.content.0.toolUse.input is invalid. Provide a "
+            "json object for the field and try again."
         ),
     ),
     "schema without type": (
@@ -203,24 +203,24 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         talk(HELLO, assistant(call("a")), user(result("a"), {"text": "So?"}), **TOOLS),
         LLAMA,
         (
-            "messages.2.content: Conversation blocks and tool result blocks cannot be provided in the "
-            "same turn."
+            "messages.2.content: Conversation blocks and tool result blocks cannot be provided in "
+            "the same turn."
         ),
     ),
     "video for Claude": (
         talk(user(media("video"), {"text": "What is this?"})),
         HAIKU,
         (
-            "This model doesn't support the video content block that you provided. Update the content "
-            "block and try again."
+            "This model doesn't support the video content block that you provided. Update the "
+            "content block and try again."
         ),
     ),
     "image for Nova Micro": (
         talk(user(media("image"))),
         "amazon.nova-micro-v1:0",
         (
-            "This model doesn't support the image content block that you provided. Update the content "
-            "block and try again."
+            "This model doesn't support the image content block that you provided. Update the "
+            "content block and try again."
         ),
     ),
     "image in S3 for Claude": (
@@ -252,8 +252,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         talk(system=[{"text": "Be short."}]),
         TITAN,
         (
-            "This model doesn't support system messages. Try again without a system message or use a "
-            "model that supports system messages."
+            "This model doesn't support system messages. Try again without a system message or use "
+            "a model that supports system messages."
         ),
     ),
     "stop sequences for gpt-oss": (
@@ -289,8 +289,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         talk(toolConfig={"tools": [WEATHER, CACHE_POINT]}),
         NOVA,
         (
-            "The model returned the following errors: Malformed input request: #/toolConfig/tools/1: "
-            "extraneous key [cachePoint] is not permitted, please reformat your input and try again."
+            "The model returned the following errors: Malformed input request: "
+            "#/toolConfig/tools/1: extraneous key [cachePoint] is not permitted, please reformat "
+            "your input and try again."
         ),
     ),
     "prefill for Llama": (
