@@ -96,12 +96,12 @@ def get_inference_profile(directory: ModelDirectory, params: Params) -> Result:
         if identifier in (profile.arn, _resource_id(profile.arn)):
             return _application_profile(profile)
     try:
-        parsed = parse_model_id(identifier)
-        if parsed.scope is None:
-            raise not_found()
         directory.resolve(identifier, invoke=False)
-    except (ModelIdError, ServiceFailure) as error:
-        raise not_found() from error
+    except ServiceFailure as failure:
+        raise not_found() from failure
+    parsed = parse_model_id(identifier)
+    if parsed.scope is None:
+        raise not_found()
     return _system_profile(directory, f"{parsed.scope}.{parsed.base}")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.emulator.types import ServiceFailure
@@ -435,3 +437,19 @@ def test_the_first_mistake_in_bedrocks_order_is_named() -> None:
     """Of several mistakes, a conversation's order is named before what the model can't do."""
     message = refusal(talk(HELLO, HELLO, system=[{"text": "a"}], **TOOLS), TITAN)
     assert message.startswith("A conversation must alternate")
+
+
+@given(
+    rounds=st.lists(st.tuples(st.text("ab \n", min_size=1), st.integers(0, 3)), max_size=6),
+    model_id=st.sampled_from([HAIKU, NOVA, None]),
+)
+def test_a_conversation_of_an_agent_is_always_accepted(
+    rounds: list[tuple[str, int]], model_id: str | None
+) -> None:
+    """However many rounds and parallel calls, answered calls and spoken turns are taken."""
+    messages = [HELLO]
+    for number, (text, calls) in enumerate(rounds):
+        ids = [f"{number}-{each}" for each in range(calls)]
+        messages.append(assistant({"text": f"I say {text}."}, *map(call, ids)))
+        messages.append(user(*map(result, ids), {"text": f"You say {text}."}))
+    assert refusal(talk(*messages, **TOOLS), model_id) == ""
