@@ -178,7 +178,7 @@ def _usage(reply: Reply) -> dict[str, Any]:
     usage: dict[str, Any] = {
         "inputTokens": reply.input_tokens,
         "outputTokens": reply.output_tokens,
-        # Seen in every recording since autumn 2025; botocore's model does not know it.
+        # In every dated recording since October 2025; botocore's model does not know it.
         "serverToolUsage": {},
         "totalTokens": reply.input_tokens + reply.output_tokens + read + written,
     }

@@ -81,7 +81,7 @@ class ParameterReader:
             missing.discard(name)
             try:
                 params[name] = convert(value)
-            except Refused as refused:  # noqa: PERF203 - all problems are reported, not the first
+            except Refused as refused:
                 problems.extend(refused.below(name))
         problems.extend(
             Problem(path=(n,), shown=" null", constraint=NOT_NULL) for n in sorted(missing)
