@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
@@ -167,8 +168,7 @@ def _string_converter(shape: Shape) -> Converter:
         problems = list(check_size(value, shown))
         if enum:
             problems.insert(0, Problem(shown=shown, constraint=allowed))
-        # Patterns are compiled (and cached) by `re` when first used: most never are.
-        if pattern and re.fullmatch(pattern, value) is None:
+        if pattern and not _matches(pattern, value):
             rule = f"Member must satisfy regular expression pattern: {pattern}"
             problems.insert(0, Problem(shown=shown, constraint=rule))
         if problems:
@@ -176,6 +176,22 @@ def _string_converter(shape: Shape) -> Converter:
         return value
 
     return convert
+
+
+def _matches(pattern: str, value: str) -> bool:
+    compiled = _compiled(pattern)
+    return compiled is None or compiled.fullmatch(value) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """A pattern of the model; None if Python can't express it, and then nothing is refused."""
+    try:
+        # Jobs' names are described by this group, which takes time exponential in their hyphens.
+        # The class has the hyphen in it, so the same names match without the group.
+        return re.compile(pattern.replace(r"(-*[a-zA-Z0-9\+\-\.])", r"[a-zA-Z0-9\+\-\.]"))
+    except re.error:  # Java's \p{L}, in three names of automated reasoning
+        return None
 
 
 def _integer_converter(shape: Shape) -> Converter:
