@@ -79,7 +79,8 @@ def _environ(request: HttpRequest, scheme: str) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for name, value in request.headers.items():
-        key = _WITHOUT_PREFIX.get(name) or "HTTP_" + name.upper().replace("-", "_")
-        environ[key] = value
+        if name != "transfer-encoding":  # the body is whole already
+            key = _WITHOUT_PREFIX.get(name) or "HTTP_" + name.upper().replace("-", "_")
+            environ[key] = value
     environ["CONTENT_LENGTH"] = str(len(request.body))
     return environ

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,7 +97,7 @@ class StubBedrock:
         self.failure_in_stream: tuple[str, str] | None = None
         self.endless = False
         self.events_made = 0
-        self.streams_closed = 0
+        self._stream_closed = threading.Event()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
@@ -108,6 +109,10 @@ class StubBedrock:
             return self._answer(call)
         except ServiceFailure as failure:
             return self.wire.serialise_failure(failure, "request-1")
+
+    def wait_for_closed_stream(self) -> bool:
+        """Whether a stream's generator was ended, by its own thread perhaps a moment later."""
+        return self._stream_closed.wait(timeout=10)
 
     def _answer(self, call: Call) -> HttpResponse:
         if call.operation == "Converse":
@@ -128,7 +133,7 @@ class StubBedrock:
                     yield encode_exception(*self.failure_in_stream)
                     return
         finally:
-            self.streams_closed += 1
+            self._stream_closed.set()
 
     def _all_frames(self, operation: str) -> Iterator[bytes]:
         while self.endless:
