@@ -1,0 +1,214 @@
+"""`BedrockEmulator`: a local Amazon Bedrock, in this process or at a URL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from typing_extensions import Self
+
+from langchain_bedrock_opt.aws.clients import client_config
+from langchain_bedrock_opt.emulator.engine import Engine, Parts
+from langchain_bedrock_opt.emulator.faults import FaultPlan
+from langchain_bedrock_opt.emulator.inprocess import Attachment, attach
+from langchain_bedrock_opt.emulator.journal import Journal
+from langchain_bedrock_opt.emulator.models import ModelDirectory
+from langchain_bedrock_opt.emulator.other_services import moto_application
+from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
+from langchain_bedrock_opt.emulator.replies import RuleResponder
+from langchain_bedrock_opt.emulator.runtime import OPERATIONS
+from langchain_bedrock_opt.emulator.server import EmulatorServer
+from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
+from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
+from langchain_bedrock_opt.emulator.wire import Wire
+
+# Any will do; with them nothing on the machine is looked at.
+_ACCESS_KEY = "local"
+_BEDROCK = ("bedrock", "bedrock-runtime")
+
+
+class BedrockEmulator:
+    """A local Amazon Bedrock that speaks the wire, for tests, demos and notebooks.
+
+    In process, `client()` gives real boto3 clients that open no socket. In a `with` block it also
+    serves HTTP on loopback, for other processes and other languages, with S3, DynamoDB and
+    CloudWatch (moto's) at the same URL.
+
+    Its models do not think: the default responder is deterministic and obeys tools, tool choice,
+    JSON schemas, stop sequences and `maxTokens`. Token counts are estimates. What it does where
+    nobody has published a recording of the real service is unverified against AWS.
+
+    Args:
+        responder: The brain behind all models; `RuleResponder(seed=seed)` by default. See also
+            `ScriptedResponder` and `DelegatingResponder`.
+        seed: The seed of replies and of the jitter of `pace="models"`.
+        pace: How fast models answer: None at once, `"models"` each at its own pace, or seconds.
+        speed: How many times faster than life the pace runs.
+        quotas: Tokens and requests a minute by model id; models without one are not limited.
+        region: The region it plays.
+        strict: Accept only models the catalog knows, and only registered ARNs.
+        provisioned: Base model ids by the name of a provisioned throughput.
+        application_profiles: Ids to copy from by the name of an application inference profile.
+        prompt_routers: Model ids by the name of a prompt router, its fallback last.
+        host: Where the server listens; only this machine by default.
+        port: The server's port; 0 takes any that is free.
+        sleep: Waits for so many seconds.
+        clock: Seconds that only go forward.
+
+    Attributes:
+        faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
+        journal: What was asked: `emulator.journal.count("Converse")`.
+        quota: What is left of the quotas.
+        models: The models and resources it knows; `models.register_provisioned(…)` and others.
+
+    Example:
+        >>> bedrock = BedrockEmulator().client()
+        >>> answer = bedrock.converse(
+        ...     modelId="amazon.nova-lite-v1:0",
+        ...     messages=[{"role": "user", "content": [{"text": "Hello!"}]}],
+        ... )
+        >>> answer["stopReason"]
+        'end_turn'
+    """
+
+    def __init__(
+        self,
+        *,
+        responder: Responder | None = None,
+        seed: int = 0,
+        pace: PaceOption = None,
+        speed: float = 1.0,
+        quotas: Mapping[str, Quota] | None = None,
+        region: str = "us-east-1",
+        strict: bool = False,
+        provisioned: Mapping[str, str] | None = None,
+        application_profiles: Mapping[str, str] | None = None,
+        prompt_routers: Mapping[str, Sequence[str]] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.region = region
+        self.faults = FaultPlan()
+        self.journal = Journal()
+        self.quota = QuotaMeter(quotas or {}, clock=clock)
+        self.models = ModelDirectory(
+            region,
+            provisioned=provisioned,
+            application_profiles=application_profiles,
+            prompt_routers=prompt_routers,
+            strict=strict,
+        )
+        parts = Parts(
+            directory=self.models,
+            responder=responder or RuleResponder(seed=seed),
+            quota=self.quota,
+            faults=self.faults,
+            journal=self.journal,
+            timing=Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock),
+            wire=Wire(),
+        )
+        self._engine = Engine(parts, OPERATIONS)
+        self._server = EmulatorServer(self.handle, host=host, port=port)
+        self._is_serving = False
+        self._session: boto3.session.Session | None = None
+        self._lock = threading.Lock()
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one HTTP request: what both the server and the clients in process call."""
+        return self._engine.handle(request)
+
+    def client(self, service: str = "bedrock-runtime", *, config: Config | None = None) -> Any:
+        """A boto3 client that speaks to this emulator and to nothing else.
+
+        While the emulator serves HTTP the client uses that; otherwise no socket is opened.
+
+        Args:
+            service: `bedrock-runtime`, `bedrock`, or a service of moto's such as `s3`.
+            config: A botocore config of the caller's own.
+
+        Raises:
+            MissingExtraError: The service is moto's, and moto is not installed.
+        """
+        config = client_config(base=config).merge(Config(signature_version=_signature(service)))
+        with self._lock:  # boto3 sessions are not thread-safe
+            make_client: Any = self._own_session().client
+            endpoint_url = self.endpoint_url if self._is_serving else None
+            client = make_client(service, endpoint_url=endpoint_url, config=config)
+        if not self._is_serving:
+            self.attach(client, other_services=service not in _BEDROCK)
+        return client
+
+    def attach(self, target: Any, *, other_services: bool = False) -> Attachment:
+        """Have an existing boto3 client or session answered here, without a socket.
+
+        Args:
+            target: A boto3 client, or a session for all clients made from it afterwards.
+            other_services: Answer S3, DynamoDB, CloudWatch and the like, too.
+
+        Returns:
+            The attachment; `detach()` undoes it.
+
+        Raises:
+            MissingExtraError: `other_services`, and moto is not installed.
+        """
+        application = moto_application() if other_services else None
+        return attach(target, self.handle, other_services=application)
+
+    @property
+    def endpoint_url(self) -> str:
+        """The URL it is served at.
+
+        Raises:
+            EmulatorError: It is not being served.
+        """
+        return self._server.url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables that send any AWS SDK of another process here."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": _ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": _ACCESS_KEY,
+        }
+
+    def start(self) -> Self:
+        """Serve HTTP, in threads of its own.
+
+        Raises:
+            PortInUseError: The port is taken.
+        """
+        self._server.start()
+        self._is_serving = True
+        return self
+
+    def stop(self) -> None:
+        """Stop serving. Does nothing if it is not being served."""
+        self._is_serving = False
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        """Serve HTTP."""
+        return self.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        """Stop serving."""
+        self.stop()
+
+    def _own_session(self) -> boto3.session.Session:
+        if self._session is None:
+            self._session = boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=self.region)
+        return self._session
+
+
+def _signature(service: str) -> str:
+    """Plain signatures: an API key in the environment would otherwise demand HTTPS."""
+    return "s3v4" if service == "s3" else "v4"
