@@ -1,10 +1,10 @@
 """The choice of a model for each prompt.
 
 Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`),
-which tier takes it (`policy`, `tiers`), and the chat model that sends it there (`chat_model`,
-with `forwarding`, `tools`, `structured` and `channel`). Does not live here: prices and facts about models
-(`catalog`), caching, and anything that calls Bedrock itself. Start at
-`chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
+which tier takes it (`policy`, `tiers`, `decider`), and the chat model that sends it there
+(`chat_model`, with `forwarding`, `results`, `tools`, `structured` and `channel`). Does not live
+here: facts and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
+Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
 
 from __future__ import annotations
