@@ -14,8 +14,9 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
-    HTTPClientError,
+    EndpointConnectionError,
     NoCredentialsError,
+    PartialCredentialsError,
     ReadTimeoutError,
 )
 
@@ -56,6 +57,16 @@ _BY_CODE: dict[str, type[BedrockServiceError]] = {
     "servicequotaexceededexception": RequestTooLargeOrOverQuotaError,
 }
 
+# No connection was made, so nothing was paid. A connection that broke later (`HTTPClientError`)
+# may have carried a request that Bedrock answers and bills: that is not safe to repeat.
+_WITHOUT_ANSWER: tuple[tuple[type[BotoCoreError], type[BedrockServiceError]], ...] = (
+    (ConnectTimeoutError, ServiceUnavailableError),
+    (EndpointConnectionError, ServiceUnavailableError),
+    (ReadTimeoutError, ModelTimeoutError),
+    (NoCredentialsError, AccessDeniedError),
+    (PartialCredentialsError, AccessDeniedError),
+)
+
 
 def error_class(error: ClientError | BotoCoreError) -> type[BedrockServiceError]:
     """The class of ours that an error of botocore's belongs to.
@@ -72,13 +83,10 @@ def error_class(error: ClientError | BotoCoreError) -> type[BedrockServiceError]
         if found is InvalidRequestError and _names_a_model(str(details.get("Message", ""))):
             return UnknownModelError
         return found
-    if isinstance(error, (ConnectTimeoutError, NoCredentialsError)):
-        # Nothing was sent yet.
-        is_timeout = isinstance(error, ConnectTimeoutError)
-        return ServiceUnavailableError if is_timeout else AccessDeniedError
-    if isinstance(error, ReadTimeoutError):
-        return ModelTimeoutError
-    return ServiceUnavailableError if isinstance(error, HTTPClientError) else BedrockServiceError
+    for theirs, ours in _WITHOUT_ANSWER:
+        if isinstance(error, theirs):
+            return ours
+    return BedrockServiceError
 
 
 def is_retry_safe(error: Exception) -> bool:

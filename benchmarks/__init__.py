@@ -1,0 +1,1 @@
+"""Every headline figure, as a ratio to a baseline measured in the same run."""

@@ -1,0 +1,136 @@
+"""The main job: prompts through routing, cache and usage accounting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from langchain_core.messages import HumanMessage
+
+from langchain_bedrock_opt.catalog.prices import PICO_PER_USD, price_of
+from langchain_bedrock_opt.catalog.tokens import estimate_tokens
+from langchain_bedrock_opt.contracts import TokenUsage
+from langchain_bedrock_opt.errors import ConfigurationError, SpendingCapError
+from langchain_bedrock_opt.routing import ChatBedrockRouter
+from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
+
+DEFAULT_TIERS: Final = {
+    "simple": "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "moderate": "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "complex": "global.anthropic.claude-opus-4-5-20251101-v1:0",
+}
+"""The tiers of a run that names none: three sizes of one family, callable from every region."""
+
+DEFAULT_MAX_TOKENS: Final = 1024
+"""The longest answer of a run. Without a limit Bedrock reserves the model's own, for each call."""
+
+
+@dataclass(slots=True)
+class SpendingCap:
+    """Stops a run before a call that could cost more than is left.
+
+    Attributes:
+        usd: The cap in US dollars; None spends without one.
+        max_tokens: The longest answer a call may give.
+    """
+
+    usd: Decimal | None
+    max_tokens: int
+
+    def check(self, ledger: UsageLedger, model_id: str, prompt: str) -> None:
+        """Refuse a call whose worst case does not fit.
+
+        Raises:
+            SpendingCapError: It does not fit, or nobody knows what the model costs.
+        """
+        if self.usd is None:
+            return
+        price = price_of(model_id)
+        # Twice the estimate: it is one, and the cap is a promise.
+        usage = TokenUsage(input=2 * estimate_tokens(prompt), output=self.max_tokens)
+        worst = price.cost(usage) if price else None
+        if worst is None:
+            raise SpendingCapError(
+                f"No price is known for {model_id}, so a spending cap can't be kept: "
+                "name another model, or lift the cap with --cap none."
+            )
+        spent = ledger.totals().cost_pico_usd
+        if spent + worst > int(self.usd * PICO_PER_USD):
+            raise SpendingCapError(
+                f"Stopped at ${Decimal(spent) / PICO_PER_USD:.4f}: the next call could exceed the "
+                f"cap of ${self.usd}. Raise it with --cap."
+            )
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        prompts: How many prompts were answered.
+        stopped: Why the run ended early, or None.
+        streamed: The pieces in which the one streamed answer came.
+        failures: Errors by class name; a failed prompt does not end the run.
+    """
+
+    prompts: int = 0
+    stopped: str | None = None
+    streamed: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+def run(
+    prompts: Sequence[str],
+    *,
+    router: ChatBedrockRouter,
+    ledger: UsageLedger,
+    handler: BedrockUsageCallbackHandler,
+    cap: SpendingCap,
+    stream: int | None = None,
+    on_progress: Callable[[int], object] = lambda _done: None,
+    on_text: Callable[[str], object] = lambda _text: None,
+) -> Outcome:
+    """Send prompts through a router, one after the other, as they arrived.
+
+    Args:
+        prompts: What to send.
+        router: The model; its tiers carry the cache.
+        ledger: Where `handler` writes; the cap reads it.
+        handler: The usage callback.
+        cap: The spending cap.
+        stream: The index of the prompt whose answer is streamed; None streams none.
+        on_progress: Called after each prompt with how many are done.
+        on_text: Called with each piece of the streamed answer.
+
+    Returns:
+        What happened. The figures are in the ledger.
+
+    Raises:
+        ConfigurationError: There is no prompt.
+    """
+    if not prompts:
+        raise ConfigurationError("There is no prompt to run.")
+    outcome = Outcome()
+    for index, prompt in enumerate(prompts):
+        messages = [HumanMessage(prompt)]
+        try:
+            cap.check(ledger, router.decide(messages).model_id, prompt)
+        except SpendingCapError as error:
+            outcome.stopped = str(error)
+            break
+        config: Any = {"callbacks": [handler]}
+        try:
+            if index == stream:
+                for chunk in router.stream(messages, config=config):
+                    outcome.streamed += bool(chunk.text)
+                    on_text(chunk.text)
+            else:
+                router.invoke(messages, config=config)
+            outcome.prompts += 1
+        except Exception as error:  # noqa: BLE001 - one prompt's failure; it is counted and shown
+            name = type(error).__name__
+            outcome.failures[name] = outcome.failures.get(name, 0) + 1
+        on_progress(index + 1)
+    return outcome
