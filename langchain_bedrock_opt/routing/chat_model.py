@@ -6,8 +6,9 @@ Here a tier is chosen and tools are bound; `forwarding` has the calls themselves
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from langchain_core.callbacks import Callbacks
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
@@ -31,6 +32,9 @@ from langchain_bedrock_opt.routing.tiers import (
 )
 from langchain_bedrock_opt.routing.tools import BoundTools
 
+# The package versions that LangChain puts into every model's metadata; each tier has its own.
+_VERSIONS: Final = "lc_versions"
+
 _Tools = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
 
@@ -39,8 +43,8 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     Works wherever a chat model does: chains, agents, `bind_tools`, `with_structured_output`,
     streaming, batches. Every decision is in the run's metadata under `"bedrock_opt_route"` and in
-    the answer's `response_metadata["bedrock_opt"]["route"]` (not in that of `stream_events` with
-    `version="v3"`, whose messages are put together by LangChain).
+    the answer's `response_metadata["bedrock_opt"]["route"]`. The events of `astream_events` and
+    `stream_events` are the tier's own: their metadata has the decision, their messages don't.
 
     One call may be sent to a certain tier, named by the tier or by its model id:
     `invoke(…, force="complex")`, `invoke(…, model="us.amazon.nova-pro-v1:0")`, or, through any
@@ -138,7 +142,8 @@ class ChatBedrockRouter(ForwardingChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         # Runs are the tiers' own and have the tier's parameters; these are for whoever asks the
         # router itself.
-        kwargs = {**self.params, **kwargs}
+        sampling = {name: self.params.get(name) for name in ("temperature", "max_tokens")}
+        kwargs = {**sampling, **kwargs}
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "amazon_bedrock"
         named = kwargs.get("model") or self._decider.tiers[0].name
@@ -189,15 +194,14 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""
+        own = {name: value for name, value in (self.metadata or {}).items() if name != _VERSIONS}
         config = {
             **config,
             "tags": [*(self.tags or ()), *(config.get("tags") or ())],
-            "metadata": {**(self.metadata or {}), **(config.get("metadata") or {})},
+            "metadata": {**own, **(config.get("metadata") or {})},
         }
         if self.callbacks:
-            own = RunnableConfig(callbacks=self.callbacks)
-            merged = merge_configs(own, RunnableConfig(callbacks=config.get("callbacks")))
-            config["callbacks"] = merged["callbacks"]
+            config["callbacks"] = _joined(self.callbacks, config.get("callbacks"))
         return config
 
     # --- Binding ---
@@ -270,3 +274,12 @@ class ChatBedrockRouter(ForwardingChatModel):
     @property
     def _first(self) -> BaseChatModel:
         return next(iter(self._models.values()))
+
+
+def _joined(own: Callbacks, callbacks: Callbacks) -> Callbacks:
+    """The router's callbacks and those of a call, each once."""
+    configs = RunnableConfig(callbacks=own), RunnableConfig(callbacks=callbacks)
+    joined = merge_configs(*configs)["callbacks"]
+    if isinstance(joined, list):
+        joined = [each for index, each in enumerate(joined) if each not in joined[:index]]
+    return joined

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
@@ -126,7 +126,7 @@ class ForwardingChatModel(BaseChatModel):
         input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
         config: RunnableConfig | None = None,
         *,
-        version: str = "v2",
+        version: Literal["v1", "v2", "v3"] = "v2",
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -139,27 +139,23 @@ class ForwardingChatModel(BaseChatModel):
             stop: Stop sequences.
             **kwargs: As in `invoke`.
         """
-        if version != "v3":
-            arguments = {**kwargs, "version": version, "stop": stop}
-            return super().stream_events(input, config, **arguments)
         call = self._plan(input, config, kwargs)
-        return call.model.stream_events(input, call.config, version="v3", stop=stop, **call.kwargs)
+        arguments = {**call.kwargs, "version": version, "stop": stop}
+        return call.model.stream_events(input, call.config, **arguments)
 
     def astream_events(
         self,
         input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
         config: RunnableConfig | None = None,
         *,
-        version: str = "v2",
+        version: Literal["v1", "v2", "v3"] = "v2",
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
         """As `stream_events`, asynchronously; `v3` gives an awaitable `AsyncChatModelStream`."""
-        if version != "v3":
-            arguments = {**kwargs, "version": version, "stop": stop}
-            return super().astream_events(input, config, **arguments)
         call = self._plan(input, config, kwargs)
-        return call.model.astream_events(input, call.config, version="v3", stop=stop, **call.kwargs)
+        arguments = {**call.kwargs, "version": version, "stop": stop}
+        return call.model.astream_events(input, call.config, **arguments)
 
     def generate(
         self,

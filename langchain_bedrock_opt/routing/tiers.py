@@ -56,6 +56,8 @@ def build_models(
             f"tiers={tiers!r}: give a dict of tier names and model ids or chat models, from the "
             'cheapest to the strongest, such as {"simple": "us.amazon.nova-lite-v1:0"}.'
         )
+    for name, tier in tiers.items():
+        _check(name, tier)
     if params and not any(isinstance(tier, str) for tier in tiers.values()):
         raise ConfigurationError(
             f"{', '.join(params)}: parameters go to tiers given as model ids, and every tier here "
@@ -64,15 +66,18 @@ def build_models(
     return {name: _build(name, tier, params) for name, tier in tiers.items()}
 
 
-def _build(name: str, tier: Any, params: Mapping[str, Any]) -> BaseChatModel:
+def _check(name: Any, tier: Any) -> None:
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f"Tier name {name!r} is not a text.")
-    if isinstance(tier, BaseChatModel):
-        return tier
-    if not isinstance(tier, str):
+    if not isinstance(tier, (str, BaseChatModel)):
         raise ConfigurationError(
             f"Tier {name!r} is {type(tier).__name__}: give a model id or a chat model."
         )
+
+
+def _build(name: str, tier: str | BaseChatModel, params: Mapping[str, Any]) -> BaseChatModel:
+    if isinstance(tier, BaseChatModel):
+        return tier
     try:
         return ChatBedrockOptimized(model=tier, **params)
     except ModelIdError as error:

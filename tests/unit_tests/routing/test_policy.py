@@ -20,9 +20,7 @@ def chosen(score: float, tiers: list[Tier], needs: Needs | None = None, **policy
     return RoutingPolicy(**policy).choose(score, tiers, needs).tier.name
 
 
-@pytest.mark.parametrize(
-    "thresholds", [[0.3, 0.6], (0.3, 0.6), {"moderate": 0.3, "complex": 0.6}]
-)
+@pytest.mark.parametrize("thresholds", [[0.3, 0.6], (0.3, 0.6), {"moderate": 0.3, "complex": 0.6}])
 def test_a_tier_begins_at_its_threshold(thresholds: Any) -> None:
     """A score takes the highest tier whose threshold it reaches, the threshold itself included."""
     scores = (0.0, 0.29, 0.3, 0.59, 0.6, 1.0)
@@ -46,7 +44,8 @@ def test_the_default_fits_any_number_of_tiers(count: int, low: float, high: floa
 @pytest.mark.parametrize("need", ["images", "documents", "tools", "json_schema"])
 def test_a_tier_that_lacks_something_is_passed_over_upwards(need: str) -> None:
     """A tier that is known to lack what the request needs hands it to the next stronger one."""
-    lacking = replace(TIERS[0], **{need: False})
+    lacks: dict[str, Any] = {need: False}
+    lacking = replace(TIERS[0], **lacks)
 
     assert chosen(0.0, [lacking, *TIERS[1:]], Needs(**{need: True})) == "moderate"
     assert chosen(0.0, [lacking, *TIERS[1:]], Needs()) == "simple"

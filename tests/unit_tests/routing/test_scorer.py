@@ -87,7 +87,7 @@ def test_a_prompt_without_end_is_read_at_its_ends() -> None:
     ("easy", "hard"),
     [
         ("What is the capital of France?", HARD),
-        ("フランスの首都はどこですか？", HARD_JA),
+        ("フランスの首都はどこですか\uff1f", HARD_JA),
         ("Translate to French: good morning", "Prove that there are infinitely many primes."),
         ("「おはよう」を英語に翻訳して", "素数が無限に存在することを証明してください。"),
         ("¿Cuál es la capital de Francia?", "¿Cuáles? " * 80),
@@ -157,7 +157,7 @@ def test_the_whole_request_counts() -> None:
 
 
 def test_a_short_follow_up_is_read_with_the_turn_before() -> None:
-    """ "Go on" after a hard question is not an easy prompt."""
+    """A short "go on" after a hard question is not an easy prompt."""
     talk: list[BaseMessage] = [HumanMessage(HARD_JA), AIMessage("…"), HumanMessage("続けて")]
 
     assert value(talk) > 0.9 * value(HARD_JA)
