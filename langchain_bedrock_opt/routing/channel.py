@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY, RouteDecision
+from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY
 
 FORCE_KEY: Final = "force"
 """The key in `config["configurable"]` that names the tier or model to take."""
@@ -32,10 +32,14 @@ def pop_force(kwargs: dict[str, Any], config: Mapping[str, Any]) -> str | None:
     return None if named is None else str(named)
 
 
-def with_decision(config: RunnableConfig, decision: RouteDecision) -> RunnableConfig:
-    """A config whose run says where it was routed."""
-    metadata = {**(config.get("metadata") or {}), ROUTE_METADATA_KEY: decision.as_dict()}
-    return {**config, "metadata": metadata}
+def with_route(config: RunnableConfig, route: Mapping[str, Any]) -> RunnableConfig:
+    """A config whose run says where it was routed.
+
+    Args:
+        config: The run's config.
+        route: A `RouteDecision` as a dict.
+    """
+    return {**config, "metadata": {**(config.get("metadata") or {}), ROUTE_METADATA_KEY: route}}
 
 
 def mark_message(message: _Message, route: Mapping[str, Any]) -> _Message:

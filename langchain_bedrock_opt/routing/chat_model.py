@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.routing.channel import pop_force, with_decision
+from langchain_bedrock_opt.routing.channel import pop_force, with_route
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel, RoutedCall
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
@@ -88,7 +88,7 @@ class ChatBedrockRouter(ForwardingChatModel):
     policy: Any = Field(exclude=True)
     """What makes a tier of a score."""
 
-    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    params: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Arguments for the tiers given as ids."""
 
     _models: dict[str, BaseChatModel] = PrivateAttr()
@@ -188,9 +188,8 @@ class ChatBedrockRouter(ForwardingChatModel):
             binding = tools.bound_to(model)
             del kwargs["tools"]
             model, kwargs = cast("BaseChatModel", binding.bound), {**binding.kwargs, **kwargs}
-        return RoutedCall(
-            model=model, decision=decision, config=with_decision(config, decision), kwargs=kwargs
-        )
+        route = decision.as_dict()
+        return RoutedCall(model=model, route=route, config=with_route(config, route), kwargs=kwargs)
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""

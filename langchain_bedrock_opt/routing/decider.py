@@ -67,7 +67,7 @@ class Decider:
             choice = self._policy.choose(score.value, self.tiers, needs)
             tier, others = choice.tier, choice.alternatives
         else:
-            tier, others = forced, tuple(other for other in self.tiers if other is not forced)
+            tier, others = forced, ()
         return RouteDecision(
             tier=tier.name,
             model_id=tier.model_id,

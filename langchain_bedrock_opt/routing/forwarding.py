@@ -20,17 +20,23 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableConfig
 
-from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.routing.channel import mark_message
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedCall:
-    """A call on its way to the tier that was chosen for it."""
+    """A call on its way to the model that was chosen for it.
+
+    Attributes:
+        model: The chosen model.
+        route: The `RouteDecision` as a dict.
+        config: The run's config, with the decision in its metadata.
+        kwargs: What else the model is called with.
+    """
 
     model: BaseChatModel
-    decision: RouteDecision
+    route: dict[str, Any]
     config: RunnableConfig
     kwargs: dict[str, Any]
 
@@ -69,7 +75,7 @@ class ForwardingChatModel(BaseChatModel):
         """
         call = self._plan(input, config, kwargs)
         message = call.model.invoke(input, call.config, stop=stop, **call.kwargs)
-        return mark_message(message, call.decision.as_dict())
+        return mark_message(message, call.route)
 
     async def ainvoke(
         self,
@@ -82,7 +88,7 @@ class ForwardingChatModel(BaseChatModel):
         """As `invoke`, asynchronously."""
         call = self._plan(input, config, kwargs)
         message = await call.model.ainvoke(input, call.config, stop=stop, **call.kwargs)
-        return mark_message(message, call.decision.as_dict())
+        return mark_message(message, call.route)
 
     def stream(
         self,
@@ -101,7 +107,7 @@ class ForwardingChatModel(BaseChatModel):
         is_first = True
         with closing(cast("Generator[AIMessageChunk]", chunks)):
             for chunk in chunks:
-                yield mark_message(chunk, call.decision.as_dict()) if is_first else chunk
+                yield mark_message(chunk, call.route) if is_first else chunk
                 is_first = False
 
     async def astream(
@@ -118,7 +124,7 @@ class ForwardingChatModel(BaseChatModel):
         is_first = True
         async with aclosing(cast("AsyncGenerator[AIMessageChunk]", chunks)):
             async for chunk in chunks:
-                yield mark_message(chunk, call.decision.as_dict()) if is_first else chunk
+                yield mark_message(chunk, call.route) if is_first else chunk
                 is_first = False
 
     def stream_events(
@@ -198,7 +204,7 @@ class ForwardingChatModel(BaseChatModel):
                 run_id=None if index else run_id,
                 **call.kwargs,
             )
-            results.append(marked_result(result, call.decision))
+            results.append(marked_result(result, call.route))
         return merged_result(results)
 
     async def agenerate(
@@ -226,7 +232,7 @@ class ForwardingChatModel(BaseChatModel):
                 run_id=None if index else run_id,
                 **call.kwargs,
             )
-            return marked_result(result, call.decision)
+            return marked_result(result, call.route)
 
         answers = [answer(index, conversation) for index, conversation in enumerate(messages)]
         # All come to their end, as in LangChain's own: a paid answer is not cancelled half-way.

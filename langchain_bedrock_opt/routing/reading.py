@@ -202,7 +202,7 @@ def _read_block(block: Any, amount: Amount, depth: int) -> list[str]:
     if isinstance(text := block.get("text"), str):
         return _read(text, amount)
     # LangChain's blocks name their type; Converse's have one key, which is the type.
-    kind = block.get("type") or next(iter(block), None)
+    kind = str(block.get("type") or next(iter(block), ""))
     if kind in _NESTED_KINDS:
         inner = block.get(kind)
         inner = inner if isinstance(inner, dict) else block

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult, RunInfo
 
-from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.routing.channel import mark_message
 
 
-def marked_result(result: LLMResult, decision: RouteDecision) -> LLMResult:
+def marked_result(result: LLMResult, route: Mapping[str, Any]) -> LLMResult:
     """A copy of a tier's result whose messages say where they came from."""
-    route = decision.as_dict()
     generations = [
         [
             generation.model_copy(update={"message": mark_message(generation.message, route)})

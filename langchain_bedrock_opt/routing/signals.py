@@ -27,7 +27,7 @@ from langchain_bedrock_opt.routing.reading import Conversation
 _CHARS_PER_WORD: Final = 2.5
 """Characters of a script without spaces that say as much as one English word.
 
-The median over the 250 problem pairs of MGSM (English, Japanese)."""
+The median over the pairs of English and Japanese problems in MGSM."""
 
 _SPACELESS: Final = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"

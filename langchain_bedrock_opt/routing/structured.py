@@ -9,8 +9,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
-from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.routing.channel import mark_message, pop_force, with_decision
+from langchain_bedrock_opt.routing.channel import mark_message, pop_force, with_route
 from langchain_bedrock_opt.routing.decider import Decider
 
 
@@ -44,8 +43,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Any:
         """Answer in the schema's form."""
-        tier, config, decision = self._plan(input, config, kwargs)
-        return _marked(tier.invoke(input, config, **kwargs), decision)
+        tier, config, route = self._plan(input, config, kwargs)
+        return _marked(tier.invoke(input, config, **kwargs), route)
 
     async def ainvoke(
         self,
@@ -54,8 +53,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Any:
         """As `invoke`, asynchronously."""
-        tier, config, decision = self._plan(input, config, kwargs)
-        return _marked(await tier.ainvoke(input, config, **kwargs), decision)
+        tier, config, route = self._plan(input, config, kwargs)
+        return _marked(await tier.ainvoke(input, config, **kwargs), route)
 
     def stream(
         self,
@@ -80,15 +79,16 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
 
     def _plan(
         self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> tuple[Runnable[LanguageModelInput, Any], RunnableConfig, RouteDecision]:
+    ) -> tuple[Runnable[LanguageModelInput, Any], RunnableConfig, dict[str, Any]]:
         config = self._add_config(ensure_config(config))
         force = pop_force(kwargs, config)
         decision = self._decider.decide(prompt, force=force, json_schema=self._json_schema)
-        return self._by_tier[decision.tier], with_decision(config, decision), decision
+        route = decision.as_dict()
+        return self._by_tier[decision.tier], with_route(config, route), route
 
 
-def _marked(output: Any, decision: RouteDecision) -> Any:
+def _marked(output: Any, route: Mapping[str, Any]) -> Any:
     """With `include_raw`, the message says where it came from."""
     if isinstance(output, dict) and isinstance(raw := output.get("raw"), BaseMessage):
-        return {**output, "raw": mark_message(raw, decision.as_dict())}
+        return {**output, "raw": mark_message(raw, route)}
     return output

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import SecretStr
 
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -16,6 +15,10 @@ from langchain_bedrock_opt.routing.policy import Tier
 # LangChain's own fields that hold for the router as a whole; all others go to the tiers.
 _OWN_FIELDS: Final = frozenset({"name", "callbacks", "tags", "metadata", "profile"})
 
+# May hold credentials of a gateway.
+_UNTOLD: Final = frozenset({"default_headers"})
+
+# What a secret, a client or a callback is not.
 _PLAIN: Final = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -133,8 +136,10 @@ def common_profile(models: Mapping[str, BaseChatModel]) -> dict[str, Any] | None
     Returns:
         A LangChain model profile, or None if a model has none.
     """
-    profiles = [dict(model.profile) if model.profile else {} for model in models.values()]
-    first, *others = profiles
+    profiles = [model.profile for model in models.values()]
+    if not all(profiles):
+        return None
+    first, *others = [dict(profile) for profile in profiles if profile]
     common: dict[str, Any] = {}
     for key, value in first.items():
         values: list[Any] = [value, *(profile.get(key) for profile in others)]
@@ -142,7 +147,7 @@ def common_profile(models: Mapping[str, BaseChatModel]) -> dict[str, Any] | None
             common[key] = all(values)
         elif all(isinstance(value, int) for value in values):
             common[key] = min(values)
-    return common or None
+    return common
 
 
 def params_of(model: BaseChatModel) -> dict[str, Any]:
@@ -153,6 +158,6 @@ def params_of(model: BaseChatModel) -> dict[str, Any]:
         for name in sorted(model.model_fields_set)
         if name in fields
         and not fields[name].exclude
-        and isinstance(value := getattr(model, name), _PLAIN)
-        and not isinstance(value, SecretStr)
+        and name not in _UNTOLD
+        and isinstance(getattr(model, name), _PLAIN)
     }

@@ -156,6 +156,7 @@ def test_a_call_can_name_its_tier(
 
     assert bedrock.models == [tiers["complex"]]
     assert route_of(message).forced
+    assert route_of(message).alternatives == ()
     assert not route_of(router.invoke(EASY)).forced
 
 
@@ -447,7 +448,7 @@ def test_identity_holds_every_tiers_settings(make_router: MakeRouter) -> None:
 
     assert hot.asdict() != cold.asdict()
     assert hot.asdict()["tiers"]["complex"]["temperature"] == 0.9
-    assert "hush" not in str(hot.asdict())
+    assert "hush" not in str(hot.asdict()) + repr(hot)
 
 
 def test_the_profile_is_what_all_tiers_can_do() -> None:
@@ -461,7 +462,10 @@ def test_the_profile_is_what_all_tiers_can_do() -> None:
 
     router = ChatBedrockRouter(tiers={"first": first, "second": second})
 
+    unknown = FakeListChatModel(responses=["x"])
+
     assert router.profile == {"max_input_tokens": 50, "tool_calling": False}
+    assert ChatBedrockRouter(tiers={"first": first, "unknown": unknown}).profile is None
 
 
 def test_tokens_are_counted_by_the_first_tier() -> None:
