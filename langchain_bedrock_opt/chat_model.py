@@ -35,9 +35,11 @@ from langchain_bedrock_opt.errors import ConfigurationError
 
 # Chunks that may wait between the thread that reads a stream and the task that awaits it.
 _STREAM_BUFFER: Final = 256
-# Prefixes that langchain-aws does not take off an id itself (1.9.1): with them it finds neither
-# the model's provider nor, then, that it can stream.
-_SCOPES_UNKNOWN_UPSTREAM: Final = ("in", "ca")
+# Prefixes that langchain-aws takes off an id itself (1.9.1). With another one, such as `in.` or
+# `ca.`, it finds neither the model's provider nor, then, that it can stream.
+_SCOPES_KNOWN_UPSTREAM: Final = frozenset(
+    {"us", "eu", "jp", "apac", "au", "us-gov", "global", "sa", "amer", None}
+)
 
 
 class ChatBedrockOptimized(ChatBedrockConverse):
@@ -241,7 +243,7 @@ def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 def _add_model_behind(arguments: dict[str, Any], model_id: ModelId) -> None:
     """Tell langchain-aws which model an id stands for, where it can't know."""
     is_arn = model_id.raw.startswith("arn:")
-    if not is_arn and model_id.scope not in _SCOPES_UNKNOWN_UPSTREAM:
+    if not is_arn and model_id.scope in _SCOPES_KNOWN_UPSTREAM:
         return
     base = arguments.get("base_model_id") or arguments.get("base_model")
     if base is None:

@@ -227,6 +227,28 @@ def service_client(
         ) from error
 
 
+def require_credentials(region_name: str | None = None) -> None:
+    """Make sure that there is something to call AWS with, before a run begins.
+
+    Args:
+        region_name: The region; boto3's chain if None.
+
+    Raises:
+        ConfigurationError: There are no credentials, or there is no region.
+    """
+    client = shared_client(ClientSettings(service="bedrock-runtime", region_name=region_name))
+    if os.getenv("AWS_BEARER_TOKEN_BEDROCK"):
+        return
+    with _lock:
+        session = _shared_session(ClientSettings(service="bedrock-runtime"))
+        found = session.get_credentials()
+    if found is None:
+        raise ConfigurationError(
+            "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE, or "
+            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (region {client.meta.region_name})."
+        )
+
+
 class LazyClient:
     """A shared client that is made when it is first asked for something.
 

@@ -1,7 +1,19 @@
 """What tokens cost, as data: `data/prices.json`, one dated row a model, scope and tier.
 
 Money is whole pico-dollars (10⁻¹² USD), since published prices per token are not whole
-nano-dollars. A model without a row of its own has no price: it is never priced as a relative.
+nano-dollars. A model without a row of its own has no price: it is never priced as a relative,
+and no price is worked out from another scope's or tier's by a factor.
+
+What a row's scope means:
+
+* `in-region`: the bare id, served in one region. The row is the list price of us-east-1 (or of
+  the first region that has the model); other regions may charge more.
+* a profile's scope, `us`, `eu`, `jp`, …: that cross-region profile.
+* `global`: the global profile.
+* `regional`: the bare id and every geography's profile alike. AWS bills Claude so: one usage
+  type for "regional" and one for "global", which is cheaper since Claude 4.5.
+
+GovCloud has a price list of its own, so nothing but a row for `us-gov` holds there.
 """
 
 from __future__ import annotations
@@ -14,7 +26,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
-from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
+from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import ModelIdError
 
@@ -24,15 +36,23 @@ PICO_PER_USD: Final = 10**12
 _PICO_PER_TOKEN: Final = Decimal(10**6)
 """Pico-dollars a token for each dollar a million tokens."""
 
+_KINDS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+
+_APART: Final = ("global", "us-gov")
+"""Scopes that `regional` rows do not hold for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrice:
     """Prices of one model in one scope and service tier, in pico-USD a token.
 
     A kind that the model does not have (most have no prompt cache) is None; a call that spends
-    such tokens all the same has no known cost.
+    such tokens all the same has no known cost. `output` is 0 for embeddings.
 
     Attributes:
+        cache_write_5m: Also what a model with one fixed TTL of another length charges.
+        max_prompt_tokens: The longest prompt, cached tokens included, that these prices hold
+            for; None if they hold for any. A longer one has no known cost.
         source: Where the row comes from.
         checked: The date it was checked, ISO 8601.
     """
@@ -42,11 +62,15 @@ class ModelPrice:
     cache_read: int | None = None
     cache_write_5m: int | None = None
     cache_write_1h: int | None = None
+    max_prompt_tokens: int | None = None
     source: str
     checked: str
 
     def cost(self, usage: TokenUsage) -> int | None:
         """The cost of a call in pico-USD, exact; None if it spent tokens without a price.
+
+        Args:
+            usage: What the call spent, split as Bedrock bills it.
 
         Example:
             >>> price = ModelPrice(input=1_000_000, output=5_000_000, source="", checked="")
@@ -55,6 +79,9 @@ class ModelPrice:
             >>> price.cost(TokenUsage(cache_read=1)) is None
             True
         """
+        prompt = usage.total - usage.output
+        if self.max_prompt_tokens is not None and prompt > self.max_prompt_tokens:
+            return None
         total = usage.input * self.input + usage.output * self.output
         for tokens, price in (
             (usage.cache_read, self.cache_read),
@@ -74,14 +101,12 @@ def _prices() -> Mapping[tuple[str, str, str], ModelPrice]:
     return {
         (row["model"], row["scope"], row.get("tier", "default")): ModelPrice(
             **{kind: _pico(row.get(kind)) for kind in _KINDS},  # type: ignore[arg-type]
+            max_prompt_tokens=row.get("max_prompt_tokens"),
             source=row["source"],
             checked=row["checked"],
         )
         for row in document["prices"]
     }
-
-
-_KINDS: Final = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
 
 def _pico(usd_per_million: str | None) -> int | None:
@@ -94,14 +119,16 @@ def _pico(usd_per_million: str | None) -> int | None:
     return int(pico)
 
 
-@lru_cache(maxsize=4096)
 def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
     """The price of the model behind an id, or None if no row says it.
 
     Args:
         model_id: The id that was called, with its scope: `global.` and regional profiles and
-            bare ids may have different prices.
-        tier: The service tier that served the call: `default`, `flex` or `priority`.
+            bare ids may have different prices. ARNs that do not name their model have no price
+            here: provisioned throughput is billed by the hour, custom models differ from their
+            base, and only the control plane knows what an application profile stands for.
+        tier: What served the call: the service tiers `default`, `flex` and `priority`, or
+            `batch` for an invocation job. `reserved` has no price a token.
 
     Example:
         >>> price_of("anthropic.claude-3-haiku-20240307-v1:0").input  # $0.25 a million
@@ -116,26 +143,27 @@ def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
     if parsed.base is None:
         return None
     prices = _prices()
-    # A row for the very scope wins over one that holds for every geography ("regional").
-    for scope in (_scope(parsed.scope, parsed.kind), "regional"):
-        if (found := prices.get((parsed.base, scope, tier))) is not None:
-            return found
-        if scope == "global":
-            return None
-    return None
+    scope = _scope(parsed)
+    # A row for the very scope wins over the one for every geography.
+    price = prices.get((parsed.base, scope, tier))
+    if price is None and scope not in _APART:
+        price = prices.get((parsed.base, "regional", tier))
+    return price
 
 
-def _scope(scope: str | None, kind: ModelIdKind) -> str:
-    if scope is not None:
-        return scope
-    return "in-region" if kind is ModelIdKind.FOUNDATION_MODEL else "regional"
+def _scope(parsed: ModelId) -> str:
+    if parsed.region is not None and parsed.region.startswith("us-gov-"):
+        return "us-gov"
+    return parsed.scope or "in-region"
 
 
 def usd(pico_usd: int) -> Decimal:
     """Pico-dollars as dollars, exact.
 
     Example:
-        >>> usd(2_000_000_000)
-        Decimal('0.002')
+        >>> usd(2_000_000_000), usd(30_000_000_000_000)
+        (Decimal('0.002'), Decimal('30'))
     """
-    return (Decimal(pico_usd) / PICO_PER_USD).normalize()
+    dollars = Decimal(pico_usd).scaleb(-12)
+    whole = dollars.to_integral_value()
+    return whole if whole == dollars else dollars.normalize()

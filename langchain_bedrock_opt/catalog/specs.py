@@ -31,10 +31,14 @@ class ModelSpec:
         max_output_tokens: The most it writes in one answer, or None if not known.
         input_modalities: What a message may hold.
         tools: Whether Converse takes a `toolConfig` for it.
-        needs_profile: True if it is offered through inference profiles only: its bare id is
-            refused ("on-demand throughput isn't supported").
-        profile_scopes: The cross-region scopes it is offered in.
+        needs_profile: True if it is offered through inference profiles: its bare id is refused
+            ("on-demand throughput isn't supported"), save in `on_demand_regions`.
+        on_demand_regions: The few regions that take the bare id of a model that needs a profile
+            everywhere else. Empty for a model that does not need one.
+        profile_scopes: The cross-region scopes it is, or was, offered in.
         prompt_caching: Whether it takes cache points.
+        prompt_cache_minimum: The fewest tokens before a cache point; a shorter prefix is
+            silently not cached. Where sources disagree, the larger number. None if not known.
         json_schema: Whether it takes `outputConfig` with a JSON schema.
         count_tokens: Whether CountTokens answers for it.
         output_burndown: How many quota tokens one output token costs at settlement: 5 for
@@ -50,8 +54,10 @@ class ModelSpec:
     input_modalities: tuple[Modality, ...] = ("text",)
     tools: bool = False
     needs_profile: bool = False
+    on_demand_regions: tuple[str, ...] = ()
     profile_scopes: tuple[str, ...] = ()
     prompt_caching: bool = False
+    prompt_cache_minimum: int | None = None
     json_schema: bool = False
     count_tokens: bool = False
     output_burndown: int = 1
@@ -91,6 +97,8 @@ def spec_of(model_id: str) -> ModelSpec | None:
     Example:
         >>> spec_of("us.anthropic.claude-haiku-4-5-20251001-v1:0").needs_profile
         True
+        >>> spec_of("anthropic.claude-3-haiku-20240307-v1:0:48k").id  # provisioned variant
+        'anthropic.claude-3-haiku-20240307-v1:0'
         >>> spec_of("acme.frontier-v9") is None
         True
     """
@@ -101,5 +109,8 @@ def spec_of(model_id: str) -> ModelSpec | None:
     if base is None:
         return None
     specs = _specs()
-    # Provisioned variants carry their context length behind the version: `…-v1:0:28k`.
-    return specs.get(base) or specs.get(base.rpartition(":")[0])
+    # Provisioned variants carry a minor version and their context length behind the model's own
+    # id, `amazon.titan-embed-text-v1:2:8k`, and Claude 2.1's own id ends like a minor version.
+    while (spec := specs.get(base)) is None and ":" in base:
+        base = base.rpartition(":")[0]
+    return spec

@@ -1,0 +1,152 @@
+"""The run as a command: on the emulator, or with `--real` on the user's AWS account."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import textwrap
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any, Final
+
+from langchain_bedrock_opt.aws.clients import require_credentials
+from langchain_bedrock_opt.caching import BedrockSemanticCache, DiskCacheStore
+from langchain_bedrock_opt.demo.run import DEFAULT_TIERS, Outcome, SpendingCap, run
+from langchain_bedrock_opt.demo.summary import as_text, summarize
+from langchain_bedrock_opt.demo.workload import read_prompts, shipped_prompts
+from langchain_bedrock_opt.emulator import BedrockEmulator
+from langchain_bedrock_opt.errors import MissingExtraError
+from langchain_bedrock_opt.routing import ChatBedrockRouter
+from langchain_bedrock_opt.usage import (
+    BedrockUsageCallbackHandler,
+    CloudWatchMetricsSink,
+    UsageLedger,
+)
+
+Say = Callable[[str], object]
+
+_SHOWN: Final = 120
+"""How much of the streamed answer is shown, in characters."""
+
+_OFFLINE_NOTE: Final = (
+    "Prices are AWS's list prices; the answers and their token counts are the local Bedrock's "
+    "estimates. `--real` runs the same on your AWS account, with a spending cap."
+)
+
+
+def demo(options: Namespace) -> int:
+    """Run the main job and print what it came to.
+
+    Args:
+        options: `prompts`, `real`, `region`, `cap`, `max_tokens`, `speed` and `json`, as the
+            command line gives them.
+
+    Returns:
+        The exit status: 0, or 1 if prompts failed or the cap stopped the run.
+
+    Raises:
+        ConfigurationError: The prompts can't be read, or credentials or a region are missing.
+    """
+    prompts = read_prompts(options.prompts) if options.prompts else shipped_prompts()
+    # With --json only the result is on standard output; what people read goes beside it.
+    say: Say = (lambda text: print(text, file=sys.stderr)) if options.json else print
+    ledger = UsageLedger()
+    client, metrics = _surroundings(options, say)
+    handler = BedrockUsageCallbackHandler(sinks=[ledger, metrics] if metrics else [ledger])
+    with _cache() as cache:
+        router = _router(options, client, cache)
+        cap = SpendingCap(options.cap, options.max_tokens)
+        outcome = _run(prompts, say, router=router, ledger=ledger, handler=handler, cap=cap)
+    if metrics is not None:
+        metrics.flush()
+        if metrics.flush_errors:
+            say(f"{metrics.flush_errors} requests to CloudWatch failed.")
+    summary = summarize(ledger.records(), outcome, DEFAULT_TIERS)
+    print(json.dumps(summary, ensure_ascii=False) if options.json else as_text(summary))
+    if not options.real:
+        say(_OFFLINE_NOTE)
+    return 1 if outcome.failures or outcome.stopped else 0
+
+
+def _surroundings(options: Namespace, say: Say) -> tuple[Any, CloudWatchMetricsSink | None]:
+    """The client that answers (None: AWS), and where the metrics go (None: nowhere)."""
+    if options.real:
+        require_credentials(options.region)
+        say(f"Running on Amazon Bedrock, spending at most ${options.cap}.")
+        return None, None
+    say(
+        f"Running on the local Bedrock, whose models answer {options.speed:g} times as fast "
+        "as they would."
+    )
+    emulator = BedrockEmulator(pace="models", speed=options.speed)
+    try:
+        cloudwatch = emulator.client("cloudwatch")
+    except MissingExtraError as error:
+        say(f"No CloudWatch in this run. {error}")
+        return emulator.client(), None
+    return emulator.client(), CloudWatchMetricsSink(client=cloudwatch, service="demo")
+
+
+def _router(options: Namespace, client: Any, cache: BedrockSemanticCache) -> ChatBedrockRouter:
+    arguments: dict[str, Any] = {"max_tokens": options.max_tokens, "region_name": options.region}
+    if client is not None:
+        arguments.update(client=client, bedrock_client=client)
+    return ChatBedrockRouter(tiers=DEFAULT_TIERS, cache=cache, **arguments)
+
+
+@contextmanager
+def _cache() -> Iterator[BedrockSemanticCache]:
+    """A cache on disk that lasts as long as the run."""
+    with tempfile.TemporaryDirectory(prefix="bedrock-opt-") as folder:
+        store = DiskCacheStore(folder)
+        try:
+            yield BedrockSemanticCache(store=store)
+        finally:
+            store.close()
+
+
+def _run(prompts: Sequence[str], say: Say, **parts: Any) -> Outcome:
+    # The first prompts of a day are greetings; one from its middle has something to stream.
+    index = len(prompts) // 2
+    pieces: list[str] = []
+    with _progress(len(prompts)) as advance:
+        outcome = run(prompts, stream=index, on_progress=advance, on_text=pieces.append, **parts)
+    if outcome.streamed:
+        text = textwrap.shorten("".join(pieces), _SHOWN, placeholder="…")
+        say(f"Streamed answer {index + 1} in {outcome.streamed} pieces: {text}\n")
+    return outcome
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """A progress bar on standard error where somebody sees it, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import Progress
+    except ImportError:
+        yield lambda done: print(f"\r{done}/{total}", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("prompts", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def cap_of(text: str) -> Decimal | None:
+    """`"0.5"` → half a dollar; `"none"` → no cap.
+
+    Raises:
+        ValueError: It is neither an amount nor `none`.
+    """
+    if text.lower() == "none":
+        return None
+    amount = Decimal(text.lstrip("$")) if text.lstrip("$").replace(".", "", 1).isdigit() else None
+    if amount is None:
+        raise ValueError(f"{text!r} is not an amount in US dollars")
+    return amount

@@ -1,0 +1,73 @@
+"""The AWS services beside Bedrock: moto's, asked for only when a request for one of them comes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+from xml.sax.saxutils import escape
+
+from langchain_bedrock_opt.emulator.jsontext import compact_json
+from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
+from langchain_bedrock_opt.emulator.wsgi import WSGIApplication, answer_by_wsgi
+from langchain_bedrock_opt.errors import MissingExtraError
+
+NOT_IMPLEMENTED: Final = 501
+"""The status of an answer that says: this is not served here."""
+
+
+def moto_application() -> WSGIApplication:
+    """Moto's services as one WSGI application; what they hold is this process's, in memory.
+
+    Raises:
+        MissingExtraError: moto, or what its server needs, is not installed.
+    """
+    try:
+        # Moto warns before it raises where one of these is missing, so they are tried first.
+        import flask  # noqa: F401 - only tried
+        import flask_cors  # noqa: F401 - only tried
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    except ImportError as error:
+        raise MissingExtraError("S3, DynamoDB and CloudWatch beside Bedrock", "local") from error
+    application: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+    return application
+
+
+class OtherServices:
+    """Answers requests for services other than Bedrock.
+
+    Args:
+        application: Answers them; None means moto, imported at the first request.
+    """
+
+    def __init__(self, application: WSGIApplication | None = None) -> None:
+        self._application = application
+        self._lock = threading.Lock()
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request; with status 501 and the reason where moto is not installed.
+
+        Args:
+            request: The request.
+        """
+        try:
+            application = self._loaded()
+        except MissingExtraError as error:
+            return _not_installed(request, str(error))
+        return answer_by_wsgi(application, request)
+
+    def _loaded(self) -> WSGIApplication:
+        with self._lock:
+            if self._application is None:
+                self._application = moto_application()
+            return self._application
+
+
+def _not_installed(request: HttpRequest, message: str) -> HttpResponse:
+    if "x-amz-target" in request.headers:  # a JSON protocol, such as DynamoDB's
+        content_type = "application/x-amz-json-1.0"
+        body = compact_json({"__type": "NotImplemented", "message": message})
+    else:
+        content_type = "application/xml"
+        error = f"<Error><Code>NotImplemented</Code><Message>{escape(message)}</Message></Error>"
+        body = error.encode()
+    return HttpResponse(status=NOT_IMPLEMENTED, headers={"Content-Type": content_type}, body=body)

@@ -1,0 +1,299 @@
+"""The LangChain callback handler that turns each model run into one `UsageRecord`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
+
+from langchain_bedrock_opt.contracts import UsageSink
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.usage.ledger import UsageLedger
+from langchain_bedrock_opt.usage.records import Outcome, read_message, record_of
+from langchain_bedrock_opt.usage.runs import Run, RunTable
+from langchain_bedrock_opt.usage.totals import is_unpriced
+
+logger = logging.getLogger(__name__)
+
+_NEVER_ENDED: Final = GeneratorExit("the run never ended")
+"""Why a run is recorded that was given up: as far as can be seen, its consumer left it."""
+
+
+class BedrockUsageCallbackHandler(BaseCallbackHandler):
+    """Counts tokens, cost and latency of every model run, and hands them to sinks.
+
+    Pass it as any LangChain callback, to a model's constructor or in a call's config; given in
+    both, it still counts once. It holds no prompt text. Each run that ends gives exactly one
+    record, whichever way it ends:
+
+    * A response cache's hit, ours or LangChain's, counts zero new tokens; what it saved stands
+      in `saved`.
+    * A failed run counts as `error`, with no tokens unless the answer had already named them.
+    * A stream that its consumer broke off counts as `aborted`. Bedrock bills it, but its token
+      counts come last in the stream, so `usage` is None: it is unmetered, not free. So is a
+      run whose end LangChain never tells, such as an `ainvoke` that is cancelled; it counts
+      when it is given up.
+    * A call on a model without a price has `cost_pico_usd` None, never 0.
+
+    Args:
+        sinks: Where records go. With none, they go to an in-memory `UsageLedger`.
+        metadata_keys: Keys of the run's metadata that records keep, such as `tenant`. All other
+            metadata is left out.
+        run_ttl: Seconds after which a run that never ended is given up. It must be longer than
+            the longest call.
+        max_runs: How many unfinished runs are remembered; beyond it the oldest is given up.
+        clock: Seconds since the epoch.
+        perf_clock: Seconds on a clock that never goes back, for latencies.
+
+    Attributes:
+        sinks: The sinks.
+        sink_errors: How often a sink raised. The model run never notices.
+        unpriced_calls: Calls whose tokens are known and whose cost is not.
+        given_up_runs: Runs that never ended, or that were too many to remember.
+
+    Raises:
+        ConfigurationError: `run_ttl` or `max_runs` is not positive, or a sink has no `add`.
+
+    Example:
+        >>> from langchain_core.language_models import FakeListChatModel
+        >>> usage = BedrockUsageCallbackHandler()
+        >>> _ = FakeListChatModel(responses=["4"]).invoke("2+2?", {"callbacks": [usage]})
+        >>> usage.ledger.totals().calls
+        1
+    """
+
+    # Inline, a sync handler costs an async call a dictionary lookup; else LangChain sends each
+    # of its events through a thread pool.
+    run_inline = True
+    raise_error = False
+
+    def __init__(
+        self,
+        sinks: Sequence[UsageSink] = (),
+        *,
+        metadata_keys: Sequence[str] = (),
+        run_ttl: float = 3 * 3600.0,
+        max_runs: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        perf_clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        for sink in sinks:
+            if not isinstance(sink, UsageSink):
+                raise ConfigurationError(
+                    f"sinks holds {sink!r}, which has no add() and flush(): pass a UsageLedger, "
+                    "a CloudWatchMetricsSink or an object with these two methods."
+                )
+        if isinstance(metadata_keys, str):
+            raise ConfigurationError(
+                f"metadata_keys is the text {metadata_keys!r}: pass a list, [{metadata_keys!r}]."
+            )
+        self.sinks: tuple[UsageSink, ...] = tuple(sinks) or (UsageLedger(),)
+        self.sink_errors = 0
+        self.unpriced_calls = 0
+        self.given_up_runs = 0
+        self._metadata_keys = tuple(metadata_keys)
+        self._clock = clock
+        self._perf_clock = perf_clock
+        self._runs = RunTable(ttl=run_ttl, max_runs=max_runs)
+        self._lock = threading.Lock()
+        self._reported: set[str] = set()
+
+    @property
+    def ledger(self) -> UsageLedger:
+        """The first ledger among the sinks.
+
+        Raises:
+            ConfigurationError: The sinks hold no ledger.
+        """
+        for sink in self.sinks:
+            if isinstance(sink, UsageLedger):
+                return sink
+        raise ConfigurationError(
+            "None of this handler's sinks is a UsageLedger: add one to sinks=[…]."
+        )
+
+    @property
+    def open_runs(self) -> int:
+        """Runs that have started and not ended."""
+        return len(self._runs)
+
+    def flush(self) -> None:
+        """Flush every sink; an error in one is logged, counted and does not stop the others."""
+        for sink in self.sinks:
+            self._guarded(sink, sink.flush)
+
+    # What this handler does not listen to, so that LangChain does not call it.
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Chains hold no tokens of their own."""
+        return True
+
+    @property
+    def ignore_agent(self) -> bool:
+        """Neither do agents and tools."""
+        return True
+
+    @property
+    def ignore_retriever(self) -> bool:
+        """Nor retrievers."""
+        return True
+
+    @property
+    def ignore_retry(self) -> bool:
+        """A retried run is a run of its own."""
+        return True
+
+    @property
+    def ignore_custom_event(self) -> bool:
+        """Custom events are not about models."""
+        return True
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],  # noqa: ARG002 - LangChain passes it by position
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Remember when a chat model's run started, and with which model."""
+        self._start(serialized, run_id, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],  # noqa: ARG002 - LangChain passes it by position
+        *,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """Remember when a text model's run started, and with which model."""
+        self._start(serialized, run_id, kwargs)
+
+    def on_llm_new_token(
+        self,
+        token: Any,
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        **kwargs: Any,  # noqa: ARG002 - parent_run_id and tags
+    ) -> None:
+        """Note the time of a stream's first text or tool delta."""
+        run = self._runs.get(run_id)
+        if run is not None and run.first_delta is None and _is_delta(token, chunk):
+            run.first_delta = self._perf_clock()
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - parent_run_id and tags
+        """Record a finished run."""
+        self._finish(run_id, response)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """Record a failed or broken-off run; `kwargs["response"]` is what came before."""
+        self._finish(run_id, kwargs.get("response"), error)
+
+    def _start(
+        self, serialized: Mapping[str, Any] | None, run_id: UUID, event: dict[str, Any]
+    ) -> None:
+        run = Run(
+            started_at=self._clock(),
+            started=self._perf_clock(),
+            serialized=serialized,
+            event=event,
+        )
+        for left_id, left in self._runs.add(run_id, run):
+            with self._lock:
+                self.given_up_runs += 1
+            self._record(left, left_id, Outcome(), _NEVER_ENDED)
+
+    def _finish(
+        self, run_id: UUID, response: LLMResult | None, error: BaseException | None = None
+    ) -> None:
+        ended = self._perf_clock()
+        # Some models report a failure themselves, and LangChain does so again or ends the run
+        # all the same: the first report counts.
+        if (run := self._runs.pop(run_id)) is not None:
+            self._record(run, run_id, _outcome(response), error, ended)
+
+    def _record(
+        self,
+        run: Run,
+        run_id: UUID,
+        outcome: Outcome,
+        error: BaseException | None,
+        ended: float | None = None,
+    ) -> None:
+        record = record_of(
+            run,
+            str(run_id),
+            ended=self._perf_clock() if ended is None else ended,
+            outcome=outcome,
+            error=error,
+            metadata_keys=self._metadata_keys,
+        )
+        if is_unpriced(record):
+            self._count_unpriced(record.model_id)
+        for sink in self.sinks:
+            self._guarded(sink, sink.add, record)
+
+    def _count_unpriced(self, model_id: str) -> None:
+        with self._lock:
+            self.unpriced_calls += 1
+            first = self._is_news(f"model {model_id}")
+        if first:
+            logger.warning(
+                "No price is known for model=<%s>: its calls count as unpriced", model_id
+            )
+
+    def _guarded(self, sink: UsageSink, method: Callable[..., None], *args: Any) -> None:
+        try:
+            method(*args)
+        except Exception as error:  # whatever a sink does, the model run goes on
+            with self._lock:
+                self.sink_errors += 1
+                first = self._is_news(f"sink {id(sink)}")
+            if first:
+                logger.warning(
+                    "Usage sink=<%s> failed; its later failures are only counted",
+                    type(sink).__name__,
+                    exc_info=error,
+                )
+
+    def _is_news(self, what: str) -> bool:
+        """Whether this is logged for the first time."""
+        if what in self._reported:
+            return False
+        self._reported.add(what)
+        return True
+
+
+def _outcome(response: LLMResult | None) -> Outcome:
+    """What the first answer of a result says; nothing if there is none."""
+    if response is not None and response.generations and response.generations[0]:
+        generation = response.generations[0][0]
+        if isinstance(generation, ChatGeneration):
+            return read_message(generation.message)
+    return Outcome()
+
+
+def _is_delta(token: Any, chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
+    """Whether a chunk carries text or a part of a tool call.
+
+    `messageStart`, block ends, reasoning and metadata reach the callback as chunks too.
+    """
+    if isinstance(token, str) and token:
+        return True
+    message = getattr(chunk, "message", None)
+    if message is None:
+        return False
+    if getattr(message, "tool_call_chunks", None):
+        return True
+    # A list of blocks; a content that is a plain text was the token itself.
+    return any(isinstance(block, dict) and block.get("text") for block in message.content)

@@ -1,0 +1,85 @@
+"""The table of runs that have started and not ended, bounded in number and in age."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from langchain_bedrock_opt.errors import ConfigurationError
+
+
+@dataclass(slots=True)
+class Run:
+    """One run that has started. Everything that can wait is read when it ends.
+
+    Attributes:
+        started_at: When it started, in seconds since the epoch.
+        started: The same on the clock that never goes back.
+        serialized: The model, as LangChain serializes it for callbacks.
+        event: The other keyword arguments of the start event: `metadata`, `tags`, ….
+        first_delta: When the first text or tool delta came; None until then.
+    """
+
+    started_at: float
+    started: float
+    serialized: Mapping[str, Any] | None
+    event: Mapping[str, Any]
+    first_delta: float | None = None
+
+
+class RunTable:
+    """Runs by id, oldest first. A run that never ends is given up, so nothing leaks.
+
+    Args:
+        ttl: Seconds after which a run is given up.
+        max_runs: How many runs are held; beyond it the oldest is given up.
+
+    Raises:
+        ConfigurationError: One of the two is not positive.
+    """
+
+    def __init__(self, *, ttl: float, max_runs: int) -> None:
+        if ttl <= 0 or max_runs <= 0:
+            raise ConfigurationError(
+                f"run_ttl={ttl!r} and max_runs={max_runs!r} must be positive: "
+                "with less, no run would be remembered until its end."
+            )
+        self._ttl = ttl
+        self._max_runs = max_runs
+        self._runs: dict[UUID, Run] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many runs are open."""
+        return len(self._runs)
+
+    def add(self, run_id: UUID, run: Run) -> list[tuple[UUID, Run]]:
+        """Remember a run.
+
+        Returns:
+            The runs that are given up for it, too old or too many: usually none.
+        """
+        given_up: list[tuple[UUID, Run]] = []
+        expired = run.started - self._ttl
+        with self._lock:
+            # A start that is told twice is one start.
+            self._runs.setdefault(run_id, run)
+            while True:
+                # Runs start in the table's order, so the first is always the oldest.
+                oldest_id, oldest = next(iter(self._runs.items()))
+                if len(self._runs) <= self._max_runs and oldest.started > expired:
+                    return given_up
+                del self._runs[oldest_id]
+                given_up.append((oldest_id, oldest))
+
+    def get(self, run_id: UUID) -> Run | None:
+        """The run, if it is open."""
+        return self._runs.get(run_id)
+
+    def pop(self, run_id: UUID) -> Run | None:
+        """Take a run out; None if it has ended already. Of many callers one gets it."""
+        with self._lock:
+            return self._runs.pop(run_id, None)

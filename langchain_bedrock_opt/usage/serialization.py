@@ -1,0 +1,117 @@
+"""Usage records as JSON: one compact object a record, versioned, without prompt text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
+
+FORMAT_VERSION: Final = 1
+"""Version of the form; it changes when a reader of the old one would misread the new."""
+
+_PLAIN: Final = (
+    "run_id",
+    "model_id",
+    "status",
+    "parent_run_id",
+    "cache_hit",
+    "cost_pico_usd",
+    "saved_pico_usd",
+    "latency_ms",
+    "ttft_ms",
+    "error",
+    "service_tier",
+)
+_REQUIRED: Final = ("run_id", "model_id", "status")
+
+
+def record_to_dict(record: UsageRecord) -> dict[str, Any]:
+    """A record as a JSON-ready dict. What is absent, empty or zero by default is left out.
+
+    Example:
+        >>> at = datetime(2026, 11, 22, tzinfo=timezone.utc)
+        >>> record = UsageRecord(run_id="r", started_at=at, model_id="m", status="ok")
+        >>> record_to_dict(record)["started_at"]
+        '2026-11-22T00:00:00+00:00'
+        >>> record_from_dict(record_to_dict(record)) == record
+        True
+    """
+    values: dict[str, Any] = {"v": FORMAT_VERSION, "started_at": record.started_at.isoformat()}
+    for name in _PLAIN:
+        value = getattr(record, name)
+        if value is not None and value is not False:
+            values[name] = value
+    if record.usage is not None:
+        values["usage"] = _counts(record.usage)
+    if saved := _counts(record.saved):
+        values["saved"] = saved
+    if record.route is not None:
+        values["route"] = record.route.as_dict()
+    if record.tags:
+        values["tags"] = list(record.tags)
+    if record.metadata:
+        values["metadata"] = dict(record.metadata)
+    return values
+
+
+def _counts(usage: TokenUsage) -> dict[str, int]:
+    counts: Mapping[str, Any] = usage.as_dict()
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def record_from_dict(values: Mapping[str, Any]) -> UsageRecord:
+    """Read a record back. Keys that this version does not know are ignored.
+
+    Raises:
+        ValueError: The values are not a usage record of a known version.
+    """
+    if values.get("v") != FORMAT_VERSION:
+        raise ValueError(
+            f"usage record has format version {values.get('v')!r}; "
+            f"this release reads version {FORMAT_VERSION}"
+        )
+    if missing := [name for name in _REQUIRED if not isinstance(values.get(name), str)]:
+        raise ValueError(f"usage record lacks {', '.join(missing)}")
+    usage, route = values.get("usage"), values.get("route")
+    try:
+        return UsageRecord(
+            **{name: values[name] for name in _PLAIN if name in values},
+            started_at=_utc(values["started_at"]),
+            usage=None if usage is None else TokenUsage.from_dict(usage),
+            saved=TokenUsage.from_dict(values.get("saved", {})),
+            route=None if route is None else RouteDecision.from_dict(route),
+            tags=tuple(values.get("tags", ())),
+            metadata=dict(values.get("metadata", {})),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"usage record can't be read: {error!r}") from error
+
+
+def _utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"started_at={text!r} has no time zone")
+    return moment.astimezone(timezone.utc)
+
+
+def record_to_json(record: UsageRecord) -> str:
+    """A record as one line of JSON, without a line break.
+
+    Metadata that JSON has no type for is written as its text.
+    """
+    return json.dumps(record_to_dict(record), separators=(",", ":"), default=str, skipkeys=True)
+
+
+def record_from_json(line: str | bytes) -> UsageRecord:
+    """Read one line of JSON back.
+
+    Raises:
+        ValueError: The line is not JSON, or not a usage record of a known version.
+    """
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError(f"usage record is a JSON {type(values).__name__}, not an object")  # noqa: TRY004 - one error for whatever is wrong with a line
+    return record_from_dict(values)

@@ -1,0 +1,150 @@
+"""The usage ledger, in memory and in a file."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.usage.ledger import UsageLedger
+
+Make = Callable[..., UsageRecord]
+
+
+@pytest.fixture(params=["memory", "file"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> UsageLedger:
+    return UsageLedger() if request.param == "memory" else UsageLedger(tmp_path / "usage.jsonl")
+
+
+def test_ledger_keeps_records_in_order(ledger: UsageLedger, record: Make) -> None:
+    """What was added comes back, in order, and adds up."""
+    records = [record(run_id=str(index), usage=TokenUsage(input=index)) for index in range(5)]
+    for each in records:
+        ledger.add(each)
+    ledger.flush()
+    assert ledger.records() == records
+    assert ledger.totals().usage == TokenUsage(input=10)
+    assert ledger.totals(by="status")["ok"].calls == 5
+    assert isinstance(ledger, UsageSink)
+
+
+def test_fresh_ledger_is_empty(ledger: UsageLedger) -> None:
+    """A ledger to which nothing was added has no records, and makes no file."""
+    assert (ledger.records(), ledger.totals().calls) == ([], 0)
+    assert ledger.path is None or not ledger.path.exists()
+
+
+def test_threads_add_without_loss(ledger: UsageLedger, record: Make) -> None:
+    """Records that many threads add at once are all there."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ledger.add, [record(run_id=str(index)) for index in range(400)]))
+    assert {each.run_id for each in ledger.records()} == set(map(str, range(400)))
+
+
+def test_bounded_ledger_drops_the_oldest(record: Make) -> None:
+    """A ledger with a bound keeps the newest records and says how many it dropped."""
+    ledger = UsageLedger(max_records=2)
+    for index in range(5):
+        ledger.add(record(run_id=str(index)))
+    assert [each.run_id for each in ledger.records()] == ["3", "4"]
+    assert ledger.dropped_records == 3
+
+
+def test_another_process_reads_and_adds(tmp_path: Path, record: Make) -> None:
+    """Two processes on one file see each other's records."""
+    path = tmp_path / "usage.jsonl"
+    ledger = UsageLedger(path)
+    ledger.add(record(run_id="here"))
+    script = (
+        "import dataclasses, sys\n"
+        "from langchain_bedrock_opt.usage.ledger import UsageLedger\n"
+        "ledger = UsageLedger(sys.argv[1])\n"
+        "ledger.add(dataclasses.replace(ledger.records()[0], run_id='there'))\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
+    ledger.add(record(run_id="here again"))
+    assert [each.run_id for each in ledger.records()] == ["here", "there", "here again"]
+
+
+@pytest.mark.parametrize("rest", ['{"v":1,"run_', "\xff\x00", '{"v":99}\n', "\n\n"])
+def test_damaged_lines_cost_only_themselves(tmp_path: Path, record: Make, rest: str) -> None:
+    """A line that a crash cut, or that another version wrote, takes no other record with it."""
+    path = tmp_path / "usage.jsonl"
+    UsageLedger(path).add(record(run_id="before"))
+    with path.open("a", encoding="latin-1") as file:
+        file.write(rest)
+    ledger = UsageLedger(path)
+    ledger.add(record(run_id="after"))
+    assert [each.run_id for each in ledger.records()] == ["before", "after"]
+
+
+def test_record_that_cannot_be_written_is_counted(
+    tmp_path: Path, record: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A ledger that can't write raises nothing, says so once, and goes on when it can again."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    ledger = UsageLedger(folder / "usage.jsonl")
+    folder.rename(tmp_path / "gone")
+    ledger.add(record())
+    ledger.add(record())
+    assert (ledger.lost_records, len(caplog.messages)) == (2, 1)
+    folder.mkdir()
+    ledger.add(record(run_id="back"))
+    assert [each.run_id for each in ledger.records()] == ["back"]
+
+
+def test_metadata_that_contains_itself_is_counted(tmp_path: Path, record: Make) -> None:
+    """A record that has no JSON form is counted as lost and raises nothing."""
+    loop: dict[str, object] = {}
+    loop["self"] = loop
+    ledger = UsageLedger(tmp_path / "usage.jsonl")
+    ledger.add(record(metadata=loop))
+    assert ledger.lost_records == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
+def test_ledgers_leave_no_file_open(tmp_path: Path, record: Make) -> None:
+    """A ledger that is no longer used gives its file back, without being closed."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for index in range(20):
+        UsageLedger(tmp_path / f"{index}.jsonl").add(record())
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_file_holds_only_what_is_allowed(tmp_path: Path, record: Make) -> None:
+    """One record is one line, compact."""
+    path = tmp_path / "usage.jsonl"
+    UsageLedger(path).add(record(usage=TokenUsage(input=3)))
+    line = path.read_text("utf-8")
+    assert line.endswith('"usage":{"input":3}}\n')
+    assert line.count("\n") == 1
+
+
+def test_path_must_be_a_file_in_a_directory(tmp_path: Path) -> None:
+    """A path that can't become a file is refused when the ledger is made, with the fix."""
+    with pytest.raises(ConfigurationError, match="name a file in it"):
+        UsageLedger(tmp_path)
+    with pytest.raises(ConfigurationError, match="create"):
+        UsageLedger(tmp_path / "missing" / "usage.jsonl")
+
+
+@pytest.mark.parametrize("bound", [0, -1])
+def test_bound_must_be_positive(bound: int) -> None:
+    """A bound that would keep nothing is refused."""
+    with pytest.raises(ConfigurationError, match=f"max_records={bound}"):
+        UsageLedger(max_records=bound)
+
+
+def test_bound_is_for_memory_only(tmp_path: Path) -> None:
+    """A bound on a file is refused, since it would not be kept."""
+    with pytest.raises(ConfigurationError, match="leave it out"):
+        UsageLedger(tmp_path / "usage.jsonl", max_records=5)
