@@ -1,0 +1,53 @@
+"""How a decision travels: into the run's metadata, and into the message that comes back.
+
+The run's metadata is there before the model is called, so callbacks see the decision of a call
+that fails, too. The message carries it to whoever called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+
+from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY
+
+FORCE_KEY: Final = "force"
+"""The key in `config["configurable"]` that names the tier or model to take."""
+
+_Message = TypeVar("_Message", bound=BaseMessage)
+
+
+def pop_force(kwargs: dict[str, Any], config: Mapping[str, Any]) -> str | None:
+    """Take the tier or model the caller has named out of a call's arguments.
+
+    Args:
+        kwargs: The call's arguments; `force` and `model` are removed.
+        config: The call's config; `config["configurable"]["force"]` holds where neither is given.
+    """
+    force, model = kwargs.pop("force", None), kwargs.pop("model", None)
+    named = force or model or (config.get("configurable") or {}).get(FORCE_KEY)
+    return None if named is None else str(named)
+
+
+def with_route(config: RunnableConfig, route: Mapping[str, Any]) -> RunnableConfig:
+    """A config whose run says where it was routed.
+
+    Args:
+        config: The run's config.
+        route: A `RouteDecision` as a dict.
+    """
+    return {**config, "metadata": {**(config.get("metadata") or {}), ROUTE_METADATA_KEY: route}}
+
+
+def mark_message(message: _Message, route: Mapping[str, Any]) -> _Message:
+    """A copy of a message that says where it came from.
+
+    The message itself is left alone: tracers and caches hold the same object. What a layer has
+    reported is kept, and so is the route of a router behind this one.
+    """
+    report = {"route": dict(route), **message.response_metadata.get(REPORT_KEY, {})}
+    metadata = {**message.response_metadata, REPORT_KEY: report}
+    return message.model_copy(update={"response_metadata": metadata})

@@ -1,0 +1,152 @@
+"""From a request to numbers: what there is in it that makes work hard.
+
+Every signal means the same in every language. English and Japanese have word lists; in other
+languages length, questions, numbers, code, mathematics and the rest of the request speak alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_bedrock_opt.routing.lexicon import (
+    CONSTRAINT,
+    EASY,
+    HARD,
+    NUMBER,
+    OPEN,
+    REQUEST,
+    STEP,
+    kinds_of_words,
+)
+from langchain_bedrock_opt.routing.reading import Conversation
+
+_CHARS_PER_WORD: Final = 2.5
+"""Characters of a script without spaces that say as much as one English word.
+
+The median over the pairs of English and Japanese problems in MGSM."""
+
+_SPACELESS: Final = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+"
+)
+_DIGITS: Final = re.compile("[0-9\uff10-\uff19][0-9.,/:\uff10-\uff19]*")
+_LISTED: Final = re.compile(
+    "^\\s*(?:\\d{1,2}[.)\u3001\uff0e]|[-*\u2022\u30fb])\\s?\\S", re.MULTILINE
+)
+_QUESTION_MARKS: Final = ("?", "\uff1f", "\u061f")
+_CODE_MARKS: Final = (
+    *("```", "()", "==", "!=", "=>", "->", "</", ");", "};", "&&", "||"),
+    *("def ", "return ", "import ", "assert ", "public ", "SELECT "),
+    *("self.", "print(", "function(", "#include", "Traceback"),
+)
+_MATHS_MARKS: Final = ("\\", "^", "∑", "∫", "√", "∞", "≤", "≥", "≠", "∂", "∈", "π", "²")
+_FORMULA: Final = re.compile(r"\$[^$\n]*[\\^=_{][^$\n]*\$")
+_EQUATION: Final = re.compile(r"\b[a-zA-Z]\s?=\s?[^=]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What was seen in a request. All counts are of the scanned part of the question.
+
+    Attributes:
+        words: Length of the question in words; scripts without spaces count by the character.
+        asks: Questions and requests, numbered or bulleted items among them.
+        easy: Words that ask for look-up, translation, summary.
+        open: Words that ask for an explanation, a text, a solution.
+        hard: Words that ask for analysis, comparison, design, proof, a plan.
+        constraints: Demands on the answer.
+        steps: Words that tie steps or quantities together.
+        numbers: Numbers.
+        code: Marks of program code.
+        maths: Marks of formulas.
+        background_tokens: Estimated tokens before the question.
+        human_turns: Human turns.
+        tools: Tools bound.
+        images: Images.
+        documents: Documents.
+    """
+
+    words: float = 0.0
+    asks: int = 0
+    easy: int = 0
+    open: int = 0
+    hard: int = 0
+    constraints: int = 0
+    steps: int = 0
+    numbers: int = 0
+    code: int = 0
+    maths: int = 0
+    background_tokens: int = 0
+    human_turns: int = 0
+    tools: int = 0
+    images: int = 0
+    documents: int = 0
+
+
+def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = None) -> Signals:
+    """Count the signals of a request.
+
+    Args:
+        conversation: The request, read.
+        tools: The tools that are bound, in any form; only their number counts.
+
+    Example:
+        >>> from langchain_bedrock_opt.routing.reading import read_conversation
+        >>> extract_signals(read_conversation("AとBを比較してください。")).hard
+        1
+    """
+    ask = conversation.ask
+    kinds = kinds_of_words(ask)
+    return Signals(
+        words=_words(ask, conversation.ask_chars),
+        asks=_asks(ask, kinds),
+        easy=kinds[EASY],
+        open=kinds[OPEN],
+        hard=kinds[HARD],
+        constraints=kinds[CONSTRAINT],
+        steps=kinds[STEP],
+        numbers=len(_DIGITS.findall(ask)) + kinds[NUMBER],
+        code=_code(ask),
+        maths=_maths(ask),
+        background_tokens=conversation.background.tokens(),
+        human_turns=conversation.human_turns,
+        tools=len(tools or ()),
+        images=conversation.with_ask.images,
+        documents=conversation.with_ask.documents,
+    )
+
+
+def _words(ask: str, full_chars: int) -> float:
+    if ask.isascii():
+        words = float(len(ask.split()))
+    else:
+        rest, runs = _SPACELESS.subn(" ", ask)
+        spaceless = len(ask) - len(rest) + runs
+        words = len(rest.split()) + spaceless / _CHARS_PER_WORD
+    # A long text was scanned at its ends only; the rest is taken to be alike.
+    return words * max(1.0, full_chars / len(ask)) if ask else 0.0
+
+
+def _asks(ask: str, kinds: Counter[str]) -> int:
+    return _count(ask, _QUESTION_MARKS) + len(_LISTED.findall(ask)) + kinds[REQUEST]
+
+
+def _code(ask: str) -> int:
+    return _count(ask, _CODE_MARKS)
+
+
+def _maths(ask: str) -> int:
+    marks = _count(ask, _MATHS_MARKS)
+    if "$" in ask:
+        marks += len(_FORMULA.findall(ask))
+    if "=" in ask:
+        marks += len(_EQUATION.findall(ask))
+    return marks
+
+
+def _count(text: str, marks: Sequence[str]) -> int:
+    return sum([text.count(mark) for mark in marks])

@@ -1,0 +1,94 @@
+"""Structured output by each tier's own way, such as Bedrock's native JSON schema."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+
+from langchain_bedrock_opt.routing.channel import mark_message, pop_force, with_route
+from langchain_bedrock_opt.routing.decider import Decider
+
+
+class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
+    """Decides for each prompt, and hands it to the structured output of the chosen tier.
+
+    Args:
+        decider: Decides for the router.
+        by_tier: The runnable of each tier.
+        add_config: Adds the router's own callbacks, tags and metadata to a config.
+        json_schema: Only tiers that follow a JSON schema natively may be chosen.
+    """
+
+    def __init__(
+        self,
+        *,
+        decider: Decider,
+        by_tier: Mapping[str, Runnable[LanguageModelInput, Any]],
+        add_config: Callable[[RunnableConfig], RunnableConfig],
+        json_schema: bool,
+    ) -> None:
+        self._decider = decider
+        self._by_tier = dict(by_tier)
+        self._add_config = add_config
+        self._json_schema = json_schema
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Answer in the schema's form."""
+        tier, config, route = self._plan(input, config, kwargs)
+        return _marked(tier.invoke(input, config, **kwargs), route)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As `invoke`, asynchronously."""
+        tier, config, route = self._plan(input, config, kwargs)
+        return _marked(await tier.ainvoke(input, config, **kwargs), route)
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[Any]:
+        """Stream the answer as it grows into the schema's form."""
+        tier, config, _ = self._plan(input, config, kwargs)
+        yield from tier.stream(input, config, **kwargs)
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name for it
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """As `stream`, asynchronously."""
+        tier, config, _ = self._plan(input, config, kwargs)
+        async for part in tier.astream(input, config, **kwargs):
+            yield part
+
+    def _plan(
+        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> tuple[Runnable[LanguageModelInput, Any], RunnableConfig, dict[str, Any]]:
+        config = self._add_config(ensure_config(config))
+        force = pop_force(kwargs, config)
+        decision = self._decider.decide(prompt, force=force, json_schema=self._json_schema)
+        route = decision.as_dict()
+        return self._by_tier[decision.tier], with_route(config, route), route
+
+
+def _marked(output: Any, route: Mapping[str, Any]) -> Any:
+    """With `include_raw`, the message says where it came from."""
+    if isinstance(output, dict) and isinstance(raw := output.get("raw"), BaseMessage):
+        return {**output, "raw": mark_message(raw, route)}
+    return output

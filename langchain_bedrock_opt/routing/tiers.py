@@ -1,0 +1,163 @@
+"""The tiers of a router: chat models made from ids, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from langchain_core.language_models import BaseChatModel
+
+from langchain_bedrock_opt.catalog.specs import spec_of
+from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
+from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError
+from langchain_bedrock_opt.routing.policy import Tier
+
+# LangChain's own fields that hold for the router as a whole; all others go to the tiers.
+_OWN_FIELDS: Final = frozenset({"name", "callbacks", "tags", "metadata", "profile"})
+
+# May hold credentials of a gateway.
+_UNTOLD: Final = frozenset({"default_headers"})
+
+# What a secret, a client or a callback is not.
+_PLAIN: Final = (str, int, float, bool, list, tuple, dict, type(None))
+
+
+def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a router's arguments into its own and those for the tiers.
+
+    Args:
+        params: Keyword arguments of the router, save those it names itself.
+    """
+    own = {name: value for name, value in params.items() if name in _OWN_FIELDS}
+    # `configurable_fields` makes a model anew from all of its fields, with this one among them.
+    for_tiers = dict(params.get("params") or {})
+    fields = BaseChatModel.model_fields
+    for name, value in params.items():
+        if name in own or name == "params":
+            continue
+        if name in fields and value == fields[name].get_default(call_default_factory=True):
+            continue
+        for_tiers[name] = value
+    return own, for_tiers
+
+
+def build_models(
+    tiers: Mapping[str, str | BaseChatModel], params: Mapping[str, Any]
+) -> dict[str, BaseChatModel]:
+    """The chat model of each tier.
+
+    Args:
+        tiers: Model ids or chat models by tier name.
+        params: Constructor arguments for the tiers given as ids.
+
+    Raises:
+        ConfigurationError: A tier is neither, there is no tier, or there are params and no tier
+            to give them to.
+    """
+    if not isinstance(tiers, Mapping) or not tiers:
+        raise ConfigurationError(
+            f"tiers={tiers!r}: give a dict of tier names and model ids or chat models, from the "
+            'cheapest to the strongest, such as {"simple": "us.amazon.nova-lite-v1:0"}.'
+        )
+    for name, tier in tiers.items():
+        _check(name, tier)
+    if params and not any(isinstance(tier, str) for tier in tiers.values()):
+        raise ConfigurationError(
+            f"{', '.join(params)}: parameters go to tiers given as model ids, and every tier here "
+            "is a chat model already. Set them on the models."
+        )
+    return {name: _build(name, tier, params) for name, tier in tiers.items()}
+
+
+def _check(name: Any, tier: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"Tier name {name!r} is not a text.")
+    if not isinstance(tier, (str, BaseChatModel)):
+        raise ConfigurationError(
+            f"Tier {name!r} is {type(tier).__name__}: give a model id or a chat model."
+        )
+
+
+def _build(name: str, tier: str | BaseChatModel, params: Mapping[str, Any]) -> BaseChatModel:
+    if isinstance(tier, BaseChatModel):
+        return tier
+    try:
+        return ChatBedrockOptimized(model=tier, **params)
+    except ModelIdError as error:
+        raise ConfigurationError(f"Tier {name!r}: {error}") from error
+
+
+def model_id_of(model: BaseChatModel) -> str:
+    """The id a chat model calls, or its class where it names none."""
+    for attribute in ("model_id", "model_name", "model"):
+        if isinstance(value := getattr(model, attribute, None), str):
+            return value
+    return type(model).__name__
+
+
+def describe_tier(name: str, model: BaseChatModel) -> Tier:
+    """What is known of a tier: from the catalog, else from the model's profile.
+
+    Args:
+        name: The tier's name.
+        model: Its chat model.
+    """
+    model_id = model_id_of(model)
+    spec = spec_of(model_id) or spec_of(getattr(model, "base_model_id", None) or "")
+    # A model without `bind_tools` can't be given any, whatever is written about it.
+    has_bind = type(model).bind_tools is not BaseChatModel.bind_tools
+    if spec is None:
+        profile: Mapping[str, Any] = model.profile or {}
+        return Tier(
+            name=name,
+            model_id=model_id,
+            context_window=profile.get("max_input_tokens"),
+            images=profile.get("image_inputs"),
+            documents=profile.get("pdf_inputs"),
+            tools=profile.get("tool_calling") if has_bind else False,
+        )
+    return Tier(
+        name=name,
+        model_id=model_id,
+        context_window=spec.context_window,
+        images="image" in spec.input_modalities,
+        documents="document" in spec.input_modalities,
+        tools=spec.tools and has_bind,
+        json_schema=spec.json_schema,
+    )
+
+
+def common_profile(models: Mapping[str, BaseChatModel]) -> dict[str, Any] | None:
+    """What every tier can do: the least of each number, and only what all have.
+
+    Args:
+        models: The chat models by tier.
+
+    Returns:
+        A LangChain model profile, or None if a model has none.
+    """
+    profiles = [model.profile for model in models.values()]
+    if not all(profiles):
+        return None
+    first, *others = [dict(profile) for profile in profiles if profile]
+    common: dict[str, Any] = {}
+    for key, value in first.items():
+        values: list[Any] = [value, *(profile.get(key) for profile in others)]
+        if isinstance(value, bool):
+            common[key] = all(values)
+        elif all(isinstance(value, int) for value in values):
+            common[key] = min(values)
+    return common
+
+
+def params_of(model: BaseChatModel) -> dict[str, Any]:
+    """The settings a chat model was made with, as plain values, without secrets and clients."""
+    fields = type(model).model_fields
+    return {
+        name: getattr(model, name)
+        for name in sorted(model.model_fields_set)
+        if name in fields
+        and not fields[name].exclude
+        and name not in _UNTOLD
+        and isinstance(getattr(model, name), _PLAIN)
+    }
