@@ -46,6 +46,7 @@ _TAIL_JA: Final = re.compile(
     "(?:教え|説明|解説|述べ|比較|要約|翻訳|調べ|検索|書い|作成|計算|挙げ|まとめ|提案|考え)"
     "(?:し)?(?:て|ろ|よ|せ)?.{0,8}|(?:です|ます|でしょう)か.*|[はがをにの]?[？?。！!]+)$"
 )
+_WINDOW: Final = 2_000  # characters at either end of a long prompt: that is where one asks
 _TOPIC_WORDS: Final = 8
 _TOPIC_CHARACTERS: Final = 60
 _TOPIC_CHARACTERS_JA: Final = 24
@@ -151,6 +152,8 @@ def topic(text: str, *, japanese: bool) -> str:
         >>> topic("量子コンピュータについて詳しく教えてください。", japanese=True)
         '量子コンピュータ'
     """
+    if len(text) > 2 * _WINDOW:
+        text = f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
     sentence = _question(text)
     return _topic_ja(sentence) if japanese else _topic_en(sentence)
 
@@ -175,7 +178,6 @@ def _topic_en(sentence: str) -> str:
 
 
 def _topic_ja(sentence: str) -> str:
-    bare = _TAIL_JA.sub("", sentence).strip(" 　、。？！?!「」を")
-    if not bare:
-        bare = sentence.strip(" 　。？！?!")
+    bare = _TAIL_JA.sub("", sentence).strip(" 　、。？！?!を") or sentence.strip(" 　。？！?!")
+    bare = bare.replace("「", "").replace("」", "")  # it will stand in such quotes itself
     return f"{bare[:_TOPIC_CHARACTERS_JA]}…" if len(bare) > _TOPIC_CHARACTERS_JA else bare

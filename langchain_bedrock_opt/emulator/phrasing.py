@@ -89,6 +89,7 @@ _BRIEF: Final = re.compile(
 _SIZE_FACTOR: Final[Mapping[Size, float]] = {"small": 1.0, "medium": 1.5, "large": 2.0}
 _SHORT_PROMPT: Final = 30
 _LONG_PROMPT: Final = 150
+_ENOUGH: Final = 2_000  # characters; more of a prompt makes its answer no longer
 
 
 def answer(conversation: Conversation, profile: ModelProfile, draw: Random) -> str:
@@ -154,7 +155,7 @@ def _sentences(prompt: str, size: Size) -> int:
     """How many sentences follow the opening."""
     if _BRIEF.search(prompt):
         return 1
-    tokens = estimate_tokens(prompt)
+    tokens = estimate_tokens(prompt[:_ENOUGH])
     count = 2 + (tokens > _SHORT_PROMPT) + (tokens > _LONG_PROMPT)
     if _DETAILED.search(prompt):
         count += 5

@@ -121,8 +121,8 @@ def _checked(line: Line) -> Line:
     if isinstance(line, Sequence) and all(isinstance(block, Mapping) for block in line):
         return line
     raise ConfigurationError(
-        f"A scripted line can't be a {type(line).__name__}: give a text, a content block, a list of "
-        "blocks, a Reply or a ServiceFailure."
+        f"A scripted line can't be a {type(line).__name__}: give a text, a content block, a list "
+        "of blocks, a Reply or a ServiceFailure."
     )
 
 

@@ -20,13 +20,14 @@ _SEQUENTIAL: Final = frozenset({"meta", "ai21"})
 habits can be tried; it is not verified against AWS."""
 
 _STOP_WORDS: Final = frozenset(
-    (
+    re.findall(
+        r"\w+",
         "a about after all an and any are as at be by can data do does each for from function get "
         "give given has have how i if in input into is it its let list make may me number of on "
         "one or output please return returns run set should string tell that the then this to "
         "tool tools two use used uses using value was we what when where which who will with "
-        "would you your"
-    ).split()
+        "would you your",
+    )
 )
 
 # Japanese users ask tools that are described in English. A few words bridge most demos.
