@@ -36,12 +36,12 @@ _LEAD: Final = re.compile(
     r"(?:please|can you|could you|would you|i(?:'d like| want| need)(?: you)? to|tell me|give me|"
     r"show me|explain|describe|discuss|summari[sz]e|compare|list|write|create|generate|translate|"
     r"what(?:'s|’s)|(?:what|who|where|when|which)(?: (?:is|are|was|were|does|do|did|would|can))?|"
-    r"(?:how|why)(?: (?:is|are|do|does|did|can|could|should|would|to|many|much))?|"
-    r"in detail|step by step|briefly|about|me|an?|is|are|i|we|you)\b[\s,:]*",
+    r"(?:how|why)(?: (?:is|are|do|does|did|can|could|should|would|to|many|much))?(?: (?:i|we|you))?|"
+    r"in detail|step by step|briefly|about|me|an?|is|are)\b[\s,:]*",
     re.IGNORECASE,
 )
 _TAIL_JA: Final = re.compile(
-    "(?:とは(?:何|なん|どういう)?.*|は(?:何|なん|どこ|いつ|誰|どう|いくつ|どれ).*|"
+    "(?:とは(?:何|なん|どういう)?.*|は(?:何|なん|なに|どこ|いつ|誰|どう|いくつ|どれ).*|"
     "(?:について|に関して|を|の)?(?:詳しく|簡単に|簡潔に|具体的に|分かりやすく|わかりやすく)?"
     "(?:教え|説明|解説|述べ|比較|要約|翻訳|調べ|検索|書い|作成|計算|挙げ|まとめ|提案|考え)"
     "(?:し)?(?:て|ろ|よ|せ)?.{0,8}|(?:です|ます|でしょう)か.*|[はがをにの]?[？?。！!]+)$"

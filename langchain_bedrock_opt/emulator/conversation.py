@@ -69,6 +69,11 @@ class Conversation:
     used_tools: tuple[str, ...]
     files: tuple[str, ...]
 
+    @property
+    def material(self) -> str:
+        """Where values for arguments are looked for: the prompt, then the results of tools."""
+        return "\n".join([self.prompt, *(result.text for result in self.results)])
+
     @classmethod
     def of(cls, request: Mapping[str, Any]) -> Conversation:
         """Read a Converse request."""

@@ -15,7 +15,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
 
 from langchain_bedrock_opt.emulator.families.ai21 import JURASSIC
 from langchain_bedrock_opt.emulator.families.answers import Family, NativeCall, malformed
@@ -97,7 +102,26 @@ def to_converse(base_model_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # A part of the body has another shape than its family's; Bedrock's checks are as blunt.
         raise malformed() from error
+    if not _has_converse_shape(request):
+        raise malformed()
     return {"modelId": base_model_id, **request}
+
+
+def _has_converse_shape(request: Mapping[str, Any]) -> bool:
+    """Whether a converted body is made like a Converse request.
+
+    What a family takes over from the body unread is checked here, so that no brain trips over it.
+    The limits of `inferenceConfig` are Converse's own and narrower than the families'.
+    """
+    params = {key: value for key, value in request.items() if key != "inferenceConfig"}
+    report = ParamValidator().validate({"modelId": "any", **params}, _converse_shape())
+    return bool(request["messages"]) and not report.has_errors()
+
+
+@lru_cache(maxsize=1)
+def _converse_shape() -> Any:
+    description = Loader().load_service_model("bedrock-runtime", "service-2")
+    return ServiceModel(description).operation_model("Converse").input_shape
 
 
 def to_body(

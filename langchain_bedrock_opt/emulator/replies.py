@@ -61,12 +61,14 @@ class RuleResponder:
             return calls
         schema = _json_schema(request)
         if schema is not None:
-            value = fill(schema, conversation.prompt)
+            value = fill(schema, conversation.material)
             return [{"text": json.dumps(value, ensure_ascii=False)}]
         profile = profile_of(request.get("modelId", ""))
         if conversation.results:
             return [{"text": phrasing.answer_from_results(conversation, profile)}]
-        draw = dice(self._seed, request)
+        # Of the conversation alone: a limit cuts an answer and does not word another one.
+        asked = [request.get(key) for key in ("modelId", "system", "messages")]
+        draw = dice(self._seed, asked)
         return [{"text": phrasing.answer(conversation, profile, draw)}]
 
     def _with_cache(self, request: Mapping[str, Any], reply: Reply) -> Reply:

@@ -78,7 +78,7 @@ def tool_calls(request: Mapping[str, Any], conversation: Conversation) -> list[d
     calls = [
         (tool["name"], arguments)
         for tool in (chosen if several else chosen[:1])
-        for arguments in _arguments(tool, conversation.prompt, several=several)
+        for arguments in _arguments(tool, conversation.material, several=several)
     ]
     return [
         {
@@ -126,12 +126,12 @@ def _may_call_several(request: Mapping[str, Any]) -> bool:
     return profile_of(request.get("modelId", "")).provider not in _SEQUENTIAL
 
 
-def _arguments(tool: Mapping[str, Any], prompt: str, *, several: bool) -> Iterator[Any]:
-    """The arguments of each call of a tool: one for each thing the prompt names side by side."""
+def _arguments(tool: Mapping[str, Any], material: str, *, several: bool) -> Iterator[Any]:
+    """The arguments of each call of a tool: one for each thing that is named side by side."""
     schema = (tool.get("inputSchema") or {}).get("json") or {}
-    named = clues.subjects(prompt) if several and _takes_one_name(schema) else []
+    named = clues.subjects(material) if several and _takes_one_name(schema) else []
     for subject in named or (None,):
-        filled = fill({"type": "object", **schema}, prompt, subject=subject)
+        filled = fill({"type": "object", **schema}, material, subject=subject)
         yield filled if isinstance(filled, dict) else {}
 
 

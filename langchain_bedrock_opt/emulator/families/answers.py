@@ -123,8 +123,24 @@ def _json_type(value: Any) -> str:
 
 
 def inference(**settings: Any) -> Body:
-    """Converse's `inferenceConfig` from a body's settings; those that are None or empty go."""
-    return {name: value for name, value in settings.items() if value is not None and value != []}
+    """Converse's `inferenceConfig` from a body's settings; those that are None or empty go.
+
+    Raises:
+        ServiceFailure: `maxTokens` is no whole number above zero, or `stopSequences` no texts.
+    """
+    config = {name: value for name, value in settings.items() if value is not None and value != []}
+    most, stops = config.get("maxTokens", 1), config.get("stopSequences", [])
+    if type(most) is not int or most < 1:
+        raise malformed()
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise malformed()
+    return config
+
+
+def json_output(schema: Any) -> Body:
+    """Converse's `outputConfig` for an answer that is JSON of this schema."""
+    structure = {"jsonSchema": {"name": "output", "schema": json.dumps(schema)}}
+    return {"textFormat": {"type": "json_schema", "structure": structure}}
 
 
 def from_prompt(prompt: str, config: Body) -> Body:

@@ -14,6 +14,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     decoded,
     from_prompt,
     inference,
+    json_output,
     malformed,
     required,
 )
@@ -136,12 +137,14 @@ def _block(block: Mapping[str, Any]) -> Body:
 
 def _file(kind: str, block: Mapping[str, Any]) -> Body:
     source = block.get("source") or {}
+    # Converse wants a name for each document; here a title is a choice.
+    named = {"name": block.get("title") or "document"} if kind == "document" else {}
     if source.get("type") == "text":
-        return {kind: {"format": "txt", "source": {"text": source.get("data", "")}}}
+        return {kind: {**named, "format": "txt", "source": {"text": source.get("data", "")}}}
     if source.get("type") != "base64":
         raise malformed()
     form = str(source.get("media_type", "")).rpartition("/")[2]
-    return {kind: {"format": form, "source": {"bytes": decoded(source.get("data"))}}}
+    return {kind: {**named, "format": form, "source": {"bytes": decoded(source.get("data"))}}}
 
 
 def _tools(body: Mapping[str, Any]) -> Body | None:
@@ -181,8 +184,7 @@ def _add_fields(request: Body, body: Mapping[str, Any]) -> None:
         request["additionalModelRequestFields"] = fields
     output = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
     if output.get("type") == "json_schema":
-        structure = {"jsonSchema": {"name": "output", "schema": output.get("schema", {})}}
-        request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
+        request["outputConfig"] = json_output(output.get("schema", {}))
 
 
 def _to_body(call: NativeCall) -> Body:

@@ -90,7 +90,7 @@ def _tool(tool: Mapping[str, Any]) -> Body:
     return {
         "toolSpec": {
             "name": tool.get("name", ""),
-            "description": tool.get("description", ""),
+            "description": tool.get("description") or "-",
             "inputSchema": {"json": schema},
         }
     }

@@ -18,6 +18,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     decoded,
     from_prompt,
     inference,
+    json_output,
     malformed,
     required,
 )
@@ -49,9 +50,7 @@ def to_converse(body: Mapping[str, Any]) -> Body:
     _add_tools(request, body)
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
-        schema = {"name": "output", "schema": form.get("json_schema", {}).get("schema", {})}
-        structure = {"jsonSchema": schema}
-        request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": structure}}
+        request["outputConfig"] = json_output(form.get("json_schema", {}).get("schema", {}))
     return request
 
 
@@ -119,7 +118,7 @@ def _add_tools(request: Body, body: Mapping[str, Any]) -> None:
         {
             "toolSpec": {
                 "name": tool["function"]["name"],
-                "description": tool["function"].get("description", ""),
+                **_described(tool["function"]),
                 "inputSchema": {"json": tool["function"].get("parameters") or {}},
             }
         }
@@ -133,6 +132,12 @@ def _add_tools(request: Body, body: Mapping[str, Any]) -> None:
     if body.get("parallel_tool_calls") is False:
         fields = {"tool_choice": {"disable_parallel_tool_use": True}}
         request["additionalModelRequestFields"] = fields
+
+
+def _described(function: Mapping[str, Any]) -> Body:
+    """A tool's description; Converse takes none, but no empty one."""
+    description = function.get("description")
+    return {"description": description} if description else {}
 
 
 def finish_reason(call: NativeCall) -> str:

@@ -79,9 +79,7 @@ def test_tokens_of_the_chat_model_are_reported() -> None:
         "total_tokens": 107,
         "input_token_details": {"cache_read": 60, "cache_creation": 30},
     }
-    reply = DelegatingResponder(
-        Recorder(answer=AIMessage("ok", usage_metadata=usage))
-    ).reply(ask())
+    reply = DelegatingResponder(Recorder(answer=AIMessage("ok", usage_metadata=usage))).reply(ask())
 
     assert (reply.input_tokens, reply.cache_read_tokens, reply.cache_write_tokens) == (10, 60, 30)
     assert reply.output_tokens == 7

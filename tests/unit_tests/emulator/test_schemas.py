@@ -25,8 +25,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 def is_valid(schema: Any, value: Any, root: Any) -> bool:
     """A small JSON schema checker, independent of the code under test."""
-    if isinstance(schema, bool):
-        return schema
+    if not isinstance(schema, dict):
+        return bool(schema)
     if "$ref" in schema:
         target = root
         for step in schema["$ref"].removeprefix("#/").split("/"):
@@ -39,7 +39,7 @@ def is_valid(schema: Any, value: Any, root: Any) -> bool:
         all(is_valid(s, value, root) for s in schema.get("allOf", ())),
         "type" not in schema or _has_type(schema["type"], value),
     ]
-    return all(checks) and _fits(schema, value, root)
+    return all(checks) and bool(_fits(schema, value, root))
 
 
 def _has_type(kinds: Any, value: Any) -> bool:
@@ -51,7 +51,7 @@ def _has_type(kinds: Any, value: Any) -> bool:
 
 def _fits(schema: Mapping[str, Any], value: Any, root: Any) -> bool:
     if isinstance(value, str):
-        return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9)
+        return bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", 10**9))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         low, high = schema.get("minimum", value), schema.get("maximum", value)
         above = schema.get("exclusiveMinimum", value - 1)
@@ -60,7 +60,9 @@ def _fits(schema: Mapping[str, Any], value: Any, root: Any) -> bool:
         return bool(low <= value <= high and above < value < below and steps == round(steps))
     if isinstance(value, list):
         size = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", 10**9)
-        unique = not schema.get("uniqueItems") or all(v not in value[:i] for i, v in enumerate(value))
+        unique = not schema.get("uniqueItems") or all(
+            v not in value[:i] for i, v in enumerate(value)
+        )
         items = schema.get("items", True)
         return size and unique and all(is_valid(items, item, root) for item in value)
     if isinstance(value, dict):
@@ -79,8 +81,9 @@ def _bounded(low_key: str, high_key: str, most: int) -> st.SearchStrategy[dict[s
 
 
 _NAMES = st.sampled_from(["a", "b", "city", "max_results", "userName", "数量", "query", "note"])
+_ANY: st.SearchStrategy[dict[str, Any]] = st.just({})
 _STRINGS = st.one_of(
-    st.just({}),
+    _ANY,
     _bounded("minLength", "maxLength", 40),
     st.sampled_from([{"format": "date"}, {"format": "email"}, {"format": "uuid"}]),
 ).map(lambda extra: {"type": "string", **extra})
