@@ -28,15 +28,16 @@ _SEVERAL: Final = re.compile(
     rf"({_PROPER}(?:\s*,\s*{_PROPER})*\s*,?\s+and\s+{_PROPER})"
 )
 _NOUN_JA: Final = "[\u4e00-\u9fff々\u30a0-\u30ffA-Za-z0-9]"
-_SUBJECT_JA: Final = re.compile(f"({_NOUN_JA}{{2,}})(?:の|における|について|に関する|で)")
-_SEVERAL_JA: Final = re.compile(f"({_NOUN_JA}{{2,}}(?:(?:と|や|、|および){_NOUN_JA}{{2,}})+)の")
+_SUBJECT_JA: Final = re.compile(f"({_NOUN_JA}{{2,30}})(?:の|における|について|に関する|で)")
+_SEVERAL_JA: Final = re.compile(f"({_NOUN_JA}{{2,30}}(?:(?:と|や|、|および){_NOUN_JA}{{2,30}})+)の")
 _EXPRESSION: Final = re.compile(r"[(\d][\d\s.,()]*(?:[-+*/×÷^%][\d\s.,()]+)+")
 
 _LEAD: Final = re.compile(
     r"(?:please|can you|could you|would you|i(?:'d like| want| need)(?: you)? to|tell me|give me|"
     r"show me|explain|describe|discuss|summari[sz]e|compare|list|write|create|generate|translate|"
     r"what(?:'s|’s)|(?:what|who|where|when|which)(?: (?:is|are|was|were|does|do|did|would|can))?|"
-    r"(?:how|why)(?: (?:is|are|do|does|did|can|could|should|would|to|many|much))?(?: (?:i|we|you))?|"
+    r"(?:how|why)(?: (?:is|are|do|does|did|can|could|should|would|to|many|much))?"
+    r"(?: (?:i|we|you))?|"
     r"in detail|step by step|briefly|about|me|an?|is|are)\b[\s,:]*",
     re.IGNORECASE,
 )
@@ -46,10 +47,15 @@ _TAIL_JA: Final = re.compile(
     "(?:教え|説明|解説|述べ|比較|要約|翻訳|調べ|検索|書い|作成|計算|挙げ|まとめ|提案|考え)"
     "(?:し)?(?:て|ろ|よ|せ)?.{0,8}|(?:です|ます|でしょう)か.*|[はがをにの]?[？?。！!]+)$"
 )
-_WINDOW: Final = 2_000  # characters at either end of a long prompt: that is where one asks
+_WINDOW: Final = 2_000  # characters
 _TOPIC_WORDS: Final = 8
 _TOPIC_CHARACTERS: Final = 60
 _TOPIC_CHARACTERS_JA: Final = 24
+
+
+def ends(text: str) -> str:
+    """The beginning and the end of a long text, where one asks; what is pasted stands between."""
+    return text if len(text) <= 2 * _WINDOW else f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
 
 
 def quotes(text: str) -> list[str]:
@@ -85,6 +91,7 @@ def subjects(text: str) -> list[str]:
         >>> subjects("東京と大阪の天気を教えて")
         ['東京', '大阪']
     """
+    text = ends(text)
     if match := _SEVERAL.search(text):
         return [name for name in re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", match[1]) if name]
     if match := _SEVERAL_JA.search(text):
@@ -99,6 +106,7 @@ def subject(text: str) -> str | None:
         >>> subject("What is the weather in San Francisco, CA?"), subject("京都の人口は？")
         ('San Francisco, CA', '京都')
     """
+    text = ends(text)
     match = _SUBJECT.search(text) or _SUBJECT_JA.search(text)
     return match[1] if match else None
 
@@ -110,7 +118,7 @@ def expression(text: str) -> str | None:
         >>> expression("What's 15 * 23?")
         '15 * 23'
     """
-    match = _EXPRESSION.search(unicodedata.normalize("NFKC", text))
+    match = _EXPRESSION.search(unicodedata.normalize("NFKC", ends(text)))
     return match[0].strip(" ,.") if match else None
 
 
@@ -152,14 +160,12 @@ def topic(text: str, *, japanese: bool) -> str:
         >>> topic("量子コンピュータについて詳しく教えてください。", japanese=True)
         '量子コンピュータ'
     """
-    if len(text) > 2 * _WINDOW:
-        text = f"{text[:_WINDOW]}\n{text[-_WINDOW:]}"
-    sentence = _question(text)
+    sentence = _question(ends(text))
     return _topic_ja(sentence) if japanese else _topic_en(sentence)
 
 
 def _question(text: str) -> str:
-    """The last question, or else the first sentence: long material mostly stands between."""
+    """The last question, or else the first sentence."""
     sentences = [part.strip() for part in re.split(r"(?<=[?!？！。])|(?<=\.)\s|\n", text)]
     sentences = [part for part in sentences if re.search(r"\w", part)]
     asked = [part for part in sentences if part.endswith(("?", "？"))]

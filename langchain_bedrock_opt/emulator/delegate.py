@@ -56,13 +56,15 @@ class DelegatingResponder:
         usage = message.usage_metadata
         if not usage:
             return reply
+        was_cut = reply.stop_reason in ("max_tokens", "stop_sequence")
         details = usage.get("input_token_details") or {}
         read, write = details.get("cache_read", 0) or 0, details.get("cache_creation", 0) or 0
         return replace(
             reply,
             # LangChain's input count includes the cache's part, Converse's does not.
             input_tokens=max(0, usage["input_tokens"] - read - write),
-            output_tokens=usage["output_tokens"],
+            # What was cut off is not billed here, though the chat model has written it.
+            output_tokens=reply.output_tokens if was_cut else usage["output_tokens"],
             cache_read_tokens=read,
             cache_write_tokens=write,
         )

@@ -152,6 +152,7 @@ def _score(tool: Mapping[str, Any], prompt: str) -> int:
 def _evidence(tool: Mapping[str, Any], prompt: str) -> dict[str, int]:
     """What a tool and a prompt have in common, each with its weight."""
     name, description = tool["name"], tool.get("description") or ""
+    prompt = clues.ends(prompt)
     asked = _stems(prompt) | {word for ja, word in _JAPANESE_WORDS.items() if ja in prompt}
     evidence = dict.fromkeys(_stems(description) & asked, 1)
     evidence |= dict.fromkeys(_stems(" ".join(clues.words(name))) & asked, 2)

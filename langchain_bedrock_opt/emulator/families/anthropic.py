@@ -227,10 +227,17 @@ def _stop_sequence(call: NativeCall) -> str | None:
 def _usage(call: NativeCall) -> Body:
     reply = call.reply
     usage: Body = {"input_tokens": reply.input_tokens}
-    if reply.cache_read_tokens or reply.cache_write_tokens or "cache_control" in str(call.body):
+    if reply.cache_read_tokens or reply.cache_write_tokens or _marks_cache(call.body):
         usage["cache_creation_input_tokens"] = reply.cache_write_tokens
         usage["cache_read_input_tokens"] = reply.cache_read_tokens
     return {**usage, "output_tokens": reply.output_tokens}
+
+
+def _marks_cache(value: Any) -> bool:
+    """Whether anything in a body is marked for the prompt cache."""
+    if isinstance(value, Mapping):
+        return "cache_control" in value or any(map(_marks_cache, value.values()))
+    return isinstance(value, list) and any(map(_marks_cache, value))
 
 
 def _content(block: Mapping[str, Any]) -> Body:
