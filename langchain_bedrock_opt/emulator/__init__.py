@@ -1,22 +1,22 @@
 """A local Amazon Bedrock, for tests, demos and notebooks.
 
 Lives here: the emulator (`emulator`), its engine and operations (`engine`, `runtime`), HTTP and
-event streams (`wire`, `eventstream`, `server`, `inprocess`), what the service refuses and throttles
-(`validation`, `models`, `quota`, `faults`), what models say (`replies`, `scripted`, `delegate`,
-`invoke`) and how fast (`timing`). Does not live here: anything the rest of the package imports; only
-the command line and the demo start it. Start at `emulator.BedrockEmulator`.
+event streams (`http`), what the service refuses, remembers and throttles (`validation`, `models`,
+`faults`, `journal`, `quota`), what models say (`replies`, and `families` for InvokeModel's native
+formats) and how fast (`timing`). Does not live here: anything that the rest of the package needs;
+only the command line and the demo start it. Start at `emulator.BedrockEmulator`.
 Tests: `tests/unit_tests/emulator` and `tests/integration_tests`.
 """
 
 from __future__ import annotations
 
-from langchain_bedrock_opt.emulator.delegate import DelegatingResponder
 from langchain_bedrock_opt.emulator.emulator import BedrockEmulator
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
 from langchain_bedrock_opt.emulator.journal import Journal, JournalEntry
 from langchain_bedrock_opt.emulator.quota import Quota
-from langchain_bedrock_opt.emulator.replies import RuleResponder
-from langchain_bedrock_opt.emulator.scripted import ScriptedResponder
+from langchain_bedrock_opt.emulator.replies.delegate import DelegatingResponder
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
+from langchain_bedrock_opt.emulator.replies.scripted import ScriptedResponder
 from langchain_bedrock_opt.emulator.types import Pace, Reply, Responder, ServiceFailure
 
 __all__ = [

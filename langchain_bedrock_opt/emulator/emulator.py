@@ -14,17 +14,17 @@ from typing_extensions import Self
 from langchain_bedrock_opt.aws.clients import client_config
 from langchain_bedrock_opt.emulator.engine import Engine, Parts
 from langchain_bedrock_opt.emulator.faults import FaultPlan
-from langchain_bedrock_opt.emulator.inprocess import Attachment, attach
+from langchain_bedrock_opt.emulator.http.inprocess import Attachment, attach
+from langchain_bedrock_opt.emulator.http.other_services import moto_application
+from langchain_bedrock_opt.emulator.http.server import EmulatorServer
+from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.journal import Journal
 from langchain_bedrock_opt.emulator.models import ModelDirectory
-from langchain_bedrock_opt.emulator.other_services import moto_application
 from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
-from langchain_bedrock_opt.emulator.replies import RuleResponder
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.runtime import OPERATIONS
-from langchain_bedrock_opt.emulator.server import EmulatorServer
 from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
-from langchain_bedrock_opt.emulator.wire import Wire
 
 # Any will do; with them nothing on the machine is looked at.
 _ACCESS_KEY = "local"

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.other_services import NOT_IMPLEMENTED
+from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.journal import Journal, JournalEntry
-from langchain_bedrock_opt.emulator.jsontext import compact_json
 from langchain_bedrock_opt.emulator.models import CONTROL_PLANE, ModelDirectory
-from langchain_bedrock_opt.emulator.other_services import NOT_IMPLEMENTED
 from langchain_bedrock_opt.emulator.quota import QuotaMeter
 from langchain_bedrock_opt.emulator.timing import Timing
 from langchain_bedrock_opt.emulator.types import (
@@ -28,7 +29,6 @@ from langchain_bedrock_opt.emulator.types import (
     Responder,
     ServiceFailure,
 )
-from langchain_bedrock_opt.emulator.wire import Wire
 
 _SCOPE: Final = re.compile(r"/\d{8}/(?P<region>[a-z0-9-]+)/[a-z0-9-]+/aws4_request")
 

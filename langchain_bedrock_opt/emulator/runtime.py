@@ -8,17 +8,8 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.contracts import TokenUsage
-from langchain_bedrock_opt.emulator.converse import converse_events, converse_output
-from langchain_bedrock_opt.emulator.counting import input_tokens
 from langchain_bedrock_opt.emulator.engine import Operation, Parts, Visit
-from langchain_bedrock_opt.emulator.eventstream import (
-    encode_chunk,
-    encode_event,
-    encode_exception,
-    padded,
-)
-from langchain_bedrock_opt.emulator.invocation import invocation_headers
-from langchain_bedrock_opt.emulator.invoke import (
+from langchain_bedrock_opt.emulator.families.invoke import (
     embed,
     is_embedding,
     read_body,
@@ -26,8 +17,17 @@ from langchain_bedrock_opt.emulator.invoke import (
     to_chunks,
     to_converse,
 )
-from langchain_bedrock_opt.emulator.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.converse import converse_events, converse_output
+from langchain_bedrock_opt.emulator.http.eventstream import (
+    encode_chunk,
+    encode_event,
+    encode_exception,
+    padded,
+)
+from langchain_bedrock_opt.emulator.http.invocation import invocation_headers
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
 from langchain_bedrock_opt.emulator.quota import Reservation
+from langchain_bedrock_opt.emulator.replies.counting import input_tokens
 from langchain_bedrock_opt.emulator.types import HttpResponse, Pace, Reply, ServiceFailure
 from langchain_bedrock_opt.emulator.validation import check_converse
 

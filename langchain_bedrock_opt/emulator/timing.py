@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from langchain_bedrock_opt.emulator.paces import pace_of
+from langchain_bedrock_opt.emulator.replies.paces import pace_of
 from langchain_bedrock_opt.emulator.types import Pace
 from langchain_bedrock_opt.errors import ConfigurationError
 
-PaceOption: TypeAlias = "None | str | float | Pace | Callable[[str, Mapping[str, Any]], Pace]"
+PaceOption: TypeAlias = "str | float | Pace | Callable[[str, Mapping[str, Any]], Pace] | None"
 """How fast models answer: None at once, `"models"` each at its own pace, a number of seconds
 until the whole answer is there, one `Pace` for all, or a function of model id and request."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_bedrock_opt.emulator.digests import digest, token
+from langchain_bedrock_opt.emulator.replies.digests import digest, token
 from langchain_bedrock_opt.emulator.types import Reply, ServiceFailure
 
 Body = dict[str, Any]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from langchain_bedrock_opt.emulator.digests import token
 from langchain_bedrock_opt.emulator.families.answers import (
     Body,
     Family,
@@ -18,7 +17,8 @@ from langchain_bedrock_opt.emulator.families.answers import (
     malformed,
     required,
 )
-from langchain_bedrock_opt.emulator.pieces import json_pieces, text_pieces
+from langchain_bedrock_opt.emulator.replies.digests import token
+from langchain_bedrock_opt.emulator.replies.pieces import json_pieces, text_pieces
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 
 # The tags as recorded with their refusal of another one (CountTokens, Claude Sonnet 4).

@@ -13,7 +13,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     inference,
     required,
 )
-from langchain_bedrock_opt.emulator.pieces import text_pieces
+from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _REASONS: Final = {"max_tokens": "MAX_TOKENS", "stop_sequence": "STOP_SEQUENCE"}
 _TYPES: Final = {

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
-from langchain_bedrock_opt.emulator.counting import IMAGE_TOKENS
-from langchain_bedrock_opt.emulator.digests import digest
 from langchain_bedrock_opt.emulator.families.answers import Body, malformed, required
-from langchain_bedrock_opt.emulator.vectors import embed
+from langchain_bedrock_opt.emulator.families.vectors import embed
+from langchain_bedrock_opt.emulator.replies.counting import IMAGE_TOKENS
+from langchain_bedrock_opt.emulator.replies.digests import digest
 
 _TITAN_V1: Final = 1_536
 _TITAN_V2: Final = (1_024, 512, 256)

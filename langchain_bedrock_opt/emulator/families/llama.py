@@ -15,7 +15,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     inference,
     required,
 )
-from langchain_bedrock_opt.emulator.pieces import text_pieces
+from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _TURN: Final = re.compile(
     r"<\|(?:start_header_id|header_start)\|>(\w+)<\|(?:end_header_id|header_end)\|>"

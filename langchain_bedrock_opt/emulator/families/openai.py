@@ -22,7 +22,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     malformed,
     required,
 )
-from langchain_bedrock_opt.emulator.pieces import text_pieces
+from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _DATA_URL: Final = re.compile(r"data:image/(\w+);base64,(.*)", re.DOTALL)
 _REASONS: Final = {"max_tokens": "length", "tool_use": "tool_calls"}

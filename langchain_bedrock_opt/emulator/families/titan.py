@@ -14,7 +14,7 @@ from langchain_bedrock_opt.emulator.families.answers import (
     inference,
     required,
 )
-from langchain_bedrock_opt.emulator.pieces import text_pieces
+from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _REASONS: Final = {"max_tokens": "LENGTH", "stop_sequence": "STOP_CRITERIA_MET"}
 

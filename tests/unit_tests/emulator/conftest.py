@@ -14,14 +14,15 @@ import pytest
 from boto3.session import Session
 from botocore.eventstream import EventStreamBuffer
 
-from langchain_bedrock_opt.emulator.converse import converse_events, converse_output
-from langchain_bedrock_opt.emulator.eventstream import (
+from langchain_bedrock_opt.emulator.http.converse import converse_events, converse_output
+from langchain_bedrock_opt.emulator.http.eventstream import (
     encode_chunk,
     encode_event,
     encode_exception,
     padded,
 )
-from langchain_bedrock_opt.emulator.invocation import invocation_headers
+from langchain_bedrock_opt.emulator.http.invocation import invocation_headers
+from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.types import (
     Call,
     HttpRequest,
@@ -29,7 +30,6 @@ from langchain_bedrock_opt.emulator.types import (
     Reply,
     ServiceFailure,
 )
-from langchain_bedrock_opt.emulator.wire import Wire
 
 _REPOSITORY = Path(__file__).parents[3]
 _RECORDINGS = (

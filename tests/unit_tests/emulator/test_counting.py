@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.counting import (
+from langchain_bedrock_opt.emulator.replies.counting import (
     IMAGE_TOKENS,
     PAGE_TOKENS,
     counted,

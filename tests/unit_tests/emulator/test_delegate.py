@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import Field
 
-from langchain_bedrock_opt.emulator.delegate import DelegatingResponder, to_messages
+from langchain_bedrock_opt.emulator.replies.delegate import DelegatingResponder, to_messages
 
 _TOOLS = {
     "tools": [

@@ -10,7 +10,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.eventstream import (
+from langchain_bedrock_opt.emulator.http.eventstream import (
     encode_chunk,
     encode_event,
     encode_exception,

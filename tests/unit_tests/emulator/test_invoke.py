@@ -18,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
-from langchain_bedrock_opt.emulator.counting import counted, input_tokens
-from langchain_bedrock_opt.emulator.invoke import (
+from langchain_bedrock_opt.emulator.families.invoke import (
     embed,
     family_of,
     is_embedding,
@@ -28,9 +27,10 @@ from langchain_bedrock_opt.emulator.invoke import (
     to_chunks,
     to_converse,
 )
-from langchain_bedrock_opt.emulator.replies import RuleResponder
+from langchain_bedrock_opt.emulator.families.vectors import embed as embed_text
+from langchain_bedrock_opt.emulator.replies.counting import counted, input_tokens
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.types import Pace, Reply, ServiceFailure
-from langchain_bedrock_opt.emulator.vectors import embed as embed_text
 
 _SHARED = Path(os.environ.get("BEDROCK_OPT_SHARED") or Path(__file__).parents[4] / "shared")
 _WIRE = _SHARED / "data" / "wire"

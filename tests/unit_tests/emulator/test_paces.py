@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.paces import JITTER, pace_of
-from langchain_bedrock_opt.emulator.profiles import profile_of
+from langchain_bedrock_opt.emulator.replies.paces import JITTER, pace_of
+from langchain_bedrock_opt.emulator.replies.profiles import profile_of
 
 _HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 _SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

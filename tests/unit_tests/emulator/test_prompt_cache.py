@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from langchain_bedrock_opt.emulator.prompt_cache import PromptCache
-from langchain_bedrock_opt.emulator.replies import RuleResponder
+from langchain_bedrock_opt.emulator.replies.prompt_cache import PromptCache
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 
 SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "amazon.nova-pro-v1:0"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.pieces import json_pieces, text_pieces
-from langchain_bedrock_opt.emulator.replies import RuleResponder
+from langchain_bedrock_opt.emulator.replies.pieces import json_pieces, text_pieces
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.types import Reply, Responder
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"

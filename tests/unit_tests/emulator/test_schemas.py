@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.schemas import fill
+from langchain_bedrock_opt.emulator.replies.schemas import fill
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),

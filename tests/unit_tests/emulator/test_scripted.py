@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.emulator.replies import RuleResponder
-from langchain_bedrock_opt.emulator.scripted import ScriptedResponder
+from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
+from langchain_bedrock_opt.emulator.replies.scripted import ScriptedResponder
 from langchain_bedrock_opt.emulator.types import Reply, Responder, ServiceFailure
 from langchain_bedrock_opt.errors import ConfigurationError, EmulatorError
 

@@ -12,9 +12,9 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
-from langchain_bedrock_opt.emulator.inprocess import attach
-from langchain_bedrock_opt.emulator.other_services import moto_application
-from langchain_bedrock_opt.emulator.server import EmulatorServer
+from langchain_bedrock_opt.emulator.http.inprocess import attach
+from langchain_bedrock_opt.emulator.http.other_services import moto_application
+from langchain_bedrock_opt.emulator.http.server import EmulatorServer
 from langchain_bedrock_opt.emulator.types import Reply, ServiceFailure
 
 MODEL_ID = "anthropic.claude-3-haiku-20240307-v1:0"

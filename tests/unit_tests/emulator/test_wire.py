@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.invocation import invocation_headers, invocation_metrics
-from langchain_bedrock_opt.emulator.parameters import MAX_BODY_BYTES
-from langchain_bedrock_opt.emulator.routes import is_for_bedrock, match_route, service_model
+from langchain_bedrock_opt.emulator.http.invocation import invocation_headers, invocation_metrics
+from langchain_bedrock_opt.emulator.http.parameters import MAX_BODY_BYTES
+from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock, match_route, service_model
+from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.types import (
     Call,
     HttpRequest,
@@ -22,7 +23,6 @@ from langchain_bedrock_opt.emulator.types import (
     Service,
     ServiceFailure,
 )
-from langchain_bedrock_opt.emulator.wire import Wire
 
 Recordings = Callable[[str], list[dict[str, Any]]]
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Final
 from zlib import crc32
 
-from langchain_bedrock_opt.emulator.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
 
 CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
 """The media type of an event stream."""

@@ -18,8 +18,8 @@ from langchain_core.messages import (
 )
 from langchain_core.runnables import Runnable
 
-from langchain_bedrock_opt.emulator.digests import token
-from langchain_bedrock_opt.emulator.replies import limited
+from langchain_bedrock_opt.emulator.replies.digests import token
+from langchain_bedrock_opt.emulator.replies.rules import limited
 from langchain_bedrock_opt.emulator.types import Reply
 
 

@@ -9,9 +9,14 @@ from urllib.parse import parse_qs
 
 from botocore.model import OperationModel, Shape, StructureShape
 
-from langchain_bedrock_opt.emulator.jsontext import parse_json
-from langchain_bedrock_opt.emulator.problems import NOT_NULL, Problem, Refused, validation_failure
-from langchain_bedrock_opt.emulator.shapes import (
+from langchain_bedrock_opt.emulator.http.jsontext import parse_json
+from langchain_bedrock_opt.emulator.http.problems import (
+    NOT_NULL,
+    Problem,
+    Refused,
+    validation_failure,
+)
+from langchain_bedrock_opt.emulator.http.shapes import (
     Converter,
     ShapeConverters,
     structure_converter,

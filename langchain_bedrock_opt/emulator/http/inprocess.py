@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
+from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication, answer_by_wsgi
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
-from langchain_bedrock_opt.emulator.wsgi import WSGIApplication, answer_by_wsgi
 from langchain_bedrock_opt.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from langchain_bedrock_opt.emulator.http11 import BadRequestError, HttpConnection
-from langchain_bedrock_opt.emulator.jsontext import compact_json
-from langchain_bedrock_opt.emulator.other_services import NOT_IMPLEMENTED, OtherServices
-from langchain_bedrock_opt.emulator.routes import is_for_bedrock
+from langchain_bedrock_opt.emulator.http.http11 import BadRequestError, HttpConnection
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.other_services import NOT_IMPLEMENTED, OtherServices
+from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock
+from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
-from langchain_bedrock_opt.emulator.wsgi import WSGIApplication
 from langchain_bedrock_opt.errors import EmulatorError, PortInUseError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_bedrock_opt.emulator.digests import dice
-from langchain_bedrock_opt.emulator.profiles import profile_of
+from langchain_bedrock_opt.emulator.replies.digests import dice
+from langchain_bedrock_opt.emulator.replies.profiles import profile_of
 from langchain_bedrock_opt.emulator.types import Pace
 
 JITTER: Final = 0.15

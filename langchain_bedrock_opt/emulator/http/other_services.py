@@ -6,9 +6,9 @@ import threading
 from typing import Final
 from xml.sax.saxutils import escape
 
-from langchain_bedrock_opt.emulator.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication, answer_by_wsgi
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
-from langchain_bedrock_opt.emulator.wsgi import WSGIApplication, answer_by_wsgi
 from langchain_bedrock_opt.errors import MissingExtraError
 
 NOT_IMPLEMENTED: Final = 501

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
-from langchain_bedrock_opt.emulator.counting import block_tokens
+from langchain_bedrock_opt.emulator.replies.counting import block_tokens
 
 _LAST_RESORTS: Final = ("OK", "はい", "1", "…")
 """What is said if a stop sequence leaves nothing of an answer: a model would say something."""

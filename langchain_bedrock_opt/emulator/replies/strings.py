@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from langchain_bedrock_opt.emulator import clues
-from langchain_bedrock_opt.emulator.conversation import is_japanese
+from langchain_bedrock_opt.emulator.replies import clues
+from langchain_bedrock_opt.emulator.replies.conversation import is_japanese
 
 # How a format looks in a prompt, and what stands for it if the prompt holds none.
 _FORMATS: Final[Mapping[str, tuple[str, str]]] = {

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from langchain_bedrock_opt.emulator.conversation import Conversation
-from langchain_bedrock_opt.emulator.counting import counted
+from langchain_bedrock_opt.emulator.replies.conversation import Conversation
+from langchain_bedrock_opt.emulator.replies.counting import counted
 from langchain_bedrock_opt.emulator.types import Reply, Responder, ServiceFailure
 from langchain_bedrock_opt.errors import ConfigurationError, EmulatorError
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from langchain_bedrock_opt.emulator import clues
-from langchain_bedrock_opt.emulator.conversation import Conversation
-from langchain_bedrock_opt.emulator.digests import token
-from langchain_bedrock_opt.emulator.profiles import profile_of
-from langchain_bedrock_opt.emulator.schemas import fill
+from langchain_bedrock_opt.emulator.replies import clues
+from langchain_bedrock_opt.emulator.replies.conversation import Conversation
+from langchain_bedrock_opt.emulator.replies.digests import token
+from langchain_bedrock_opt.emulator.replies.profiles import profile_of
+from langchain_bedrock_opt.emulator.replies.schemas import fill
 
 _PLAUSIBLE: Final = 2
 """The score from which on a tool fits a prompt: a word of its name, or two of its description."""

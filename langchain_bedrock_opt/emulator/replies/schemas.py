@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from langchain_bedrock_opt.emulator import clues
-from langchain_bedrock_opt.emulator.numeric import fit_number
-from langchain_bedrock_opt.emulator.strings import StringSource
+from langchain_bedrock_opt.emulator.replies import clues
+from langchain_bedrock_opt.emulator.replies.numeric import fit_number
+from langchain_bedrock_opt.emulator.replies.strings import StringSource
 
 _DEEP: Final = 6
 """From this depth on only what the schema demands is filled, so that recursive schemas end."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.utils import parse_timestamp
 
-from langchain_bedrock_opt.emulator.problems import NOT_NULL, Problem, Refused
+from langchain_bedrock_opt.emulator.http.problems import NOT_NULL, Problem, Refused
 
 Converter = Callable[[Any], Any]
 """Gives back the value in the type boto3 users know; raises `Refused`."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_bedrock_opt.catalog.specs import spec_of
-from langchain_bedrock_opt.emulator.counting import prompt_parts
-from langchain_bedrock_opt.emulator.digests import digest
+from langchain_bedrock_opt.emulator.replies.counting import prompt_parts
+from langchain_bedrock_opt.emulator.replies.digests import digest
 
 # A part of the model id → tokens below which a prefix is silently not cached. First match wins.
 # Sources disagree about some models; checked 2026-11-22.

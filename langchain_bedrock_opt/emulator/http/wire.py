@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from botocore.model import OperationModel
 
-from langchain_bedrock_opt.emulator import eventstream
-from langchain_bedrock_opt.emulator.jsontext import compact_json
-from langchain_bedrock_opt.emulator.parameters import ParameterReader
-from langchain_bedrock_opt.emulator.routes import error_statuses, match_route, service_model
+from langchain_bedrock_opt.emulator.http import eventstream
+from langchain_bedrock_opt.emulator.http.jsontext import compact_json
+from langchain_bedrock_opt.emulator.http.parameters import ParameterReader
+from langchain_bedrock_opt.emulator.http.routes import error_statuses, match_route, service_model
 from langchain_bedrock_opt.emulator.types import (
     Call,
     HttpRequest,

@@ -15,9 +15,9 @@ from random import Random
 from typing import Final
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
-from langchain_bedrock_opt.emulator.clues import topic
-from langchain_bedrock_opt.emulator.conversation import Conversation
-from langchain_bedrock_opt.emulator.profiles import ModelProfile, Size
+from langchain_bedrock_opt.emulator.replies.clues import topic
+from langchain_bedrock_opt.emulator.replies.conversation import Conversation
+from langchain_bedrock_opt.emulator.replies.profiles import ModelProfile, Size
 
 # How each provider's models open an answer, so that a reader sees who answered.
 _OPENINGS: Final[Mapping[str, tuple[str, str]]] = {

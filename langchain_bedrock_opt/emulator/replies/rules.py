@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from langchain_bedrock_opt.emulator import phrasing
-from langchain_bedrock_opt.emulator.conversation import Conversation
-from langchain_bedrock_opt.emulator.counting import counted
-from langchain_bedrock_opt.emulator.digests import dice, digest
-from langchain_bedrock_opt.emulator.limits import cut_at, stop_at
-from langchain_bedrock_opt.emulator.profiles import profile_of
-from langchain_bedrock_opt.emulator.prompt_cache import PromptCache
-from langchain_bedrock_opt.emulator.schemas import fill
-from langchain_bedrock_opt.emulator.toolcalls import tool_calls
+from langchain_bedrock_opt.emulator.replies import phrasing
+from langchain_bedrock_opt.emulator.replies.conversation import Conversation
+from langchain_bedrock_opt.emulator.replies.counting import counted
+from langchain_bedrock_opt.emulator.replies.digests import dice, digest
+from langchain_bedrock_opt.emulator.replies.limits import cut_at, stop_at
+from langchain_bedrock_opt.emulator.replies.profiles import profile_of
+from langchain_bedrock_opt.emulator.replies.prompt_cache import PromptCache
+from langchain_bedrock_opt.emulator.replies.schemas import fill
+from langchain_bedrock_opt.emulator.replies.toolcalls import tool_calls
 from langchain_bedrock_opt.emulator.types import Reply
 
 
