@@ -1,9 +1,9 @@
 """Text in its canonical form: what two users who mean the same text would both have typed.
 
-Merged are differences that no reader sees: Unicode composition, the width of a character (full-width
-ASCII, half-width `ｶﾅ`, the ideographic space), CRLF, white space at the end of a line and around
-the text. Kept is whatever carries meaning. Unicode's NFKC is never used on whole texts, because it makes
-10² equal to 102 and ① equal to 1. Fenced code stays as it is, byte for byte.
+Merged are differences that no reader sees: Unicode composition, the width of a character
+(full-width ASCII, half-width `ｶﾅ`, the ideographic space), CRLF, white space at the end of a line
+and around the text. Kept is whatever carries meaning. Unicode's NFKC is never used on whole texts,
+because it makes 10² equal to 102 and ① equal to 1. Fenced code stays as it is, byte for byte.
 """
 
 from __future__ import annotations
