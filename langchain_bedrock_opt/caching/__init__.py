@@ -1,1 +1,13 @@
-"""answers that are not paid for twice."""
+"""The response cache: an answer that was paid for is not paid for again.
+
+Lives here: the cache that users make, `BedrockSemanticCache` (`cache`), with its two doors, the
+request layer (`layer`, `recording`, `flight`) and LangChain's cache interface (`prompts`,
+`generations`); what makes two requests equal (`keys`, `text`); what may be kept (`policy`); how it
+is kept (`codec`, `events`) and where (`stores`); and what happens when a store fails (`entries`).
+
+Does not live here: Bedrock's own prompt cache, whose cache points are the prompting room's, prices
+of what was saved, and the chat model that takes the layer.
+
+Start at `cache.BedrockSemanticCache`, then `layer.CacheLayer`. Tests: `tests/unit_tests/caching`,
+and `tests/conformance/test_stores.py` for every store.
+"""

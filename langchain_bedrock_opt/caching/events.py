@@ -1,0 +1,236 @@
+"""A Converse response as the events of a stream, and the events of a stream as a response.
+
+A cache keeps one entry for both ways of asking, so an answer that came by `converse` can be
+streamed and one that was streamed can be returned whole. Both directions keep text, tool calls
+(server-side ones and their results too), reasoning with its signature or redacted, citations,
+usage, stop reason, model fields and traces. Not kept are the places where the deltas were cut, and
+the spacing of a tool call's JSON. Images and other media are not streamed from a cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from langchain_bedrock_opt.aws.layers import Event, Response
+from langchain_bedrock_opt.errors import CacheStoreError
+
+DELTA_CHARACTERS: Final = 48
+"""The longest text of a replayed delta: about what Bedrock's own carry."""
+
+_TEXT_OR_JSON = {"text", "json"}
+"""What a streamed tool result can be made of."""
+
+_METADATA = ("usage", "metrics", "trace", "performanceConfig", "serviceTier")
+
+
+def replayed_events(response: Response) -> list[Event]:
+    """The events of a stream that would have given this response.
+
+    Args:
+        response: A Converse response. It is not changed.
+
+    Returns:
+        The events in Bedrock's order, from `messageStart` to `metadata`.
+
+    Raises:
+        CacheStoreError: The message holds a block that ConverseStream has no events for.
+
+    Example:
+        >>> message = {"role": "assistant", "content": [{"text": "Hi"}]}
+        >>> events = replayed_events(
+        ...     {"output": {"message": message}, "stopReason": "end_turn", "usage": {}}
+        ... )
+        >>> [name for event in events for name in event]
+        ['messageStart', 'contentBlockDelta', 'contentBlockStop', 'messageStop', 'metadata']
+    """
+    message = response["output"]["message"]
+    events: list[Event] = [{"messageStart": {"role": message["role"]}}]
+    for index, block in enumerate(message["content"]):
+        start, deltas = _parts(block)
+        position = {"contentBlockIndex": index}
+        if start is not None:
+            events.append({"contentBlockStart": {"start": start, **position}})
+        events += [{"contentBlockDelta": {"delta": delta, **position}} for delta in deltas]
+        events.append({"contentBlockStop": dict(position)})
+    stop = {"stopReason": response["stopReason"]}
+    if "additionalModelResponseFields" in response:
+        stop["additionalModelResponseFields"] = response["additionalModelResponseFields"]
+    metadata = {name: response[name] for name in _METADATA if name in response}
+    return [*events, {"messageStop": stop}, {"metadata": metadata}]
+
+
+class StreamAssembler:
+    """Puts a response together while the events of its stream pass by.
+
+    It never raises on an event: a stream that it does not understand goes on, and only
+    `response` says that it can't be kept.
+
+    Example:
+        >>> assembler = StreamAssembler()
+        >>> for event in [
+        ...     {"messageStart": {"role": "assistant"}},
+        ...     {"contentBlockDelta": {"delta": {"text": "Hi"}, "contentBlockIndex": 0}},
+        ...     {"messageStop": {"stopReason": "end_turn"}},
+        ...     {"metadata": {"usage": {"inputTokens": 1}}},
+        ... ]:
+        ...     assembler.add(event)
+        >>> assembler.complete
+        True
+        >>> assembler.response()["output"]["message"]["content"]
+        [{'text': 'Hi'}]
+    """
+
+    def __init__(self) -> None:
+        self._role = "assistant"
+        self._blocks: dict[int, _Block] = {}
+        self._stop: dict[str, Any] | None = None
+        self._metadata: dict[str, Any] | None = None
+        self._unknown: str | None = None
+
+    def add(self, event: Event) -> None:
+        """Take one event. What is needed of it is copied, so the consumer may change it."""
+        try:
+            for name, body in event.items():
+                self._take(name, body)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            self._unknown = f"{sorted(event)}: {type(error).__name__}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stream has come to its end: `messageStop` and `metadata` were seen."""
+        return self._stop is not None and self._metadata is not None
+
+    def response(self) -> Response:
+        """The response that `converse` would have given, without `ResponseMetadata`.
+
+        Raises:
+            CacheStoreError: The stream is not complete, or an event was not understood.
+        """
+        if self._stop is None or self._metadata is None or self._unknown:
+            raise CacheStoreError(f"a stream can't be kept: {self._unknown or 'not complete'}")
+        content = [block.content() for _, block in sorted(self._blocks.items())]
+        message = {"role": self._role, "content": [block for block in content if block]}
+        return {"output": {"message": message}, **self._stop, **self._metadata}
+
+    def _take(self, name: str, body: Mapping[str, Any]) -> None:
+        if name == "contentBlockDelta":
+            self._block(body).add(body["delta"])
+        elif name == "contentBlockStart":
+            self._block(body).start = dict(body["start"])
+        elif name == "messageStart":
+            self._role = body["role"]
+        elif name == "messageStop":
+            self._stop = dict(body)
+        elif name == "metadata":
+            self._metadata = dict(body)
+        elif name != "contentBlockStop":
+            raise ValueError(name)
+
+    def _block(self, body: Mapping[str, Any]) -> _Block:
+        return self._blocks.setdefault(body["contentBlockIndex"], _Block())
+
+
+class _Block:
+    """The deltas of one content block."""
+
+    def __init__(self) -> None:
+        self.start: dict[str, Any] | None = None
+        self._deltas: dict[str, list[Any]] = {}
+
+    def add(self, delta: Mapping[str, Any]) -> None:
+        for kind, value in delta.items():
+            if kind == "reasoningContent":
+                for part, content in value.items():
+                    self._deltas.setdefault(f"reasoning.{part}", []).append(content)
+            elif kind in {"text", "toolUse", "toolResult", "citation"}:
+                self._deltas.setdefault(kind, []).append(value)
+            else:
+                raise ValueError(kind)
+
+    def content(self) -> dict[str, Any] | None:
+        """The block as `converse` gives it; None for one in which nothing was said."""
+        if self.start is not None:
+            return _started_block(self.start, self._deltas)
+        if "citation" in self._deltas:
+            return {"citationsContent": _citations(self._deltas)}
+        if "text" in self._deltas:
+            return {"text": "".join(self._deltas["text"])}
+        return _reasoning(self._deltas)
+
+
+def _started_block(start: Mapping[str, Any], deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """A block that opens with a `contentBlockStart`: a tool's call or a tool's result."""
+    if "toolUse" in start:
+        arguments = "".join(delta["input"] for delta in deltas.get("toolUse", ()))
+        try:
+            return {"toolUse": {**start["toolUse"], "input": json.loads(arguments or "{}")}}
+        except ValueError as error:
+            raise CacheStoreError("a tool call's arguments are no JSON") from error
+    if "toolResult" in start:
+        content = [part for delta in deltas.get("toolResult", ()) for part in delta]
+        return {"toolResult": {**start["toolResult"], "content": content}}
+    raise CacheStoreError(f"a block starts with {sorted(start)}")
+
+
+def _citations(deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
+    text = "".join(deltas.get("text", ()))
+    return {"content": [{"text": text}], "citations": list(deltas["citation"])}
+
+
+def _reasoning(deltas: Mapping[str, list[Any]]) -> dict[str, Any] | None:
+    if "reasoning.redactedContent" in deltas:
+        redacted = b"".join(deltas["reasoning.redactedContent"])
+        return {"reasoningContent": {"redactedContent": redacted}}
+    text = {
+        part: "".join(deltas[f"reasoning.{part}"])
+        for part in ("text", "signature")
+        if f"reasoning.{part}" in deltas
+    }
+    return {"reasoningContent": {"reasoningText": text}} if text else None
+
+
+def _parts(block: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """What a block starts with, if it does, and its deltas."""
+    if "text" in block:
+        return None, [{"text": piece} for piece in _pieces(block["text"])]
+    if "toolUse" in block:
+        call = dict(block["toolUse"])
+        arguments = json.dumps(call.pop("input"), ensure_ascii=False)
+        return {"toolUse": call}, [{"toolUse": {"input": arguments}}]
+    if "reasoningContent" in block:
+        return None, _reasoning_deltas(block["reasoningContent"])
+    if "citationsContent" in block:
+        cited = block["citationsContent"]
+        texts = "".join(part.get("text", "") for part in cited.get("content", ()))
+        deltas: list[dict[str, Any]] = [{"text": piece} for piece in _pieces(texts)]
+        return None, deltas + [{"citation": one} for one in cited.get("citations", ())]
+    if "toolResult" in block and all(_TEXT_OR_JSON & part.keys() for part in _results(block)):
+        start = {name: value for name, value in block["toolResult"].items() if name != "content"}
+        return {"toolResult": start}, [{"toolResult": [part]} for part in _results(block)]
+    raise CacheStoreError(f"a block of {sorted(block)} can't be streamed")
+
+
+def _results(block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return block["toolResult"].get("content") or []
+
+
+def _reasoning_deltas(reasoning: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "redactedContent" in reasoning:
+        return [{"reasoningContent": {"redactedContent": reasoning["redactedContent"]}}]
+    said = reasoning["reasoningText"]
+    parts = [{"text": piece} for piece in _pieces(said["text"])] if "text" in said else []
+    if "signature" in said:
+        parts.append({"signature": said["signature"]})
+    return [{"reasoningContent": part} for part in parts]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces that end between words where there are any; at least one piece."""
+    start = 0
+    while len(text) - start > DELTA_CHARACTERS:
+        end = text.rfind(" ", start, start + DELTA_CHARACTERS) + 1 or start + DELTA_CHARACTERS
+        yield text[start:end]
+        start = end
+    yield text[start:]

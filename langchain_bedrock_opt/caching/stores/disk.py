@@ -1,0 +1,153 @@
+"""Entries in a folder, shared by the processes of one machine."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
+
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.caching.stores.bytes_disk import BytesCache
+
+_DATABASE = "cache.db"
+"""diskcache's database, by which a folder is known to be a cache's."""
+
+_SMALLEST_FILE = 256 * 1024
+"""Entries below this many bytes stay inside the database, which is faster than a file each."""
+
+
+class DiskCacheStore:
+    """Keeps entries in a folder, on diskcache, and drops the oldest when it is full.
+
+    Only bytes are stored, nothing is ever unpickled, and only this user may read the folder (its
+    mode is 0700). Several threads and processes may use one folder at once. Nothing is read or
+    written before the first use.
+
+    Args:
+        path: A folder for this cache alone; made if it does not exist.
+        size_limit: Bytes on disk, about; beyond them the entries stored first are dropped.
+        timeout: Seconds to wait while another process writes.
+        clock: Seconds since the epoch, on which entries expire.
+
+    Raises:
+        ConfigurationError: `path` is a file, or a folder in which other things are; `size_limit`
+            is not above 0.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = DiskCacheStore(folder)
+        ...     store.put("key", b"value", ttl=60)
+        ...     print(store.get("key"))
+        ...     store.close()
+        b'value'
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size_limit: int = 2**30,
+        timeout: float = 10.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if size_limit <= 0:
+            raise ConfigurationError(f"size_limit={size_limit!r}: must be above 0")
+        # diskcache expands variables too, so it must find none left.
+        self._path = Path(os.path.expandvars(Path(path).expanduser()))
+        _check_folder(self._path)
+        self._size_limit = size_limit
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = Lock()
+        self._cache: BytesCache | None = None
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes under a key, or None."""
+        with _store_errors():
+            value, expires_at = self._opened().get(key, expire_time=True)
+        if value is None or (expires_at is not None and expires_at <= self._clock()):
+            return None
+        return bytes(value)
+
+    def put(self, key: str, value: bytes, ttl: float | None) -> None:
+        """Keep bytes under a key for `ttl` seconds."""
+        with _store_errors():
+            self._opened().set(key, value, expire=ttl)
+
+    def delete(self, key: str) -> None:
+        """Forget a key."""
+        with _store_errors():
+            self._opened().delete(key)
+
+    def clear(self) -> None:
+        """Forget everything in the folder."""
+        with _store_errors():
+            self._opened().clear()
+
+    def close(self) -> None:
+        """Close the database, for all threads; to be called when none is using it."""
+        with self._lock:
+            if self._cache is not None:
+                self._cache.close()
+                self._cache = None
+
+    def __repr__(self) -> str:
+        """The store with its folder."""
+        return f"DiskCacheStore({str(self._path)!r})"
+
+    def _opened(self) -> BytesCache:
+        cache = self._cache
+        if cache is None:
+            with self._lock:
+                cache = self._cache = self._cache or self._open()
+        return cache
+
+    def _open(self) -> BytesCache:
+        from langchain_bedrock_opt.caching.stores.bytes_disk import BytesCache
+
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._path.stat().st_mode & 0o077:
+            self._path.chmod(0o700)
+        return BytesCache(
+            str(self._path),
+            timeout=self._timeout,
+            size_limit=self._size_limit,
+            # The one policy with a limit under which reading an entry writes nothing.
+            eviction_policy="least-recently-stored",
+            statistics=0,
+            disk_min_file_size=_SMALLEST_FILE,
+        )
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder that holds other things, since its mode changes and `clear` empties it."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ConfigurationError(f"{str(path)!r} is a file: give the cache a folder of its own")
+    names = {entry.name for entry in path.iterdir()}
+    if names and _DATABASE not in names:
+        raise ConfigurationError(
+            f"{str(path)!r} holds other things: give the cache a folder of its own"
+        )
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    """Raise what can go wrong on a disk as a `CacheStoreError`."""
+    import diskcache
+
+    try:
+        yield
+    except (diskcache.Timeout, sqlite3.Error, OSError, ValueError) as error:
+        raise CacheStoreError(
+            f"the cache folder failed: {type(error).__name__}: {error}"
+        ) from error
