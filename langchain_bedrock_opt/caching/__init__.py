@@ -11,3 +11,11 @@ of what was saved, and the chat model that takes the layer.
 Start at `cache.BedrockSemanticCache`, then `layer.CacheLayer`. Tests: `tests/unit_tests/caching`,
 and `tests/conformance/test_stores.py` for every store.
 """
+
+from __future__ import annotations
+
+from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
+from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
+from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+
+__all__ = ["BedrockSemanticCache", "DiskCacheStore", "InMemoryCacheStore"]
