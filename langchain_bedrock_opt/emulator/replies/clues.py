@@ -17,7 +17,7 @@ _QUOTED: Final = re.compile(
 )
 # A minus belongs to the number only where it can't be a hyphen or a subtraction.
 _NUMBER: Final = re.compile(
-    r"(?<![A-Za-z0-9_.])(?:(?<![\w)])(?:-(?=\d)))?\d+(?:,\d{3})*(?:\.\d+)?(?![A-Za-z_])"
+    r"(?<![A-Za-z0-9_.])(?:(?<![\w)])-)?\d+(?:,\d{3})*(?:\.\d+)?(?![A-Za-z_])"
 )
 _PROPER: Final = r"[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*"
 _SUBJECT: Final = re.compile(
