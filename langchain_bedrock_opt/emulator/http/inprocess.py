@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 
-from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication, answer_by_wsgi
+from langchain_bedrock_opt.emulator.http.other_services import OtherServices
+from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -94,8 +95,8 @@ def attach(
             from it afterwards.
         handler: Answers requests for `bedrock` and `bedrock-runtime`. An iterator body reaches
             the caller piece by piece.
-        other_services: Answers the requests for all other services, such as `moto_application()`;
-            None leaves them to AWS.
+        other_services: Answers the requests for all other services, and what the handler answers
+            with 501, such as `moto_application()`; None leaves other services to AWS.
 
     Returns:
         The attachment, for `detach()` or a `with` statement.
@@ -115,28 +116,30 @@ def attach(
         >>> answer["inputTokens"]
         3
     """
+    others = None if other_services is None else OtherServices(other_services)
 
     def answer_bedrock(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        return _aws_response(request, handler(_http_request(request)))
+        http_request = _http_request(request)
+        response = handler(http_request)
+        if others is not None:
+            response = others.complete(http_request, response)
+        return _aws_response(request, response)
 
     hooks: list[tuple[str, Callable[..., Any]]] = [
         (event_name, answer_bedrock) for event_name in _BEDROCK_EVENTS
     ]
-    if other_services is not None:
-        hooks.append(("before-send", _wsgi_hook(other_services)))
+    if others is not None:
+        hooks.append(("before-send", _hook_of(others)))
     return Attachment(_emitter(target), hooks)
 
 
-def _wsgi_hook(application: WSGIApplication) -> Callable[..., AWSResponse | None]:
+def _hook_of(others: OtherServices) -> Callable[..., AWSResponse | None]:
     bedrock = tuple(f"{event_name}." for event_name in _BEDROCK_EVENTS)
 
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
         if event_name.startswith(bedrock):
             return None
-        scheme = urlsplit(request.url).scheme
-        return _aws_response(
-            request, answer_by_wsgi(application, _http_request(request), scheme=scheme)
-        )
+        return _aws_response(request, others.answer(_http_request(request)))
 
     return answer
 
@@ -202,6 +205,9 @@ class _PiecewiseBody(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def read(self, size: int | None = -1) -> bytes | None:
+        return super().read(-1 if size is None else size)
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:

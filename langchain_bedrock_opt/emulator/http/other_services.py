@@ -44,16 +44,35 @@ class OtherServices:
         self._lock = threading.Lock()
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """Answer a request; with status 501 and the reason where moto is not installed.
+        """Answer a request.
 
         Args:
             request: The request.
+
+        Returns:
+            The answer; one with status 501 and the reason where moto is not installed, or does
+            not have the operation.
         """
         try:
-            application = self._loaded()
-        except MissingExtraError as error:
-            return _not_installed(request, str(error))
-        return answer_by_wsgi(application, request)
+            return answer_by_wsgi(self._loaded(), request)
+        except (MissingExtraError, NotImplementedError) as error:
+            return _not_implemented(request, str(error))
+
+    def complete(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Fill the gaps that Bedrock's handler leaves in its control plane.
+
+        Args:
+            request: A request for Bedrock.
+            response: What the handler answered.
+
+        Returns:
+            The same response; or, where its status is 501, the answer of the other services, if
+            they have the operation.
+        """
+        if response.status != NOT_IMPLEMENTED:
+            return response
+        other = self.answer(request)
+        return response if other.status == NOT_IMPLEMENTED else other
 
     def _loaded(self) -> WSGIApplication:
         with self._lock:
@@ -62,7 +81,7 @@ class OtherServices:
             return self._application
 
 
-def _not_installed(request: HttpRequest, message: str) -> HttpResponse:
+def _not_implemented(request: HttpRequest, message: str) -> HttpResponse:
     if "x-amz-target" in request.headers:  # a JSON protocol, such as DynamoDB's
         content_type = "application/x-amz-json-1.0"
         body = compact_json({"__type": "NotImplemented", "message": message})

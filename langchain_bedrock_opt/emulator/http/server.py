@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.emulator.http.http11 import BadRequestError, HttpConnection
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
-from langchain_bedrock_opt.emulator.http.other_services import NOT_IMPLEMENTED, OtherServices
+from langchain_bedrock_opt.emulator.http.other_services import OtherServices
 from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock
-from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import EmulatorError, PortInUseError
 
@@ -34,7 +33,6 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 logger = logging.getLogger(__name__)
 
-_SERVER_ERRORS: Final = 500
 _POLL_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 5.0
 
@@ -134,15 +132,10 @@ class EmulatorServer:
         try:
             if not is_for_bedrock(request):
                 return self._others.answer(request)
-            response = self._handler(request)
-            if response.status != NOT_IMPLEMENTED:
-                return response
-            other = self._others.answer(request)
+            return self._others.complete(request, self._handler(request))
         except Exception:
             logger.exception("The emulator failed on %s %s", request.method, request.path)
             return _failure(500, "InternalServerException", "The emulator failed; see its log.")
-        # Moto, too, may not have the operation; then the handler's own words say more.
-        return other if other.status < _SERVER_ERRORS else response
 
 
 class _Listener(socketserver.TCPServer):

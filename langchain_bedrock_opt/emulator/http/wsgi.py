@@ -16,15 +16,12 @@ WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]
 _WITHOUT_PREFIX: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
 
 
-def answer_by_wsgi(
-    application: WSGIApplication, request: HttpRequest, *, scheme: str = "http"
-) -> HttpResponse:
+def answer_by_wsgi(application: WSGIApplication, request: HttpRequest) -> HttpResponse:
     """Have a WSGI application answer a request.
 
     Args:
         application: The application. Its answer is collected whole.
         request: Any request.
-        scheme: `http` or `https`.
 
     Example:
         >>> def hello(environ, start_response):
@@ -41,7 +38,7 @@ def answer_by_wsgi(
         started.append((status, headers))
         return _refuse_to_write
 
-    chunks = application(_environ(request, scheme), start_response)
+    chunks = application(_environ(request), start_response)
     try:
         body = b"".join(chunks)
     finally:
@@ -57,7 +54,7 @@ def _refuse_to_write(_data: bytes) -> object:
     raise NotImplementedError("the write() callable of WSGI's early days is not offered")
 
 
-def _environ(request: HttpRequest, scheme: str) -> dict[str, Any]:
+def _environ(request: HttpRequest) -> dict[str, Any]:
     target = f"{request.path}?{request.query}" if request.query else request.path
     host, _, port = request.headers.get("host", "localhost").partition(":")
     environ: dict[str, Any] = {
@@ -68,10 +65,10 @@ def _environ(request: HttpRequest, scheme: str) -> dict[str, Any]:
         "REQUEST_URI": target,
         "QUERY_STRING": request.query,
         "SERVER_NAME": host,
-        "SERVER_PORT": port or {"http": "80", "https": "443"}[scheme],
+        "SERVER_PORT": port or "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scheme,
+        "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(request.body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,

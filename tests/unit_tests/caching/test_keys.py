@@ -108,9 +108,7 @@ def test_equivalent_conversations_share_a_key(case: str, key_of: Callable[..., s
 
 
 @pytest.mark.parametrize("case", DISTINCT)
-def test_different_conversations_have_different_keys(
-    case: str, key_of: Callable[..., str]
-) -> None:
+def test_different_conversations_have_different_keys(case: str, key_of: Callable[..., str]) -> None:
     """Messages that ask something else have another key, however alike they look."""
     one, other = DISTINCT[case]
 

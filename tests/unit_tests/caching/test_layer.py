@@ -301,9 +301,7 @@ def test_jitter_only_shortens(
 ) -> None:
     """With jitter an entry lives shorter than `ttl`, never longer."""
     store = InMemoryCacheStore(clock=clock)
-    cache = BedrockSemanticCache(
-        store, ttl=100, ttl_jitter=0.5, clock=clock, random=lambda: 0.5
-    )
+    cache = BedrockSemanticCache(store, ttl=100, ttl_jitter=0.5, clock=clock, random=lambda: 0.5)
     model = make_model(bedrock(make_response({"text": "Kyoto."})), cache)
 
     model.invoke("Where?")

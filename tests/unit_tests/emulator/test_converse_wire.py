@@ -137,7 +137,7 @@ def test_recorded_streams_keep_the_order_rule(
 def test_recorded_answers_are_streamed_in_the_recorded_order(
     recorded_streams: RecordedStreams, decoded: Decode
 ) -> None:
-    """What a recorded stream said is streamed by us in the same kinds of events."""
+    """What a recorded stream said is streamed by us in the same kinds of events, in order."""
     for stream in recorded_streams("ConverseStream"):
         theirs = _recorded(stream, decoded)
         ours = _ours(_reply(theirs))

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from boto3.session import Session
@@ -190,31 +191,41 @@ def test_client_works_on_after_an_early_close(client: Any, stub: Any) -> None:
 
 def test_other_services_are_at_the_same_place(make_client: Callable[[str], Any]) -> None:
     """S3, DynamoDB and CloudWatch answer beside Bedrock."""
+    name = f"test-{uuid4()}"  # moto keeps its state as long as the process lives
     s3 = make_client("s3")
-    s3.create_bucket(Bucket="prompts")
-    s3.put_object(Bucket="prompts", Key="a b/日本.jsonl", Body=b'{"recordId": "1"}\n')
-    s3.upload_fileobj(io.BytesIO(b"x" * 9_000_000), "prompts", "large")  # in several parts
-    assert s3.get_object(Bucket="prompts", Key="a b/日本.jsonl")["Body"].read()[:5] == b'{"rec'
-    assert s3.head_object(Bucket="prompts", Key="large")["ContentLength"] == 9_000_000
-    listed = s3.list_objects_v2(Bucket="prompts")["Contents"]
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="a b/日本.jsonl", Body=b'{"recordId": "1"}\n')
+    s3.upload_fileobj(io.BytesIO(b"x" * 9_000_000), name, "large")  # in several parts
+    assert s3.get_object(Bucket=name, Key="a b/日本.jsonl")["Body"].read()[:5] == b'{"rec'
+    assert s3.head_object(Bucket=name, Key="large")["ContentLength"] == 9_000_000
+    listed = s3.list_objects_v2(Bucket=name)["Contents"]
     assert [entry["Key"] for entry in listed] == ["a b/日本.jsonl", "large"]
     with pytest.raises(s3.exceptions.NoSuchKey):
-        s3.get_object(Bucket="prompts", Key="missing")
+        s3.get_object(Bucket=name, Key="missing")
 
     dynamodb = make_client("dynamodb")
     dynamodb.create_table(
-        TableName="answers",
+        TableName=name,
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    dynamodb.put_item(TableName="answers", Item={"key": {"S": "a"}, "value": {"B": b"\x00"}})
-    item = dynamodb.get_item(TableName="answers", Key={"key": {"S": "a"}})["Item"]
+    dynamodb.put_item(TableName=name, Item={"key": {"S": "a"}, "value": {"B": b"\x00"}})
+    item = dynamodb.get_item(TableName=name, Key={"key": {"S": "a"}})["Item"]
     assert item["value"] == {"B": b"\x00"}
 
     cloudwatch = make_client("cloudwatch")
-    cloudwatch.put_metric_data(Namespace="App", MetricData=[{"MetricName": "Cost", "Value": 1.5}])
-    assert cloudwatch.list_metrics(Namespace="App")["Metrics"][0]["MetricName"] == "Cost"
+    cloudwatch.put_metric_data(Namespace=name, MetricData=[{"MetricName": "Cost", "Value": 1.5}])
+    assert cloudwatch.list_metrics(Namespace=name)["Metrics"][0]["MetricName"] == "Cost"
 
     runtime = make_client("bedrock-runtime")
     assert runtime.converse(modelId=MODEL_ID, messages=MESSAGES)["stopReason"] == "end_turn"
+
+
+def test_control_plane_that_is_not_emulated_is_motos(make_client: Callable[[str], Any]) -> None:
+    """An operation that the handler answers with 501 is answered by moto, if moto has it."""
+    control = make_client("bedrock")
+    assert control.list_custom_models()["modelSummaries"] == []
+    with pytest.raises(ClientError) as error:
+        control.list_prompt_routers()
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
