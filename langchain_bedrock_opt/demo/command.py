@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import textwrap
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -115,7 +114,8 @@ def _run(prompts: Sequence[str], say: Say, **parts: Any) -> Outcome:
     with _progress(len(prompts)) as advance:
         outcome = run(prompts, stream=index, on_progress=advance, on_text=pieces.append, **parts)
     if outcome.streamed:
-        text = textwrap.shorten("".join(pieces), _SHOWN, placeholder="…")
+        text = " ".join("".join(pieces).split())
+        text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
         say(f"Streamed answer {index + 1} in {outcome.streamed} pieces: {text}\n")
     return outcome
 

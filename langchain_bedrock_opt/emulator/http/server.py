@@ -22,6 +22,7 @@ from langchain_bedrock_opt.emulator.http.http11 import BadRequestError, HttpConn
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
 from langchain_bedrock_opt.emulator.http.other_services import OtherServices
 from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock
+from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import EmulatorError, PortInUseError
 

@@ -1,0 +1,103 @@
+"""langchain-tests' own suites, for each chat model, on the emulator: over HTTP and in process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from langchain_aws import ChatBedrockConverse
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized, ChatBedrockRouter
+
+CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+NOVA = "us.amazon.nova-pro-v1:0"
+# A second model of the family, for tests that ask for another model in a call.
+OTHER = {
+    CLAUDE: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    NOVA: "us.amazon.nova-lite-v1:0",
+}
+SERVED = BedrockEmulator()
+IN_PROCESS = BedrockEmulator()
+
+# One class and model never take another one's place; the suite reports these as no feature.
+pytestmark = pytest.mark.filterwarnings(
+    # langchain-aws on `strict` beside its own json_schema method
+    "ignore:.*strict.*:UserWarning",
+    # core's v3 event stream says that it is in beta
+    "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _served() -> Iterator[None]:
+    with SERVED:
+        yield
+
+
+class OnTheEmulator:
+    """What both suites need to know of a model."""
+
+    kind: ClassVar[type[BaseChatModel]]
+    model_id: ClassVar[str]
+    is_served: ClassVar[bool]
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return self.kind
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        place: dict[str, Any] = {"region_name": "us-east-1"}
+        if self.is_served:
+            place |= {"base_url": SERVED.endpoint_url}
+        else:
+            place |= {"client": IN_PROCESS.client(), "bedrock_client": IN_PROCESS.client("bedrock")}
+        if self.kind is not ChatBedrockRouter:
+            return {"model": self.model_id, **place}
+        return {"tiers": {"simple": OTHER[self.model_id], "complex": self.model_id}, **place}
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
+        return "claude" in self.model_id
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return "claude" in self.model_id
+
+    @property
+    def supports_model_override(self) -> bool:
+        # ChatBedrockConverse has one model; langchain-aws's own suites say the same.
+        return self.kind is ChatBedrockRouter
+
+    @property
+    def model_override_value(self) -> str | None:
+        return OTHER[self.model_id] if self.kind is ChatBedrockRouter else None
+
+
+def _suites() -> Iterator[tuple[str, type]]:
+    for kind in (ChatBedrockConverse, ChatBedrockOptimized, ChatBedrockRouter):
+        for family, model_id in (("Claude", CLAUDE), ("Nova", NOVA)):
+            for place, is_served in (("Http", True), ("InProcess", False)):
+                facts = {"kind": kind, "model_id": model_id, "is_served": is_served}
+                for suite in (ChatModelIntegrationTests, ChatModelUnitTests):
+                    name = f"Test{kind.__name__}{family}{place}{suite.__name__.removeprefix('Chat')}"
+                    yield name, type(name, (OnTheEmulator, suite), facts)
+
+
+globals().update(_suites())
