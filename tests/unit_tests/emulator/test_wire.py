@@ -95,6 +95,17 @@ def test_every_operation_is_found_at_its_own_path(service: Service) -> None:
         assert found == dict.fromkeys(labels, ARN)
 
 
+def test_no_member_is_renamed_on_the_wire() -> None:
+    """In no structure of either model has a body member another name than boto3 gives it."""
+    services: tuple[Service, ...] = ("bedrock", "bedrock-runtime")
+    for service in services:
+        model = service_model(service)
+        for shape in map(model.shape_for, model.shape_names):
+            for name, member in getattr(shape, "members", {}).items():
+                in_body = "location" not in member.serialization
+                assert not in_body or member.serialization.get("name", name) == name
+
+
 @pytest.mark.parametrize(
     "model_id",
     [
