@@ -96,7 +96,9 @@ def _suites() -> Iterator[tuple[str, type]]:
             for place, is_served in (("Http", True), ("InProcess", False)):
                 facts = {"kind": kind, "model_id": model_id, "is_served": is_served}
                 for suite in (ChatModelIntegrationTests, ChatModelUnitTests):
-                    name = f"Test{kind.__name__}{family}{place}{suite.__name__.removeprefix('Chat')}"
+                    name = (
+                        f"Test{kind.__name__}{family}{place}{suite.__name__.removeprefix('Chat')}"
+                    )
                     yield name, type(name, (OnTheEmulator, suite), facts)
 
 

@@ -53,7 +53,7 @@ class ParameterReader:
             if "location" in member.serialization or name == self._payload
         }
         in_body = {
-            str(member.serialization.get("name", name)): converters.converter(member)
+            name: converters.converter(member)
             for name, member in shape.members.items()
             if name not in elsewhere
         }

@@ -25,7 +25,10 @@ Converter = Callable[[Any], Any]
 
 
 class ShapeConverters:
-    """Makes the converters of one service model, each shape's once."""
+    """Makes converters, each shape's once.
+
+    No structure of Bedrock's models gives its members other names on the wire than in boto3.
+    """
 
     def __init__(self) -> None:
         self._made: dict[str, Converter] = {}
@@ -60,7 +63,7 @@ class ShapeConverters:
         # Registered before its members are made: a structure may contain itself.
         self._made[shape.name] = convert
         for name, member in shape.members.items():
-            members[member.serialization.get("name", name)] = self.converter(member)
+            members[name] = self.converter(member)
         return convert
 
 

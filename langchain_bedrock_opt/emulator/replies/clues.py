@@ -4,8 +4,6 @@ Plain patterns for English and Japanese. They need not understand a prompt; they
 reader of a demo expects to see in the arguments.
 """
 
-# ruff: noqa: RUF001, RUF002 - Japanese text has full-width marks
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """What a rule can see in a Converse request: the prompt, its language, results, files."""
 
-# ruff: noqa: RUF002 - Japanese text has full-width marks
-
 from __future__ import annotations
 
 import json

@@ -4,8 +4,6 @@ They are about the prompt's topic and claim nothing about it: nobody shall take 
 for a fact.
 """
 
-# ruff: noqa: RUF001 - Japanese text has full-width marks
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """Strings for a JSON schema, taken from a prompt."""
 
-# ruff: noqa: RUF001 - Japanese text has full-width marks
-
 from __future__ import annotations
 
 import re

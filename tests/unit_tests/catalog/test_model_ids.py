@@ -233,7 +233,9 @@ def test_the_longest_id_is_bedrocks_longest(length: int, *, accepted: bool) -> N
         st.from_regex(r"arn:aws:bedrock:[a-z0-9-]*:(\d{12})?:[a-z-]+/.*"),
     )
 )
-@example("arn:aws:bedrock:us-east-1:１２３４５６７８９０１２:prompt/ABCDE12345")  # noqa: RUF001  # full-width digits
+@example(
+    "arn:aws:bedrock:us-east-1:１２３４５６７８９０１２:prompt/ABCDE12345"
+)  # full-width digits
 @example("\ud800")
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     """Whatever is passed, the outcome is a parsed id or a `ModelIdError`, never another error."""

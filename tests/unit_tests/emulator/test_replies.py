@@ -1,7 +1,5 @@
 """The default brain: what it says, when it calls tools, and where it stops."""
 
-# ruff: noqa: RUF001 - Japanese text has full-width marks
-
 from __future__ import annotations
 
 import json

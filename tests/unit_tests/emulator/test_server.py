@@ -52,6 +52,17 @@ def exchange(server: EmulatorServer) -> Exchange:
     return send
 
 
+@pytest.fixture
+def many_open_files() -> Iterator[None]:
+    """Lets the process have more files open than the 256 or 1024 that are usual."""
+    resource = pytest.importorskip("resource", reason="the limit is one of POSIX")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def _emulator_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "bedrock-emulator" in thread.name]
 
@@ -146,6 +157,7 @@ def test_connection_is_kept_alive(server: EmulatorServer) -> None:
     connection.close()
 
 
+@pytest.mark.usefixtures("many_open_files")
 def test_500_connections_at_once(server: EmulatorServer, stub: Any) -> None:
     """500 connections that are open at the same time are all answered."""
     connections = [
@@ -160,6 +172,7 @@ def test_500_connections_at_once(server: EmulatorServer, stub: Any) -> None:
     assert len(stub.calls) == 500
 
 
+@pytest.mark.usefixtures("many_open_files")
 def test_clients_that_connect_in_the_same_instant_are_all_served(server: EmulatorServer) -> None:
     """200 threads that connect at once all get their answer."""
     barrier = threading.Barrier(200)

@@ -1,10 +1,10 @@
-"""Requests and responses as bytes: parsing, checking against the service model, writing."""
+"""Requests as bytes: finding the operation, reading its parameters, checking the model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import quote
 
@@ -12,14 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.emulator.http.invocation import invocation_headers, invocation_metrics
 from langchain_bedrock_opt.emulator.http.parameters import MAX_BODY_BYTES
 from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock, match_route, service_model
-from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.types import (
     Call,
     HttpRequest,
-    Reply,
     Service,
     ServiceFailure,
 )
@@ -93,6 +90,17 @@ def test_every_operation_is_found_at_its_own_path(service: Service) -> None:
         route, found = matched
         assert (route.service, route.operation) == (service, name)
         assert found == dict.fromkeys(labels, ARN)
+
+
+def test_no_member_is_renamed_on_the_wire() -> None:
+    """In no structure of either model has a body member another name than boto3 gives it."""
+    services: tuple[Service, ...] = ("bedrock", "bedrock-runtime")
+    for service in services:
+        model = service_model(service)
+        for shape in map(model.shape_for, model.shape_names):
+            for name, member in getattr(shape, "members", {}).items():
+                in_body = "location" not in member.serialization
+                assert not in_body or member.serialization.get("name", name) == name
 
 
 @pytest.mark.parametrize(
@@ -411,142 +419,6 @@ def test_pattern_that_only_java_knows_refuses_nothing() -> None:
         body=json.dumps(document).encode(),
     )
     assert WIRE.parse(request, "id-1").params == document
-
-
-def test_answer_is_compact_json_in_the_given_order() -> None:
-    """A plain answer is compact UTF-8 JSON with the service's headers."""
-    response = WIRE.serialise(_converse(HELLO), {"stopReason": "end_turn", "output": "東京"})
-    assert response.body == '{"stopReason":"end_turn","output":"東京"}'.encode()
-    assert response.status == 200
-    assert response.headers == {
-        "Date": "Thu, 01 Jan 1970 00:00:00 GMT",
-        "Content-Type": "application/json",
-        "x-amzn-RequestId": "id-1",
-    }
-
-
-def test_answer_carries_blobs_and_times() -> None:
-    """Bytes leave as base64 and times in UTC, whatever zone they were in."""
-    call = Call(service="bedrock", operation="GetModelInvocationJob", params={}, request_id="i")
-    tokyo = timezone(timedelta(hours=9))
-    output = {"submitTime": datetime(2026, 1, 2, 12, tzinfo=tokyo), "blob": b"abc"}
-    response = WIRE.serialise(call, output)
-    assert response.body == b'{"submitTime":"2026-01-02T03:00:00Z","blob":"YWJj"}'
-
-
-def test_lone_surrogates_do_not_break_the_answer() -> None:
-    """Half a character that came in by a JSON escape leaves as a question mark."""
-    response = WIRE.serialise(_converse(HELLO), {"text": "a\ud83d"})
-    assert response.body == b'{"text":"a?"}'
-
-
-def test_created_resources_answer_201() -> None:
-    """The status of a success is the one that the service model gives the operation."""
-    call = Call(
-        service="bedrock",
-        operation="CreateProvisionedModelThroughput",
-        params={},
-        request_id="i",
-    )
-    assert WIRE.serialise(call, {"provisionedModelArn": ARN}).status == 201
-
-
-def test_invoke_model_answer_is_raw_with_token_counts() -> None:
-    """InvokeModel answers with the model's own bytes and every header AWS was recorded to send."""
-    call = WIRE.parse(HttpRequest(method="POST", path="/model/m/invoke", body=b"{}"), "id-1")
-    reply = Reply(content=(), input_tokens=5, output_tokens=10, cache_read_tokens=3)
-    output = {"body": b"\x00raw", "contentType": "image/png", "serviceTier": "flex"}
-    response = WIRE.serialise(call, output, invocation_headers(reply, 604))
-    assert response.body == b"\x00raw"
-    assert response.headers["Content-Type"] == "image/png"
-    assert response.headers["X-Amzn-Bedrock-Service-Tier"] == "flex"
-    assert response.headers["X-Amzn-Bedrock-Input-Token-Count"] == "5"
-    assert response.headers["X-Amzn-Bedrock-Cache-Read-Input-Token-Count"] == "3"
-
-
-def test_invoke_model_headers_are_those_recorded(recordings: Recordings) -> None:
-    """No Bedrock header on a recorded InvokeModel answer is missing in ours."""
-    ours = {name.lower() for name in invocation_headers(Reply(content=()), 1)}
-    for exchange in recordings("InvokeModel"):
-        theirs = {n for n in exchange["response"]["headers"] if n.startswith("x-amzn-bedrock-")}
-        assert theirs <= ours
-
-
-def test_invocation_metrics_are_those_recorded(
-    recorded_streams: Callable[[str], list[bytes]],
-    decoded: Callable[[bytes], list[tuple[dict[str, Any], bytes]]],
-) -> None:
-    """The metrics of a recorded stream's last chunk have no key that ours lack."""
-    from base64 import b64decode
-
-    ours = set(invocation_metrics(Reply(content=()), 1, 1))
-    for stream in recorded_streams("InvokeModelWithResponseStream"):
-        last = json.loads(decoded(stream)[-1][1])
-        theirs = json.loads(b64decode(last["bytes"]))["amazon-bedrock-invocationMetrics"]
-        assert set(theirs) <= ours
-
-
-def test_stream_headers_are_those_recorded() -> None:
-    """An InvokeModel stream names the type of its chunks, a Converse stream does not."""
-    frames = iter([b"frame"])
-    invoke = WIRE.parse(
-        HttpRequest(method="POST", path="/model/m/invoke-with-response-stream"), "id-1"
-    )
-    response = WIRE.serialise_stream(invoke, frames)
-    assert response.headers["Content-Type"] == "application/vnd.amazon.eventstream"
-    assert response.headers["X-Amzn-Bedrock-Content-Type"] == "application/json"
-    assert response.body is frames
-    converse = HttpRequest(
-        method="POST", path="/model/m/converse-stream", body=json.dumps(HELLO).encode()
-    )
-    response = WIRE.serialise_stream(WIRE.parse(converse, "id-1"), frames)
-    assert "X-Amzn-Bedrock-Content-Type" not in response.headers
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("AccessDeniedException", 403),
-        ("ThrottlingException", 429),
-        ("ModelNotReadyException", 429),
-        ("ModelTimeoutException", 408),
-        ("ModelErrorException", 424),
-        ("ModelStreamErrorException", 424),
-        ("ValidationException", 400),
-        ("ServiceQuotaExceededException", 400),
-        ("ConflictException", 400),
-        ("ResourceNotFoundException", 404),
-        ("InternalServerException", 500),
-        ("ServiceUnavailableException", 503),
-        ("TooManyTagsException", 400),
-        ("ExpiredTokenException", 403),
-        ("UnrecognizedClientException", 403),
-        ("SomethingNewException", 400),
-    ],
-)
-def test_errors_have_their_status(code: str, status: int) -> None:
-    """Each error code gets the status that the service answers with, unless told otherwise."""
-    assert WIRE.serialise_failure(ServiceFailure(code, "No."), "id-1").status == status
-    assert WIRE.serialise_failure(ServiceFailure(code, "No.", status=418), "id-1").status == 418
-
-
-def test_errors_look_like_the_recorded_ones(recordings: Recordings) -> None:
-    """Status, error type header and body of an error are those AWS was recorded to send."""
-    compared = 0
-    for exchange in recordings("errors"):
-        recorded = exchange["response"]
-        error_type = recorded["headers"].get("x-amzn-errortype")
-        if error_type is None:
-            continue
-        document = json.loads(recorded["body"])
-        failure = ServiceFailure(error_type.partition(":")[0], document["message"])
-        response = WIRE.serialise_failure(failure, "id-1")
-        assert response.status == recorded["status"]
-        assert response.headers["x-amzn-ErrorType"] == error_type
-        assert isinstance(response.body, bytes)
-        assert json.loads(response.body) == document
-        compared += 1
-    assert compared > 0
 
 
 def _signed(scope: str, **request: Any) -> HttpRequest:
