@@ -82,7 +82,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     layers: Sequence[Any] = Field(default=(), exclude=True, repr=False)
     """What stands between LangChain and Bedrock, from the outermost inwards."""
 
-    max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1)
+    max_concurrency: int = Field(default=DEFAULT_CONCURRENCY, ge=1, exclude=True)
     """Async calls at once, and connections kept for them."""
 
     _threads: IdleThreadPool = PrivateAttr()
@@ -124,9 +124,12 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         self.close()
 
     @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Where LangChain's serialization finds this class."""
-        return ["langchain_bedrock_opt", "chat_model"]
+    def lc_id(cls) -> list[str]:
+        """What LangChain's serialization writes: the `ChatBedrockConverse` that this is.
+
+        Clients, layers and threads are no data, and langchain-core loads only classes it lists.
+        """
+        return ChatBedrockConverse.lc_id()
 
     async def _agenerate(
         self,

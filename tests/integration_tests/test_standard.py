@@ -27,6 +27,8 @@ IN_PROCESS = BedrockEmulator()
 pytestmark = pytest.mark.filterwarnings(
     # langchain-aws on `strict` beside its own json_schema method
     "ignore:.*strict.*:UserWarning",
+    # the suite passes a PDF without a name
+    "ignore:Bedrock Converse may require a filename:UserWarning",
     # core's v3 event stream says that it is in beta
     "ignore::langchain_core._api.beta_decorator.LangChainBetaWarning",
 )
@@ -36,6 +38,14 @@ pytestmark = pytest.mark.filterwarnings(
 def _served() -> Iterator[None]:
     with SERVED:
         yield
+
+
+@pytest.fixture(autouse=True)
+def _endpoint(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP the models find the emulator as a user's would: by the environment."""
+    if request.cls.is_served:
+        for name, value in SERVED.environment.items():
+            monkeypatch.setenv(name, value)
 
 
 class OnTheEmulator:
@@ -52,9 +62,7 @@ class OnTheEmulator:
     @property
     def chat_model_params(self) -> dict[str, Any]:
         place: dict[str, Any] = {"region_name": "us-east-1"}
-        if self.is_served:
-            place |= {"base_url": SERVED.endpoint_url}
-        else:
+        if not self.is_served:
             place |= {"client": IN_PROCESS.client(), "bedrock_client": IN_PROCESS.client("bedrock")}
         if self.kind is not ChatBedrockRouter:
             return {"model": self.model_id, **place}
