@@ -145,9 +145,7 @@ def make_model() -> Callable[..., ChatBedrockConverse]:
 
     def make(fake: Any, *caches: BedrockSemanticCache, **arguments: Any) -> ChatBedrockConverse:
         client = LayeredClient(fake, [cache.as_layer() for cache in caches])
-        return ChatBedrockConverse(
-            model=MODEL_ID, client=client, bedrock_client=fake, **arguments
-        )
+        return ChatBedrockConverse(model=MODEL_ID, client=client, bedrock_client=fake, **arguments)
 
     return make
 

@@ -22,12 +22,7 @@ from langchain_bedrock_opt.errors import CacheStoreError
 TAG = b"TST1"
 TEXT = st.text(st.characters(codec=None))
 DOCUMENTS = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | TEXT
-    | st.binary(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT | st.binary(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=10,
 )
@@ -71,7 +66,9 @@ def test_another_kind_is_refused() -> None:
         decode_response(encode_document(TAG, {"at": 1.0, "response": {}}))
 
 
-@pytest.mark.parametrize("document", [[], {}, {"at": "x", "response": {}}, {"at": 1, "response": 1}])
+@pytest.mark.parametrize(
+    "document", [[], {}, {"at": "x", "response": {}}, {"at": 1, "response": 1}]
+)
 def test_an_entry_without_a_response_is_refused(document: Any) -> None:
     """A sound entry that holds something else is not read as a response."""
     with pytest.raises(CacheStoreError):
