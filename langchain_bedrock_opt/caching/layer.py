@@ -151,10 +151,13 @@ class CacheLayer(Layer):
 
     def _keep(self, key: str, response: Response) -> bytes | None:
         """Store a response that is worth it, and return what may be shared of it."""
-        if not is_worth_keeping(response):
-            return None
-        now = self._entries.clock()
-        return self._entries.save(key, lambda: encode_response(response, stored_at=now))
+
+        def encode() -> bytes | None:
+            if not is_worth_keeping(response):
+                return None
+            return encode_response(response, stored_at=self._entries.clock())
+
+        return self._entries.save(key, encode)
 
 
 def _whole(response: Response) -> Response:

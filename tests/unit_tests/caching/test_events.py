@@ -115,6 +115,8 @@ def test_a_stream_that_was_cut_is_no_response(
             },
             "contentBlockDelta": {"delta": {"toolUse": {"input": "{"}}, "contentBlockIndex": 3},
         },
+        {"contentBlockDelta": {"delta": {"toolUse": {}}, "contentBlockIndex": 0}},
+        {"contentBlockDelta": {"delta": {"text": None}, "contentBlockIndex": 0}},
         {"throttlingException": {"message": "slow down"}},
         {"eventOfNextYear": {}},
     ],

@@ -402,6 +402,18 @@ def test_a_broken_entry_is_a_miss(
     assert cache.stats().errors == 1
 
 
+def test_an_answer_that_is_not_understood_goes_through(
+    cache: BedrockSemanticCache, make_response: MakeResponse
+) -> None:
+    """A response of a form that the cache does not know reaches its caller as it is."""
+    request = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+    response = cache.as_layer().converse(request, lambda _: make_response({"text": None}))
+
+    assert response["output"]["message"]["content"] == [{"text": None}]
+    assert cache.stats().stores == 0
+
+
 def test_a_request_without_a_key_goes_through(
     bedrock: Any, cache: BedrockSemanticCache, make_response: MakeResponse
 ) -> None:
