@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from langchain_bedrock_opt.aws.layers import (
@@ -76,9 +77,7 @@ class CacheLayer(Layer):
             if found is not None:
                 return found
             response = call_next(request)
-            recording = Recording(
-                response["stream"], flight, lambda complete: self._keep(key, complete)
-            )
+            recording = Recording(response["stream"], flight, partial(self._keep, key))
             stream = EventStream(iter(recording), recording)
         return _reported({**response, "stream": stream}, status)
 

@@ -137,6 +137,18 @@ async def test_fifty_tasks_make_one_call(
     assert len(fake.requests) == 1
 
 
+def test_the_same_cache_twice_does_no_harm(
+    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
+) -> None:
+    """A cache that stands in the path twice does not wait for itself."""
+    fake = bedrock(make_response({"text": "Kyoto."}))
+    model = make_model(fake, cache, cache)
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(model.invoke, "Where?").result(timeout=10).content == "Kyoto."
+    assert len(fake.requests) == 1
+
+
 def test_an_error_is_not_kept(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
 ) -> None:
