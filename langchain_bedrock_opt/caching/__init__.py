@@ -3,7 +3,8 @@
 Lives here: the cache that users make, `BedrockSemanticCache` (`cache`), with its two doors, the
 request layer (`layer`, `recording`, `flight`) and LangChain's cache interface (`prompts`,
 `generations`); what makes two requests equal (`keys`, `text`); what may be kept (`policy`); how it
-is kept (`codec`, `events`) and where (`stores`); and what happens when a store fails (`entries`).
+is kept (`codec`, `events`) and where (`stores`); what a caller may ask for around a call
+(`control`); and what happens when a store fails (`entries`).
 
 Does not live here: Bedrock's own prompt cache, whose cache points are the prompting room's, prices
 of what was saved, and the chat model that takes the layer.

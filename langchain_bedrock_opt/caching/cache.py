@@ -171,11 +171,13 @@ class BedrockSemanticCache(BaseCache):
         """
         if current_mode(self) == "bypass" or self._stays_out(llm_string):
             return
-        if are_worth_keeping(return_val):
-            self._entries.save(
-                self._prompt_key(prompt, llm_string),
-                lambda: encode_generations(return_val, stored_at=self._clock()),
-            )
+
+        def encode() -> bytes | None:
+            if not are_worth_keeping(return_val):
+                return None
+            return encode_generations(return_val, stored_at=self._clock())
+
+        self._entries.save(self._prompt_key(prompt, llm_string), encode)
 
     def clear(self, **_: Any) -> None:
         """Forget everything in the store, in all its namespaces.

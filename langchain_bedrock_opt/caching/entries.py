@@ -105,12 +105,12 @@ class Entries:
             self.failed("reading", error)
             return None, "error"
 
-    def save(self, key: str, encode: Callable[[], bytes]) -> bytes | None:
+    def save(self, key: str, encode: Callable[[], bytes | None]) -> bytes | None:
         """Encode an entry and write it.
 
         Args:
             key: Its key.
-            encode: Makes the bytes, or raises if the entry can't be kept.
+            encode: Makes the bytes; None if the answer is not worth keeping.
 
         Returns:
             The bytes, even if the store failed to take them; None if there are none.
@@ -118,6 +118,8 @@ class Entries:
         data = None
         try:
             data = encode()
+            if data is None:
+                return None
             self.store.put(key, data, self._lifetime())
         except Exception as error:  # noqa: BLE001 - the answer is paid for and must get through
             self.failed("writing", error)

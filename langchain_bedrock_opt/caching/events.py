@@ -110,8 +110,11 @@ class StreamAssembler:
         """
         if self._stop is None or self._metadata is None or self._unknown:
             raise CacheStoreError(f"a stream can't be kept: {self._unknown or 'not complete'}")
-        content = [block.content() for _, block in sorted(self._blocks.items())]
-        message = {"role": self._role, "content": [block for block in content if block]}
+        try:
+            content = [block.content() for _, block in sorted(self._blocks.items())]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CacheStoreError(f"a stream can't be kept: {type(error).__name__}") from error
+        message = {"role": self._role, "content": content}
         return {"output": {"message": message}, **self._stop, **self._metadata}
 
     def _take(self, name: str, body: Mapping[str, Any]) -> None:
@@ -149,29 +152,35 @@ class _Block:
             else:
                 raise ValueError(kind)
 
-    def content(self) -> dict[str, Any] | None:
-        """The block as `converse` gives it; None for one in which nothing was said."""
+    def content(self) -> dict[str, Any]:
+        """The block as `converse` gives it."""
+        kinds = {kind.partition(".")[0] for kind in self._deltas}
         if self.start is not None:
+            self._allow(kinds, set(self.start))
             return _started_block(self.start, self._deltas)
-        if "citation" in self._deltas:
+        if "reasoning" in kinds:
+            self._allow(kinds, {"reasoning"})
+            return _reasoning(self._deltas)
+        self._allow(kinds, {"text", "citation"})
+        if "citation" in kinds:
             return {"citationsContent": _citations(self._deltas)}
-        if "text" in self._deltas:
-            return {"text": "".join(self._deltas["text"])}
-        return _reasoning(self._deltas)
+        return {"text": "".join(self._deltas["text"])}
+
+    @staticmethod
+    def _allow(kinds: set[str], allowed: set[str]) -> None:
+        if not kinds <= allowed:
+            raise ValueError(f"a block is made of {sorted(kinds)}")
 
 
 def _started_block(start: Mapping[str, Any], deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
     """A block that opens with a `contentBlockStart`: a tool's call or a tool's result."""
     if "toolUse" in start:
         arguments = "".join(delta["input"] for delta in deltas.get("toolUse", ()))
-        try:
-            return {"toolUse": {**start["toolUse"], "input": json.loads(arguments or "{}")}}
-        except ValueError as error:
-            raise CacheStoreError("a tool call's arguments are no JSON") from error
+        return {"toolUse": {**start["toolUse"], "input": json.loads(arguments or "{}")}}
     if "toolResult" in start:
         content = [part for delta in deltas.get("toolResult", ()) for part in delta]
         return {"toolResult": {**start["toolResult"], "content": content}}
-    raise CacheStoreError(f"a block starts with {sorted(start)}")
+    raise ValueError(f"a block starts with {sorted(start)}")
 
 
 def _citations(deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def _citations(deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
     return {"content": [{"text": text}], "citations": list(deltas["citation"])}
 
 
-def _reasoning(deltas: Mapping[str, list[Any]]) -> dict[str, Any] | None:
+def _reasoning(deltas: Mapping[str, list[Any]]) -> dict[str, Any]:
     if "reasoning.redactedContent" in deltas:
         redacted = b"".join(deltas["reasoning.redactedContent"])
         return {"reasoningContent": {"redactedContent": redacted}}
@@ -188,7 +197,7 @@ def _reasoning(deltas: Mapping[str, list[Any]]) -> dict[str, Any] | None:
         for part in ("text", "signature")
         if f"reasoning.{part}" in deltas
     }
-    return {"reasoningContent": {"reasoningText": text}} if text else None
+    return {"reasoningContent": {"reasoningText": text}}
 
 
 def _parts(block: Mapping[str, Any]) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Condition, Lock
+from threading import Condition, Lock, get_ident
 from types import TracebackType
 from typing import TypeAlias
 from weakref import WeakValueDictionary
@@ -39,6 +39,7 @@ class Flight:
         self.value = value
         self.failed = False
         self.landed = value is not None
+        self._leader = get_ident()
         self._drive: Drive | None = None
         self._changed = Condition()
 
@@ -60,6 +61,10 @@ class Flight:
             if not self.landed:
                 self._drive = drive
                 self._changed.notify_all()
+
+    def holds_up_its_leader(self) -> bool:
+        """Whether waiting here would be waiting for oneself: no other thread brings it further."""
+        return self._leader == get_ident() and self._drive is None and not self.landed
 
     def wait(self, deadline: float) -> bool:
         """Wait for the landing, and help with it if possible.
@@ -127,6 +132,8 @@ class SingleFlight:
             flight, leads = self._lead_or_join(key)
             if leads:
                 return flight
+            if flight.holds_up_its_leader():  # the same cache twice in one chain of layers
+                return Flight()
             if not flight.wait(deadline):
                 self._forget(key, flight)  # or it would hold up those who come later
                 return Flight()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from langchain_bedrock_opt.aws.layers import (
@@ -76,9 +77,7 @@ class CacheLayer(Layer):
             if found is not None:
                 return found
             response = call_next(request)
-            recording = Recording(
-                response["stream"], flight, lambda complete: self._keep(key, complete)
-            )
+            recording = Recording(response["stream"], flight, partial(self._keep, key))
             stream = EventStream(iter(recording), recording)
         return _reported({**response, "stream": stream}, status)
 
@@ -151,10 +150,13 @@ class CacheLayer(Layer):
 
     def _keep(self, key: str, response: Response) -> bytes | None:
         """Store a response that is worth it, and return what may be shared of it."""
-        if not is_worth_keeping(response):
-            return None
-        now = self._entries.clock()
-        return self._entries.save(key, lambda: encode_response(response, stored_at=now))
+
+        def encode() -> bytes | None:
+            if not is_worth_keeping(response):
+                return None
+            return encode_response(response, stored_at=self._entries.clock())
+
+        return self._entries.save(key, encode)
 
 
 def _whole(response: Response) -> Response:

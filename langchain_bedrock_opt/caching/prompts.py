@@ -40,7 +40,7 @@ _NO_EFFECT = frozenset(
 )
 """Constructor arguments of chat models that do not change an answer."""
 
-_BOUND_TEMPERATURE = re.compile(r"\('temperature', ([0-9.]+)\)")
+_BOUND_TEMPERATURE = re.compile(r"\('temperature', ([0-9]+(?:\.[0-9]+)?)\)")
 _DECODER = json.JSONDecoder()
 
 
@@ -56,8 +56,12 @@ def prompt_key(prompt: str, llm_string: str, *, tenant: str = "", namespace: str
     Returns:
         A key that no Converse request has.
     """
-    document = {"prompt": _canonical_prompt(prompt), "model": _canonical_model(llm_string)}
-    digest = keyed_digest(document, tenant=tenant, namespace=namespace)
+    try:
+        document = [_canonical_prompt(prompt), _canonical_model(llm_string)]
+        digest = keyed_digest(document, tenant=tenant, namespace=namespace)
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        # JSON that only looks like LangChain's: it counts as the text it is.
+        digest = keyed_digest([prompt, llm_string], tenant=tenant, namespace=namespace)
     return f"{KEY_VERSION}g:{digest}"
 
 
@@ -116,12 +120,7 @@ def _canonical_prompt(prompt: str) -> list[Any]:
 
 
 def _is_message(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("type") == "constructor"
-        and isinstance(value.get("kwargs"), dict)
-        and "content" in value["kwargs"]
-    )
+    return isinstance(value, dict) and value.get("type") == "constructor"
 
 
 def _canonical_message(message: Mapping[str, Any], numbers: dict[Any, int]) -> list[Any]:

@@ -27,18 +27,19 @@ class DiskCacheStore:
     """Keeps entries in a folder, on diskcache, and drops the oldest when it is full.
 
     Only bytes are stored, nothing is ever unpickled, and only this user may read the folder (its
-    mode is 0700). Several threads and processes may use one folder at once. Nothing is read or
-    written before the first use.
+    mode is 0700). Several threads and processes may use one folder at once. Nothing is written
+    before the first use.
 
     Args:
-        path: A folder for this cache alone; made if it does not exist.
+        path: A folder for this cache alone; made if it does not exist. `~` and variables such as
+            `$HOME` are followed.
         size_limit: Bytes on disk, about; beyond them the entries stored first are dropped.
         timeout: Seconds to wait while another process writes.
         clock: Seconds since the epoch, on which entries expire.
 
     Raises:
-        ConfigurationError: `path` is a file, or a folder in which other things are; `size_limit`
-            is not above 0.
+        ConfigurationError: `path` is a file, can't be read, or is a folder in which other things
+            are; or `size_limit` is not above 0.
 
     Example:
         >>> import tempfile
@@ -129,11 +130,14 @@ class DiskCacheStore:
 
 def _check_folder(path: Path) -> None:
     """Refuse a folder that holds other things, since its mode changes and `clear` empties it."""
-    if not path.exists():
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except FileNotFoundError:
         return
-    if not path.is_dir():
-        raise ConfigurationError(f"{str(path)!r} is a file: give the cache a folder of its own")
-    names = {entry.name for entry in path.iterdir()}
+    except OSError as error:
+        raise ConfigurationError(
+            f"{str(path)!r} can't be a cache ({error.strerror}): give it a folder of its own"
+        ) from error
     if names and _DATABASE not in names:
         raise ConfigurationError(
             f"{str(path)!r} holds other things: give the cache a folder of its own"

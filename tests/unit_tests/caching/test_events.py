@@ -73,7 +73,7 @@ def test_text_is_replayed_in_small_pieces(text: str) -> None:
 
 def test_pieces_end_between_words(make_response: Callable[..., dict[str, Any]]) -> None:
     """A text that has words is not cut inside one of them."""
-    text = "Seventeen words that are read one after the other as they come in from the model, one by one."
+    text = "These are words that are read one after the other as they come in, one by one."
     events = replayed_events(make_response({"text": text}))
     deltas = [e["contentBlockDelta"]["delta"]["text"] for e in events if "contentBlockDelta" in e]
 
@@ -115,6 +115,8 @@ def test_a_stream_that_was_cut_is_no_response(
             },
             "contentBlockDelta": {"delta": {"toolUse": {"input": "{"}}, "contentBlockIndex": 3},
         },
+        {"contentBlockDelta": {"delta": {"toolUse": {}}, "contentBlockIndex": 0}},
+        {"contentBlockDelta": {"delta": {"text": None}, "contentBlockIndex": 0}},
         {"throttlingException": {"message": "slow down"}},
         {"eventOfNextYear": {}},
     ],

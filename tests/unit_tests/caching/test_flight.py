@@ -91,7 +91,7 @@ def test_landing_twice_changes_nothing() -> None:
 
 
 def test_nobody_waits_for_ever(pool: ThreadPoolExecutor) -> None:
-    """When its time is up a follower goes by itself, and later ones do not wait for the lost one."""
+    """When its time is up a follower goes by itself, and later ones do not wait any more."""
     flights = SingleFlight(timeout=0)
     lost = flights.enter("key")
 

@@ -221,7 +221,8 @@ def test_results_belong_to_their_calls() -> None:
     """Two results that change places between two calls make another request."""
 
     def conversation(first: str, second: str) -> dict[str, Any]:
-        calls = [{"toolUse": {"toolUseId": i, "name": "f", "input": {}}} for i in ("x", "y")]
+        ids = ("x", "y")
+        calls: list[Any] = [{"toolUse": {"toolUseId": i, "name": "f", "input": {}}} for i in ids]
         results = [
             {"toolResult": {"toolUseId": i, "content": [{"text": t}]}}
             for i, t in ((first, "1"), (second, "2"))

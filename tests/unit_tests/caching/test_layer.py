@@ -81,7 +81,7 @@ def test_tool_calls_are_replayed(
     def run() -> list[Any]:
         model = make_model(fake, cache).bind(tools=[TOOL])
         asked = model.invoke("f of x?")
-        result = ToolMessage("1", tool_call_id=asked.tool_calls[0]["id"])  # type: ignore[attr-defined]
+        result = ToolMessage("1", tool_call_id=asked.tool_calls[0]["id"])
         return [asked, model.invoke([HumanMessage("f of x?"), asked, result])]
 
     first, second = run(), run()
@@ -101,8 +101,8 @@ def test_a_hit_belongs_to_its_caller(
 
     for _ in range(3):
         answer = model.invoke("f?")
-        assert answer.tool_calls[0]["args"] == {"x": [1]}  # type: ignore[attr-defined]
-        answer.tool_calls[0]["args"]["x"].append(2)  # type: ignore[attr-defined]
+        assert answer.tool_calls[0]["args"] == {"x": [1]}
+        answer.tool_calls[0]["args"]["x"].append(2)
 
 
 def test_fifty_threads_make_one_call(
@@ -137,6 +137,18 @@ async def test_fifty_tasks_make_one_call(
     assert len(fake.requests) == 1
 
 
+def test_the_same_cache_twice_does_no_harm(
+    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
+) -> None:
+    """A cache that stands in the path twice does not wait for itself."""
+    fake = bedrock(make_response({"text": "Kyoto."}))
+    model = make_model(fake, cache, cache)
+
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(model.invoke, "Where?").result(timeout=10).content == "Kyoto."
+    assert len(fake.requests) == 1
+
+
 def test_an_error_is_not_kept(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
 ) -> None:
@@ -154,7 +166,7 @@ def test_an_error_is_not_kept(
 def test_an_error_is_raised_to_the_one_who_met_it(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
 ) -> None:
-    """Of many who ask at once one gets the error, the next one asks, and the rest get its answer."""
+    """Of many who ask at once one gets the error, the next asks, the rest get its answer."""
     fake = bedrock(RuntimeError("no"), make_response({"text": "Kyoto."}))
     model = make_model(fake, cache)
     start = Barrier(10)
@@ -187,6 +199,7 @@ def test_an_error_is_raised_to_the_one_who_met_it(
     ],
 )
 def test_an_answer_that_is_not_whole_is_not_kept(
+    *,
     content: list[dict[str, Any]],
     stop: str,
     bedrock: Any,
@@ -215,6 +228,7 @@ def test_an_answer_that_is_not_whole_is_not_kept(
     ],
 )
 def test_chance_is_not_cached(
+    *,
     arguments: dict[str, Any],
     calls: int,
     bedrock: Any,
@@ -400,6 +414,18 @@ def test_a_broken_entry_is_a_miss(
     assert cache.stats().errors == 1
 
 
+def test_an_answer_that_is_not_understood_goes_through(
+    cache: BedrockSemanticCache, make_response: MakeResponse
+) -> None:
+    """A response of a form that the cache does not know reaches its caller as it is."""
+    request = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+    response = cache.as_layer().converse(request, lambda _: make_response({"text": None}))
+
+    assert response["output"]["message"]["content"] == [{"text": None}]
+    assert cache.stats().stores == 0
+
+
 def test_a_request_without_a_key_goes_through(
     bedrock: Any, cache: BedrockSemanticCache, make_response: MakeResponse
 ) -> None:
@@ -430,7 +456,7 @@ def test_a_hit_counts_in_the_caller_s_tier(
 def test_saved_tokens_are_split_as_bedrock_bills_them(
     cache: BedrockSemanticCache, make_response: MakeResponse
 ) -> None:
-    """What a hit saved keeps the kinds apart, and its reasoning tokens are not reported as spent."""
+    """What a hit saved keeps the kinds apart, and no reasoning tokens are reported as spent."""
     bought = make_response({"text": "Hi"})
     bought["usage"] |= {
         "cacheReadInputTokens": 5,

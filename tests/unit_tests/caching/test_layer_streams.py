@@ -79,7 +79,7 @@ def test_invoke_and_stream_share_an_entry(
 
     assert len(fake.requests) == 2
     assert replayed.text == invoked.text
-    assert replayed.tool_calls == invoked.tool_calls  # type: ignore[attr-defined]
+    assert replayed.tool_calls == invoked.tool_calls
     assert returned.text == streamed.text == "Streamed."
 
 
@@ -224,7 +224,7 @@ def test_a_forgotten_stream_holds_up_nobody(
 def test_a_follower_of_a_broken_stream_asks_itself(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_events: MakeEvents
 ) -> None:
-    """If the stream that is waited for fails, its own reader gets the error, the other an answer."""
+    """If the stream that is waited for fails, its reader gets the error, the other an answer."""
     events = make_events("Kyoto", " it", " is.")
     fake = bedrock([*events[:2], RuntimeError("cut")], events)
     model = make_model(fake, cache)
@@ -239,9 +239,9 @@ def test_a_follower_of_a_broken_stream_asks_itself(
 def test_fifty_streaming_threads_make_one_call(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_events: MakeEvents
 ) -> None:
-    """Fifty equal streams and invokes at once ask the model once, and all get the whole answer."""
+    """Fifty equal streams at once ask the model once, and all get the whole answer."""
     fake = bedrock(make_events(*"Kyoto it is."))
-    model = make_model(fake, cache, disable_streaming=False)
+    model = make_model(fake, cache)
     start = Barrier(50)
 
     def ask(_: int) -> str:

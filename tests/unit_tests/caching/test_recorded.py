@@ -31,7 +31,7 @@ def merged(model: ChatBedrockConverse) -> AIMessageChunk:
     chunks = list(model.stream("Hello"))
     message = chunks[0]
     for chunk in chunks[1:]:
-        message += chunk  # type: ignore[assignment]
+        message += chunk
     assert isinstance(message, AIMessageChunk)
     return message
 

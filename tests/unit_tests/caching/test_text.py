@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from langchain_bedrock_opt.caching.text import canonical_text
 
-TEXTS = st.text(st.characters(codec=None) | st.sampled_from(" \t\r\n`~\u3000ｶﾞﾊﾟＡ１10²①"))
+TEXTS = st.text(st.characters(codec=None) | st.sampled_from(" \t\r\n`~\u3000ｶﾞﾊﾟ\uff21\uff1110²①"))
 NO_CODE = TEXTS.filter(lambda text: not set(text) & set("`~\uff40\uff5e"))
 NO_FENCE = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="`~")
 
