@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from langchain_aws import ChatBedrockConverse
+from pydantic import SecretStr
 
 from benchmarks.harness import Result, compare
 from langchain_bedrock_opt import ChatBedrockOptimized
@@ -50,8 +51,8 @@ def wall_seconds(kind: type[ChatBedrockConverse], url: str) -> float:
         model=MODEL,
         base_url=url,
         region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
+        aws_access_key_id=SecretStr("testing"),
+        aws_secret_access_key=SecretStr("testing"),
     )
 
     async def calls() -> float:

@@ -92,6 +92,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         # Done here and not in validators, which would wrap our one-line errors in pydantic's.
         arguments, own_client = _prepare(kwargs)
         super().__init__(**arguments)
+        self.config = kwargs.get("config")  # ours was for making a client, and is no setting
         self._install_layers()
         self._close_connections = None if own_client is None else own_client.close
         self._threads = IdleThreadPool(self.max_concurrency, on_idle=self._close_connections)

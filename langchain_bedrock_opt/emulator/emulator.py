@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -25,6 +25,8 @@ from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.runtime import OPERATIONS
 from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
+from langchain_bedrock_opt.emulator.validation import rule_names
+from langchain_bedrock_opt.errors import ConfigurationError
 
 # Any will do; with them nothing on the machine is looked at.
 _ACCESS_KEY = "local"
@@ -51,6 +53,8 @@ class BedrockEmulator:
         quotas: Tokens and requests a minute by model id; models without one are not limited.
         region: The region it plays.
         strict: Accept only models the catalog knows, and only registered ARNs.
+        without_rules: Names of validation rules that shall not hold, such as
+            `documents_have_plain_names`: Bedrock may drop one before this package does.
         provisioned: Base model ids by the name of a provisioned throughput.
         application_profiles: Ids to copy from by the name of an application inference profile.
         prompt_routers: Model ids by the name of a prompt router, its fallback last.
@@ -58,6 +62,9 @@ class BedrockEmulator:
         port: The server's port; 0 takes any that is free.
         sleep: Waits for so many seconds.
         clock: Seconds that only go forward.
+
+    Raises:
+        ConfigurationError: The pace, the speed or a rule's name is none.
 
     Attributes:
         faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
@@ -85,6 +92,7 @@ class BedrockEmulator:
         quotas: Mapping[str, Quota] | None = None,
         region: str = "us-east-1",
         strict: bool = False,
+        without_rules: Collection[str] = (),
         provisioned: Mapping[str, str] | None = None,
         application_profiles: Mapping[str, str] | None = None,
         prompt_routers: Mapping[str, Sequence[str]] | None = None,
@@ -112,6 +120,7 @@ class BedrockEmulator:
             journal=self.journal,
             timing=Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock),
             wire=Wire(),
+            without_rules=_checked_rules(without_rules),
         )
         self._engine = Engine(parts, OPERATIONS)
         self._server = EmulatorServer(self.handle, host=host, port=port)
@@ -207,6 +216,15 @@ class BedrockEmulator:
         if self._session is None:
             self._session = boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=self.region)
         return self._session
+
+
+def _checked_rules(names: Collection[str]) -> frozenset[str]:
+    if unknown := sorted(set(names) - rule_names()):
+        raise ConfigurationError(
+            f"without_rules names {', '.join(unknown)}: the rules are "
+            f"{', '.join(sorted(rule_names()))}."
+        )
+    return frozenset(names)
 
 
 def _signature(service: str) -> str:

@@ -35,7 +35,11 @@ _SCOPE: Final = re.compile(r"/\d{8}/(?P<region>[a-z0-9-]+)/[a-z0-9-]+/aws4_reque
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an engine is made of. Each part is thread-safe."""
+    """What an engine is made of. Each part is thread-safe.
+
+    Attributes:
+        without_rules: Names of validation rules that do not hold.
+    """
 
     directory: ModelDirectory
     responder: Responder
@@ -44,6 +48,7 @@ class Parts:
     journal: Journal
     timing: Timing
     wire: Wire
+    without_rules: frozenset[str] = frozenset()
 
 
 class Visit:

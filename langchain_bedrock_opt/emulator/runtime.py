@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator.engine import Operation, Parts, Visit
@@ -120,7 +121,7 @@ def count_tokens(parts: Parts, visit: Visit) -> HttpResponse:
         request: Mapping[str, Any] = to_converse(base, read_body(given["invokeModel"]["body"]))
     else:
         request = {"modelId": base, **given["converse"]}
-        check_converse(request, base)
+        check_converse(request, base, without=parts.without_rules)
     response = parts.wire.serialise(visit.call, {"inputTokens": input_tokens(request)})
     visit.end(response.status)
     return response
@@ -141,7 +142,7 @@ def _converse_turn(parts: Parts, visit: Visit, *, streaming: bool) -> Turn:
     base = parts.directory.resolve(params["modelId"], region=visit.region)
     # Behind an ARN nobody registered the model is a guess, which must not decide what is valid.
     known = parts.directory.base_of(params["modelId"], region=visit.region)
-    check_converse(params, known, streaming=streaming)
+    check_converse(params, known, streaming=streaming, without=parts.without_rules)
     turn = _turn(parts, visit, base, params)
     echoed = {key: params[key] for key in _ECHOED if params.get(key)}
     if not echoed:
@@ -207,7 +208,10 @@ def _speed(turn: Turn) -> float:
 
 def _invoked(parts: Parts, visit: Visit) -> tuple[str, dict[str, Any]]:
     params = visit.call.params
-    base = parts.directory.resolve(params["modelId"], region=visit.region)
+    model_id = params["modelId"]
+    base = parts.directory.resolve(model_id, region=visit.region)
+    if parse_model_id(model_id).kind is ModelIdKind.MARKETPLACE_ENDPOINT:
+        base = ""  # whatever is deployed there speaks chat completions, as most servers do
     return base, read_body(params.get("body", b""))
 
 

@@ -17,6 +17,7 @@ Start at `check_converse`. Tests: `tests/unit_tests/emulator/test_validation.py`
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from langchain_bedrock_opt.emulator.validation import (
@@ -55,6 +56,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tools.turns_are_not_mixed,
     blocks.texts_are_not_blank,
     blocks.blocks_are_supported,
+    blocks.documents_have_plain_names,
     blocks.documents_come_with_text,
     blocks.documents_are_few_and_distinct,
     caching.cache_points_are_supported,
@@ -80,7 +82,18 @@ CLAUDE_RULES: Final[tuple[Rule, ...]] = (
 """Further rules for Claude models, which check much themselves."""
 
 
-def check_converse(request: Request, base_model_id: str | None, *, streaming: bool = False) -> None:
+def rule_names() -> frozenset[str]:
+    """The names of all rules, for an emulator that leaves some out."""
+    return frozenset(rule.__name__ for rule in (*RULES, *STREAM_RULES, *CLAUDE_RULES))
+
+
+def check_converse(
+    request: Request,
+    base_model_id: str | None,
+    *,
+    streaming: bool = False,
+    without: Collection[str] = (),
+) -> None:
     """Refuse a Converse request that Bedrock would refuse.
 
     Args:
@@ -88,6 +101,7 @@ def check_converse(request: Request, base_model_id: str | None, *, streaming: bo
         base_model_id: The bare id of the model behind the request; None if it is not known, which
             leaves the rules that hold for every model.
         streaming: Whether the operation is ConverseStream.
+        without: Names of rules that are left out.
 
     Raises:
         ServiceFailure: With Bedrock's message.
@@ -101,11 +115,11 @@ def check_converse(request: Request, base_model_id: str | None, *, streaming: bo
 message. Try again with a conversation that starts with a user message.
     """
     features = features_of(base_model_id)
-    for rule in RULES:
-        rule(request, features)
+    rules = RULES
     if streaming:
-        for rule in STREAM_RULES:
-            rule(request, features)
+        rules += STREAM_RULES
     if features.family == "claude":
-        for rule in CLAUDE_RULES:
+        rules += CLAUDE_RULES
+    for rule in rules:
+        if rule.__name__ not in without:
             rule(request, features)

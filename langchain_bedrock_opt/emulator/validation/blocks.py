@@ -64,6 +64,19 @@ def blocks_are_supported(request: Request, features: Features) -> None:
             rule(value, place, features)
 
 
+def documents_have_plain_names(request: Request, _features: Features) -> None:
+    """The name of a document has few kinds of characters; a dot is none of them."""
+    for kind, value, _ in _blocks(request):
+        if kind == "document" and not _DOCUMENT_NAME.fullmatch(value["name"]):
+            # vercel/ai#20365, aws-samples/generative-ai-use-cases#1671, simonw/llm-bedrock#8
+            raise refused(
+                "The document file name can only contain alphanumeric characters, whitespace "
+                "characters, hyphens, parentheses, and square brackets. The name can't contain "
+                "more than one consecutive whitespace character. Check that the file name "
+                "conforms to these restrictions and retry your request."
+            )
+
+
 def documents_come_with_text(request: Request, _features: Features) -> None:
     """A message with documents also has a text."""
     for message in messages_of(request):
@@ -131,14 +144,6 @@ def _document(value: Any, place: Place, features: Features) -> None:
     if features.modalities is not None and "document" not in features.modalities:
         # aws-samples/sample-ai-persona#126
         raise refused("This model doesn't support documents.")
-    if not _DOCUMENT_NAME.fullmatch(value["name"]):
-        # vercel/ai#20365, aws-samples/generative-ai-use-cases#1671
-        raise refused(
-            "The document file name can only contain alphanumeric characters, whitespace "
-            "characters, hyphens, parentheses, and square brackets. The name can't contain more "
-            "than one consecutive whitespace character. Check that the file name conforms to "
-            "these restrictions and retry your request."
-        )
     if "s3Location" in value["source"] and not features.s3:
         if features.family != "claude":
             raise unsupported_field("s3Uri")

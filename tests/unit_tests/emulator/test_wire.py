@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from langchain_bedrock_opt.emulator.http.parameters import MAX_BODY_BYTES
 from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock, match_route, service_model
+from langchain_bedrock_opt.emulator.http.wire import Wire
 from langchain_bedrock_opt.emulator.types import (
     Call,
     HttpRequest,
