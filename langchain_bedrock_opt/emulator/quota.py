@@ -238,6 +238,10 @@ trying again.
                 meter.admit(tokens)
             return Reservation(self, meter, tokens, spec.output_burndown if spec else 1)
 
+    def is_limited(self, model_id: str, base_model_id: str) -> bool:
+        """Whether a quota holds for a model."""
+        return bool(self._meters) and self._meter(model_id, base_model_id) is not None
+
     def remaining(self, model_id: str, base_model_id: str) -> int | None:
         """The tokens that are left in the running minute, or None for a model without a quota.
 

@@ -139,9 +139,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 
 def _converse_turn(parts: Parts, visit: Visit, *, streaming: bool) -> Turn:
     params = visit.call.params
-    base = parts.directory.resolve(params["modelId"], region=visit.region)
     # Behind an ARN nobody registered the model is a guess, which must not decide what is valid.
     known = parts.directory.base_of(params["modelId"], region=visit.region)
+    base = parts.directory.default_model_id if known is None else known
     check_converse(params, known, streaming=streaming, without=parts.without_rules)
     turn = _turn(parts, visit, base, params)
     echoed = {key: params[key] for key in _ECHOED if params.get(key)}
@@ -156,7 +156,8 @@ def _turn(parts: Parts, visit: Visit, base: str, request: Mapping[str, Any]) -> 
     reservation = parts.quota.reserve(
         model_id,
         base,
-        input_tokens=input_tokens(request),
+        # Counting takes longer than the rest of admission, and most models have no quota here.
+        input_tokens=input_tokens(request) if parts.quota.is_limited(model_id, base) else 0,
         max_tokens=(request.get("inferenceConfig") or {}).get("maxTokens"),
     )
     try:

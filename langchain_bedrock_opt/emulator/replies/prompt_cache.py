@@ -128,6 +128,13 @@ class PromptCache:
             self._expiry.popitem(last=False)
 
 
+def has_cache_points(request: Mapping[str, Any]) -> bool:
+    """Whether a request marks any prefix; most do not, and then there is nothing to split."""
+    parts = [request.get("system") or (), (request.get("toolConfig") or {}).get("tools") or ()]
+    parts += [message["content"] for message in request.get("messages") or ()]
+    return any("cachePoint" in block for blocks in parts for block in blocks)
+
+
 def _points(request: Mapping[str, Any]) -> tuple[list[_Point], int]:
     """The places in a prompt where a prefix may end, and the tokens of the whole prompt."""
     points: list[_Point] = []

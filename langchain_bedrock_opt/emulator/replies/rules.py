@@ -19,7 +19,7 @@ from langchain_bedrock_opt.emulator.replies.counting import counted
 from langchain_bedrock_opt.emulator.replies.digests import dice, digest
 from langchain_bedrock_opt.emulator.replies.limits import cut_at, stop_at
 from langchain_bedrock_opt.emulator.replies.profiles import profile_of
-from langchain_bedrock_opt.emulator.replies.prompt_cache import PromptCache
+from langchain_bedrock_opt.emulator.replies.prompt_cache import PromptCache, has_cache_points
 from langchain_bedrock_opt.emulator.replies.schemas import fill
 from langchain_bedrock_opt.emulator.replies.toolcalls import tool_calls
 from langchain_bedrock_opt.emulator.types import Reply
@@ -72,6 +72,8 @@ class RuleResponder:
         return [{"text": phrasing.answer(conversation, profile, draw)}]
 
     def _with_cache(self, request: Mapping[str, Any], reply: Reply) -> Reply:
+        if not has_cache_points(request):
+            return reply
         counts = self._cache.count(request)
         return replace(
             reply,
