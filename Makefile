@@ -28,7 +28,7 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents,notebooks]" --group dev
 	@touch $@
 
 demo: $(VENV)/.run
@@ -56,8 +56,7 @@ bench: $(VENV)/.dev
 	$(CLEAN_ENV) $(BIN)/python -m benchmarks
 
 notebooks: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --editable ".[notebooks]"
-	$(CLEAN_ENV) $(BIN)/python -m pytest tests/notebooks -q
+	$(CLEAN_ENV) $(BIN)/python -m pytest tests/test_notebooks.py -q
 
 # The wheel alone, without extras, in an environment of its own.
 wheel:

@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, in order, on the emulator."""
+"""Every Python block of the README runs, in order, with a local Bedrock where AWS would be."""
 
 from __future__ import annotations
 
@@ -7,24 +7,60 @@ from pathlib import Path
 
 import pytest
 
+from langchain_bedrock_opt import BedrockEmulator
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
 
 
-def blocks(name: str) -> list[str]:
-    path = ROOT / name
-    return BLOCK.findall(path.read_text("utf-8")) if path.exists() else []
-
-
-@pytest.mark.parametrize("name", ["README.md"])
-def test_every_code_block_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_code_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader who pastes the blocks one after the other gets no error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
     namespace: dict[str, object] = {"__name__": "readme"}
+    blocks = BLOCK.findall(README)
 
-    found = blocks(name)
-    for number, block in enumerate(found, 1):
-        exec(compile(block, f"{name}, block {number}", "exec"), namespace)
+    with BedrockEmulator() as aws:
+        for name, value in aws.environment.items():
+            monkeypatch.setenv(name, value)
+        for number, block in enumerate(blocks, 1):
+            exec(compile(block, f"README.md, block {number}", "exec"), namespace)
 
-    assert len(found) >= 5
+    assert len(blocks) >= 7
+
+
+def test_the_first_block_prints_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tiers and cache results in the first block's comment are the ones it prints."""
+    monkeypatch.chdir(tmp_path)
+    with BedrockEmulator() as aws:
+        for name, value in aws.environment.items():
+            monkeypatch.setenv(name, value)
+        exec(compile(BLOCK.findall(README)[0], "README.md, block 1", "exec"), {})
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:3] == ["simple miss", "simple hit", "complex miss"]
+    assert printed[3].endswith(" USD")
+
+
+def test_every_file_it_names_exists() -> None:
+    """The architecture section names files that are there."""
+    package = ROOT / "langchain_bedrock_opt"
+    named = set(re.findall(r"`((?:\w+/)+\w*(?:\.py)?|\w+\.py)`", README.partition("## Arch")[2]))
+
+    missing = {
+        name for name in named if not (package / name).exists() and not (ROOT / name).exists()
+    }
+
+    assert missing == set()
+
+
+def test_every_benchmark_it_names_exists() -> None:
+    """Each figure's command is a benchmark of this repository."""
+    table = README.partition("## Figures")[2].partition("##")[0]
+
+    commands = set(re.findall(r"\| `(\w+)` \|$", table, re.MULTILINE))
+
+    assert commands
+    assert all((ROOT / "benchmarks" / f"{command}.py").exists() for command in commands)
