@@ -6,7 +6,7 @@ BedrockOptError
 │   ├── MissingExtraError (ImportError)   an optional dependency is not installed
 │   └── UnknownTierError (LookupError)    a routing tier that does not exist was asked for
 ├── ModelIdError (ValueError)             a text that can't be a Bedrock model id or ARN
-├── CacheStoreError                       a cache store failed; the cache itself never raises it
+├── CacheStoreError                       a cache store failed; a call never sees it
 ├── SpendingCapError                      a run's spending cap is reached
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
 │   └── PortInUseError (OSError)          its port is taken
@@ -73,7 +73,7 @@ class ModelIdError(BedrockOptError, ValueError):
 
 
 class CacheStoreError(BedrockOptError):
-    """A cache store failed. Stores raise it; the cache catches it, counts it and goes on."""
+    """A cache store failed. The cache catches it, counts it and goes on, save in `clear()`."""
 
 
 class SpendingCapError(BedrockOptError):

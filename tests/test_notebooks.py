@@ -37,4 +37,4 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
 
 def test_there_is_a_notebook() -> None:
     """The tour has a first page."""
-    assert [path.stem for path in NOTEBOOKS][0] == "01_start"
+    assert next(path.stem for path in NOTEBOOKS) == "01_start"

@@ -1,0 +1,172 @@
+"""The command line: what it prints, how it ends, and what it says of bad input in one line."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from langchain_bedrock_opt import __version__
+from langchain_bedrock_opt.cli import main
+
+PROMPTS = ["日本の首都は?", "日本の首都は？", "What is 2 + 2?"]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """A file of prompts, one a line."""
+    path = tmp_path / "prompts.txt"
+    path.write_text("\n".join([*PROMPTS, ""]), "utf-8")
+    return path
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a refused command says; it must be one line, and exit status 2."""
+    assert main(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("bedrock-opt: ")
+    assert "\n" not in said
+    return said
+
+
+def test_the_demo_prints_what_it_came_to(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run over three prompts shows calls, tiers, hits, cost and what it saved."""
+    assert main(["demo", "--prompts", str(prompts), "--speed", "1000"]) == 0
+
+    said = capsys.readouterr().out
+    assert "simple    global.anthropic.claude-haiku-4-5-20251001-v1:0" in said
+    assert "1 of 3 answers came from the cache (33 %)" in said
+    assert "without a cache: $" in said
+    assert "Streamed answer 2 in" in said
+
+
+def test_the_demo_speaks_json(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json the figures are the only thing on standard output."""
+    assert main(["demo", "--prompts", str(prompts), "--speed", "1000", "--json"]) == 0
+
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["prompts"], figures["calls"], figures["cache_hits"]) == (3, 3, 1)
+    assert figures["model_calls"] == 2
+    assert figures["unpriced_calls"] == 0
+    assert float(figures["cost_usd"]) > 0
+    assert figures["saved_percent"] > 0
+    assert sum(tier["calls"] for tier in figures["tiers"].values()) == 3
+
+
+def test_the_demo_is_repeatable(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs over the same prompts spend the same tokens and money."""
+    runs = []
+    for _ in range(2):
+        main(["demo", "--prompts", str(prompts), "--speed", "1000", "--json"])
+        runs.append(json.loads(capsys.readouterr().out))
+
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no prompt"),
+        ('{"prompt": "ok"}\n{"text": "no prompt"}', 'line 2 has no "prompt"'),
+        ('{"prompt": "ok"}\nplain', "line 2 is not JSON"),
+    ],
+)
+def test_prompts_that_are_none_are_named(
+    content: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without prompts, or with a line that is none, is refused by that line."""
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(content, "utf-8")
+
+    assert words in refused(["demo", "--prompts", str(path)], capsys)
+
+
+def test_prompts_that_cannot_be_read_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is not there, or not text, is refused with its name."""
+    assert "No such file" in refused(["demo", "--prompts", str(tmp_path / "none")], capsys)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in refused(["demo", "--prompts", str(tmp_path / "binary")], capsys)
+
+
+def test_a_real_run_needs_credentials(
+    prompts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without credentials a real run ends before its first call, with the ways to get some."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    arguments = ["demo", "--prompts", str(prompts), "--real", "--region", "us-east-1"]
+
+    assert "aws configure" in refused(arguments, capsys)
+
+
+def test_a_real_run_needs_a_region(prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a region a real run says how to give one."""
+    assert "AWS_REGION" in refused(["demo", "--prompts", str(prompts), "--real"], capsys)
+
+
+@pytest.mark.parametrize("cap", ["lots", "-1", "1.2.3"])
+def test_a_cap_is_an_amount(cap: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A spending cap that is no amount is refused by the argument parser."""
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--cap", cap])
+
+    assert ended.value.code == 2
+    assert "--cap" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An emulator whose port is taken says so, and what to do."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+
+        said = refused(["emulator", "--port", str(port)], capsys)
+
+    assert f"Port {port} on 127.0.0.1 is taken" in said
+
+
+def test_a_latency_is_a_number_or_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """A latency that is neither is refused with what it may be."""
+    assert "`models`" in refused(["emulator", "--latency", "slow"], capsys)
+
+
+def test_the_emulator_serves_until_it_is_ended() -> None:
+    """`bedrock-opt emulator` prints its URL, answers there, and ends with SIGTERM."""
+    command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "emulator", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+
+        with urllib.request.urlopen(f"{url}/foundation-models", timeout=10) as answer:
+            models = json.load(answer)["modelSummaries"]
+        process.terminate()
+        ended = process.wait(timeout=10)
+
+    assert len(models) > 50
+    assert ended == 0
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` names the package's version."""
+    with pytest.raises(SystemExit):
+        main(["--version"])
+
+    assert capsys.readouterr().out.strip() == f"bedrock-opt {__version__}"
+
+
+def test_no_verb_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a verb the usage is shown."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    assert ended.value.code == 2
+    assert "VERB" in capsys.readouterr().err
