@@ -50,7 +50,9 @@ class Stage:
 
 def test_a_run_answers_every_prompt() -> None:
     """Progress is told after each prompt, and one answer is streamed in pieces."""
-    stage, done, pieces = Stage(), [], []
+    stage = Stage()
+    done: list[int] = []
+    pieces: list[str] = []
 
     outcome = stage.run(
         ["one?", "two?", "one?"], stream=1, on_progress=done.append, on_text=pieces.append
