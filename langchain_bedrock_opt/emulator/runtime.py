@@ -181,9 +181,14 @@ def _paced(
     parts: Parts, visit: Visit, turn: Turn, frames: Iterable[tuple[bytes, float]]
 ) -> Iterator[bytes]:
     """Frames as they come, each after the tokens before it; a planned fault among them."""
-    sent, error_code = 0.0, None
+    sent = 0.0
     fault = visit.fault
     is_complete = False
+
+    def end(error_code: str | None = None) -> None:
+        reply = turn.reply if is_complete else replace(turn.reply, output_tokens=round(sent))
+        visit.end(200, error_code=error_code, usage=turn.settle(reply))
+
     try:
         for number, (frame, tokens) in enumerate(frames):
             if fault is not None and number == fault.after_events:
@@ -196,11 +201,10 @@ def _paced(
             is_complete = True
         if fault is not None:
             parts.timing.wait(fault.delay)
-            error_code = fault.code
+            end(fault.code)  # now: a reader stops at an exception and asks for nothing after it
             yield encode_exception(fault.code, fault.failure().message)
     finally:
-        reply = turn.reply if is_complete else replace(turn.reply, output_tokens=round(sent))
-        visit.end(200, error_code=error_code, usage=turn.settle(reply))
+        end()
 
 
 def _speed(turn: Turn) -> float:
