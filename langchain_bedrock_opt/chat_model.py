@@ -22,6 +22,8 @@ from langchain_bedrock_opt.aws.clients import (
     ClientSettings,
     LazyClient,
     client_config,
+    close_if_idle,
+    hold,
     new_client,
     shared_client,
 )
@@ -86,7 +88,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     """Async calls at once, and connections kept for them."""
 
     _threads: IdleThreadPool = PrivateAttr()
-    _close_connections: Callable[[], object] | None = PrivateAttr(default=None)
+    _own_client: Any = PrivateAttr(default=None)
 
     def __init__(self, **kwargs: Any) -> None:
         # Done here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -94,8 +96,16 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         super().__init__(**arguments)
         self.config = kwargs.get("config")  # ours was for making a client, and is no setting
         self._install_layers()
-        self._close_connections = None if own_client is None else own_client.close
-        self._threads = IdleThreadPool(self.max_concurrency, on_idle=self._close_connections)
+        self._own_client = own_client
+        self._threads = self._new_threads()
+
+    def _new_threads(self) -> IdleThreadPool:
+        client = self._own_client
+        if client is None:  # the user's own, whose connections are the user's
+            return IdleThreadPool(self.max_concurrency)
+        threads = IdleThreadPool(self.max_concurrency, on_idle=partial(close_if_idle, client))
+        hold(client, threads)
+        return threads
 
     def _install_layers(self) -> None:
         if isinstance(self.cache, SupportsLayer):
@@ -109,12 +119,14 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     def close(self) -> None:
         """End this model's threads and close idle connections now.
 
-        Nobody has to: idle threads end by themselves after two seconds, connections with them.
-        The model stays usable for synchronous calls.
+        Nobody has to: idle threads end by themselves after two seconds, and with them the
+        connections, unless another model with the same settings still works. The model stays
+        usable, and starts threads anew when it needs them.
         """
         self._threads.shutdown()
-        if self._close_connections is not None:
-            self._close_connections()
+        self._threads = self._new_threads()
+        if self._own_client is not None:
+            close_if_idle(self._own_client)
 
     def __enter__(self) -> Self:
         """The model itself."""

@@ -66,6 +66,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cap", type=_cap, default="1.00", metavar="USD", help="spend at most this (or `none`)"
     )
+    # Without a limit Bedrock reserves the model's own maximum for each call.
     parser.add_argument(
         "--max-tokens", type=_positive, default=1024, metavar="N", help="the longest answer"
     )

@@ -13,13 +13,14 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import NoRegionError, ProfileNotFound
 
 from langchain_bedrock_opt import __version__
+from langchain_bedrock_opt.aws.executor import IdleThreadPool
 from langchain_bedrock_opt.errors import ConfigurationError
 
 DEFAULT_CONCURRENCY: Final = 256
@@ -138,6 +139,7 @@ _clients: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 # Sessions hold no sockets but the parsed service models: a second client of one takes 3 ms.
 _sessions: OrderedDict[tuple[Any, ...], boto3.session.Session] = OrderedDict()
 _MAX_SESSIONS: Final = 16
+_holders: WeakKeyDictionary[Any, WeakSet[IdleThreadPool]] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
@@ -160,6 +162,32 @@ def shared_client(settings: ClientSettings) -> Any:
             client = new_client(settings)
             _clients[key] = client
         return client
+
+
+def hold(client: Any, pool: IdleThreadPool) -> None:
+    """Say that a pool's threads use a shared client.
+
+    Args:
+        client: A client from `shared_client`.
+        pool: Threads that make calls with it.
+    """
+    with _lock:
+        _holders.setdefault(client, WeakSet()).add(pool)
+
+
+def close_if_idle(client: Any) -> None:
+    """Close a shared client's idle connections, unless threads of somebody's still use it.
+
+    The client stays usable: its next call connects anew. A call that another thread is making at
+    this very moment goes on, on the connection it has.
+
+    Args:
+        client: A client from `shared_client`.
+    """
+    with _lock:
+        pools = tuple(_holders.get(client, ()))
+    if all(pool.is_idle for pool in pools):
+        client.close()
 
 
 def new_client(settings: ClientSettings) -> Any:

@@ -7,6 +7,7 @@ they have had nothing to do for a while.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -27,8 +28,8 @@ class IdleThreadPool(Executor):
     Args:
         max_workers: Threads at once.
         linger: Seconds an idle thread waits for work before it ends.
-        on_idle: Called by the last thread before it ends, so outside any call: the place to
-            close idle connections.
+        on_idle: Called by the last thread as it ends, when the pool is idle: the place to close
+            idle connections.
         name: The prefix of the threads' names.
 
     Raises:
@@ -60,6 +61,12 @@ class IdleThreadPool(Executor):
         self._idle = 0
         self._started = 0
         self._is_shut_down = False
+        self._process = os.getpid()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no thread, and so no work."""
+        return not self._threads
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn` called in one of the threads.
@@ -71,6 +78,8 @@ class IdleThreadPool(Executor):
             RuntimeError: The pool is shut down.
         """
         future: Future[T] = Future()
+        if self._process != os.getpid():
+            self._start_anew()
         with self._wakeup:
             if self._is_shut_down:
                 raise RuntimeError("the thread pool is shut down")
@@ -99,6 +108,12 @@ class IdleThreadPool(Executor):
             for thread in threads:
                 if thread is not threading.current_thread():
                     thread.join()
+
+    def _start_anew(self) -> None:
+        """After a fork: the parent's threads and what they had to do are not in this process."""
+        self._process = os.getpid()
+        self._wakeup = threading.Condition()
+        self._work, self._threads, self._idle = deque(), set(), 0
 
     def _start_thread(self) -> None:
         self._started += 1

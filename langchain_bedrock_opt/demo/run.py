@@ -23,9 +23,6 @@ DEFAULT_TIERS: Final = {
 }
 """The tiers of a run that names none: three sizes of one family, callable from every region."""
 
-DEFAULT_MAX_TOKENS: Final = 1024
-"""The longest answer of a run. Without a limit Bedrock reserves the model's own, for each call."""
-
 
 @dataclass(slots=True)
 class SpendingCap:

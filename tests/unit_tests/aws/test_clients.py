@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
 
 import boto3
@@ -13,11 +14,14 @@ from langchain_bedrock_opt.aws.clients import (
     ClientSettings,
     LazyClient,
     client_config,
+    close_if_idle,
+    hold,
     new_client,
     read_timeout,
     service_client,
     shared_client,
 )
+from langchain_bedrock_opt.aws.executor import IdleThreadPool
 from langchain_bedrock_opt.errors import ConfigurationError
 
 SETTINGS = ClientSettings(service="bedrock-runtime", region_name="us-east-1")
@@ -98,6 +102,30 @@ def test_a_client_goes_with_its_last_holder() -> None:
     gc.collect()
 
     assert not [o for o in gc.get_objects() if id(o) == identity and hasattr(o, "converse")]
+
+
+def test_connections_close_only_when_nobody_works() -> None:
+    """One pool going idle leaves the connections to another that shares the client."""
+
+    class Client:
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    client, gate = Client(), threading.Event()
+    with IdleThreadPool(1) as idle, IdleThreadPool(1) as busy:
+        hold(client, idle)
+        hold(client, busy)
+        work = busy.submit(gate.wait, 10)
+
+        close_if_idle(client)
+        assert client.closed == 0
+        gate.set()
+        work.result(timeout=10)
+    close_if_idle(client)
+
+    assert client.closed == 1
 
 
 def test_secrets_are_not_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -105,6 +106,21 @@ def test_many_submitters_lose_nothing() -> None:
             thread.join()
 
     assert sorted(done) == list(range(2000))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """A pool that was busy before a fork works in the child, which has none of its threads."""
+    with IdleThreadPool(2) as pool:
+        pool.submit(int).result(timeout=10)
+        child = os.fork()
+        if child == 0:
+            done = pool.submit(pow, 2, 5).result(timeout=10) == 32
+            os._exit(0 if done else 1)
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_a_pool_needs_a_thread() -> None:

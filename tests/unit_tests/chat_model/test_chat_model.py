@@ -353,6 +353,16 @@ async def test_no_thread_is_left_behind() -> None:
     }
 
 
+async def test_a_closed_model_can_be_used_again() -> None:
+    """Closing gives threads and connections back; the next call starts anew."""
+    model = model_over(FakeBedrock())
+    await model.ainvoke("hi")
+    model.close()
+
+    assert (await model.ainvoke("hi")).content == "hello"
+    model.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
