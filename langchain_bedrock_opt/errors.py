@@ -59,7 +59,7 @@ class MissingExtraError(ConfigurationError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs packages that are not installed: "
+            f"Packages for {feature} are not installed: "
             f'pip install "langchain-bedrock-opt[{extra}]"'
         )
 
