@@ -28,7 +28,7 @@ from langchain_bedrock_opt.aws.clients import (
     shared_client,
 )
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
-from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.aws.layers import LayeredClient, region_of
 from langchain_bedrock_opt.aws.resolution import base_model_of
 from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
 from langchain_bedrock_opt.catalog.specs import spec_of
@@ -37,6 +37,8 @@ from langchain_bedrock_opt.errors import ConfigurationError
 
 # Chunks that may wait between the thread that reads a stream and the task that awaits it.
 _STREAM_BUFFER: Final = 256
+# Settings that are needed here before pydantic has looked at them.
+_NUMERIC: Final = {"max_tokens": int, "timeout": float, "max_retries": int, "max_concurrency": int}
 # Prefixes that langchain-aws takes off an id itself (1.9.1). With another one, such as `in.` or
 # `ca.`, it finds neither the model's provider nor, then, that it can stream.
 _SCOPES_KNOWN_UPSTREAM: Final = frozenset(
@@ -64,7 +66,8 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     Args:
         model: A model id, an inference profile id or an ARN.
         layers: Layers from the outermost inwards. See `langchain_bedrock_opt.aws.layers.Layer`.
-        max_concurrency: Async calls at once. Calls beyond it wait their turn.
+        max_concurrency: Async calls at once. Calls beyond it wait their turn. A call that is
+            cancelled keeps its place until Bedrock answers: boto3 can't break it off.
         cache: One of this package's caches becomes the outermost layer, so that streams are
             served too; then this field reads False. Any other value is LangChain's own.
 
@@ -88,20 +91,25 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     """Async calls at once, and connections kept for them."""
 
     _threads: IdleThreadPool = PrivateAttr()
-    _own_client: Any = PrivateAttr(default=None)
+    _renew: Callable[[], Any] | None = PrivateAttr(default=None)
 
     def __init__(self, **kwargs: Any) -> None:
         # Done here and not in validators, which would wrap our one-line errors in pydantic's.
-        arguments, own_client = _prepare(kwargs)
+        arguments, renew = _prepare(kwargs)
         super().__init__(**arguments)
         self.config = kwargs.get("config")  # ours was for making a client, and is no setting
+        self._renew = renew
         self._install_layers()
-        self._own_client = own_client
         self._threads = self._new_threads()
+
+    @property
+    def _own_client(self) -> Any:
+        """The shared client; None if the client is the user's own, and so its connections."""
+        return None if self._renew is None else self.client.base
 
     def _new_threads(self) -> IdleThreadPool:
         client = self._own_client
-        if client is None:  # the user's own, whose connections are the user's
+        if client is None:
             return IdleThreadPool(self.max_concurrency)
         threads = IdleThreadPool(self.max_concurrency, on_idle=partial(close_if_idle, client))
         hold(client, threads)
@@ -112,18 +120,25 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             self.layers = (self.cache.as_layer(), *self.layers)
             self.cache = False
         base, layers = self.client, tuple(self.layers)
+        for layer in layers:
+            if isinstance(layer, type) or not hasattr(layer, "converse_stream"):
+                raise ConfigurationError(
+                    f"layers holds {layer!r}, which is no layer: pass objects of subclasses of "
+                    "langchain_bedrock_opt.aws.layers.Layer."
+                )
         if isinstance(base, LayeredClient) and base.layers == layers:
             return  # a copy of a model, made from its fields
-        self.client = LayeredClient(base, layers)
+        self.client = LayeredClient(base, layers, renew=self._renew)
 
     def close(self) -> None:
         """End this model's threads and close idle connections now.
 
         Nobody has to: idle threads end by themselves after two seconds, and with them the
-        connections, unless another model with the same settings still works. The model stays
-        usable, and starts threads anew when it needs them.
+        connections, unless another model with the same settings still works. Calls under way go
+        on to their end; outside an event loop they are waited for. The model stays usable, and
+        starts threads anew when it needs them.
         """
-        self._threads.shutdown()
+        self._threads.shutdown(wait=not _is_in_event_loop())
         self._threads = self._new_threads()
         if self._own_client is not None:
             close_if_idle(self._own_client)
@@ -154,7 +169,13 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         manager = run_manager.get_sync() if run_manager else None
         call = partial(self._generate, messages, stop, manager, **kwargs)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, copy_context().run, call)
+        try:
+            return await loop.run_in_executor(self._threads, copy_context().run, call)
+        except asyncio.CancelledError as error:
+            # Bedrock may have been asked, and langchain-core tells no callback of such an end.
+            if run_manager is not None:
+                await run_manager.on_llm_error(error)
+            raise
 
     async def _astream(
         self,
@@ -234,15 +255,24 @@ class _Pump:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
 
 
+def _is_in_event_loop() -> bool:
+    """Whether this thread runs an event loop, which must not be kept waiting."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _forget(reading: asyncio.Future[None]) -> None:
     """Look at how a stream that was given up has ended, so that asyncio does not complain."""
     if not reading.cancelled():
         reading.exception()
 
 
-def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The arguments for `ChatBedrockConverse`, and the shared client if one is used."""
-    arguments = dict(kwargs)
+def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
+    """The arguments for `ChatBedrockConverse`, and what gives the shared client if one is used."""
+    arguments = {**kwargs, **_numbers(kwargs)}
     name = arguments.get("model_id", arguments.get("model"))
     if not isinstance(name, str):
         raise ConfigurationError(
@@ -250,10 +280,23 @@ def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         )
     # An id of another form belongs to somebody's gateway, if they say whose model it is.
     model_id = None if arguments.get("provider") else parse_model_id(name)
-    own_client = _add_clients(arguments, name)
+    renew = _add_clients(arguments, name)
     if model_id is not None:
         _add_model_behind(arguments, model_id)
-    return arguments, own_client
+    return arguments, renew
+
+
+def _numbers(kwargs: dict[str, Any]) -> dict[str, float]:
+    """Settings that are numbers, of which some come as text from the environment."""
+    numbers: dict[str, float] = {}
+    for name, kind in _NUMERIC.items():
+        value = kwargs.get(name)
+        if isinstance(value, str):
+            try:
+                numbers[name] = kind(value)
+            except ValueError as error:
+                raise ConfigurationError(f"{name}={value!r} is not a number.") from error
+    return numbers
 
 
 def _add_model_behind(arguments: dict[str, Any], model_id: ModelId) -> None:
@@ -268,25 +311,30 @@ def _add_model_behind(arguments: dict[str, Any], model_id: ModelId) -> None:
     arguments["provider"] = parse_model_id(base).provider or ""
 
 
-def _add_clients(arguments: dict[str, Any], model_id: str) -> Any:
-    """Put clients with this package's settings into the arguments; return the shared one."""
+def _add_clients(arguments: dict[str, Any], model_id: str) -> Callable[[], Any] | None:
+    """Put clients with this package's settings into the arguments.
+
+    Returns:
+        What gives the shared runtime client, also in a forked process; None if it is not shared.
+    """
     settings = _settings(arguments, model_id)
-    own_client = None
-    if arguments.get("client") is None and not _needs_upstream_client(arguments):
+    renew = None
+    if arguments.get("client") is None:
+        if _needs_upstream_client(arguments):
+            arguments["config"] = settings.config
+            return None
         if arguments.get("default_headers"):
             # langchain-aws hangs a handler onto the client, which must then be nobody else's.
             arguments["client"] = new_client(settings)
         else:
-            arguments["client"] = own_client = shared_client(settings)
-    elif arguments.get("client") is None:
-        arguments["config"] = settings.config
-        return None
+            renew = partial(shared_client, settings)
+            arguments["client"] = renew()
     if arguments.get("bedrock_client") is None:
-        region = settings.region_name or _region_of(arguments["client"])
+        region = settings.region_name or region_of(arguments["client"])
         arguments["bedrock_client"] = LazyClient(
             _settings({**arguments, "region_name": region}, model_id, service="bedrock")
         )
-    return own_client
+    return renew
 
 
 def _needs_upstream_client(arguments: dict[str, Any]) -> bool:
@@ -321,8 +369,3 @@ def _settings(
 
 def _revealed(secret: SecretStr | str | None) -> str | None:
     return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
-
-
-def _region_of(client: Any) -> str | None:
-    region: str | None = getattr(getattr(client, "meta", None), "region_name", None)
-    return region

@@ -12,11 +12,13 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 from langchain_bedrock_opt import __version__
 from langchain_bedrock_opt.errors import BedrockOptError
 
 DEFAULT_PORT = 4599
+MAX_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +66,11 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real", action="store_true", help="run on AWS, with your credentials")
     parser.add_argument("--region", default=None, help="the AWS region")
     parser.add_argument(
-        "--cap", type=_cap, default="1.00", metavar="USD", help="spend at most this (or `none`)"
+        "--cap",
+        type=_cap,
+        default="1.00",
+        metavar="USD",
+        help="with --real: spend at most this (or `none`)",
     )
     # Without a limit Bedrock reserves the model's own maximum for each call.
     parser.add_argument(
@@ -72,7 +78,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--speed",
-        type=float,
+        type=_speed,
         default=100.0,
         metavar="X",
         help="how many times faster than life the local models answer",
@@ -84,9 +90,12 @@ def _add_emulator(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_emulator)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help="the port; 0 takes any that is free"
+        "--port", type=_port, default=DEFAULT_PORT, help="the port; 0 takes any that is free"
     )
     parser.add_argument("--region", default="us-east-1", help="the region it plays")
+    parser.add_argument(
+        "--strict", action="store_true", help="accept only models and ARNs that it knows"
+    )
     parser.add_argument("--seed", type=int, default=0, help="the seed of its replies and latencies")
     parser.add_argument(
         "--latency",
@@ -94,23 +103,42 @@ def _add_emulator(parser: argparse.ArgumentParser) -> None:
         metavar="none|models|SECONDS",
         help="answer at once, as fast as each model, or after so many seconds",
     )
-    parser.add_argument("--speed", type=float, default=1.0, help="divides every latency")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="divides every latency")
 
 
-def _cap(text: str) -> object:
-    from langchain_bedrock_opt.demo.command import cap_of
-
+def _cap(text: str) -> Decimal | None:
+    """`0.5` → half a dollar; `none` → no cap."""
+    if text.lower() == "none":
+        return None
     try:
-        return cap_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither an amount in US dollars nor `none`")
+    return amount
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
-    return number
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = float("nan")
+    if not 0 < speed < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0; 10 is ten times life")
+    return speed
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {MAX_PORT}")
+    return int(text)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -118,7 +146,12 @@ def _demo(options: argparse.Namespace) -> int:
 
     if options.region is None and not options.real:
         options.region = "us-east-1"
-    return demo(options)
+    # Ended from outside it still says what it has spent, and takes its answers off the disk.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return demo(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _emulator(options: argparse.Namespace) -> int:
@@ -129,6 +162,7 @@ def _emulator(options: argparse.Namespace) -> int:
         port=options.port,
         region=options.region,
         seed=options.seed,
+        strict=options.strict,
         pace=_pace(options.latency),
         speed=options.speed,
     )

@@ -15,16 +15,15 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_every_code_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader who pastes the blocks one after the other gets no error."""
+    """A reader who pastes any one block into a file of its own gets no error."""
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "readme"}
     blocks = BLOCK.findall(README)
 
     with BedrockEmulator() as aws:
         for name, value in aws.environment.items():
             monkeypatch.setenv(name, value)
         for number, block in enumerate(blocks, 1):
-            exec(compile(block, f"README.md, block {number}", "exec"), namespace)
+            exec(compile(block, f"README.md, block {number}", "exec"), {"__name__": "readme"})
 
     assert len(blocks) >= 7
 

@@ -17,7 +17,12 @@ from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import NoRegionError, ProfileNotFound
+from botocore.exceptions import (
+    BotoCoreError,
+    NoRegionError,
+    ProfileNotFound,
+    ReadTimeoutError,
+)
 
 from langchain_bedrock_opt import __version__
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
@@ -134,7 +139,8 @@ class ClientSettings:
         return place + self._session_key()
 
 
-# A fork must not share its parent's sockets, which is why the key above holds the process id.
+# A fork must not share its parent's sockets: the key above holds the process id, and whoever holds
+# a client asks for it anew in a child (`LayeredClient`'s `renew`).
 _clients: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 # Sessions hold no sockets but the parsed service models: a second client of one takes 3 ms.
 _sessions: OrderedDict[tuple[Any, ...], boto3.session.Session] = OrderedDict()
@@ -150,12 +156,14 @@ def shared_client(settings: ClientSettings) -> Any:
         settings: What makes the client different from others.
 
     Returns:
-        A boto3 client. Its connections close when the last holder lets go of it.
+        A boto3 client. Its connections close when it is garbage-collected, some time after its
+        last holder has let go of it, or by `close_if_idle`.
 
     Raises:
         ConfigurationError: There is no region, or no such profile.
     """
     key = settings._key()  # noqa: SLF001 - one idea, two definitions
+    _watch_forks()
     with _lock:
         client = _clients.get(key)
         if client is None:
@@ -200,21 +208,46 @@ def new_client(settings: ClientSettings) -> Any:
     try:
         with _lock:  # sessions are not thread-safe
             make_client: Any = _shared_session(settings).client  # stubs know services by literals
-            return make_client(
+            client = make_client(
                 settings.service,
                 region_name=region,
                 endpoint_url=settings.endpoint_url,
                 config=settings.config or client_config(),
             )
-    except NoRegionError as error:
-        raise ConfigurationError(
-            'No AWS region: pass region_name="us-east-1" (or yours), or set AWS_REGION.'
-        ) from error
-    except ProfileNotFound as error:
-        raise ConfigurationError(
-            f"No AWS profile named {settings.profile_name!r}: create it with "
-            f"`aws configure --profile {settings.profile_name}` or name another one."
-        ) from error
+    except (BotoCoreError, ValueError) as error:
+        raise _configuration_error(error, settings, region) from error
+    client.meta.events.register_first("needs-retry.bedrock-runtime", _keep_paid_timeouts)
+    return client
+
+
+def _configuration_error(
+    error: BotoCoreError | ValueError, settings: ClientSettings, region: str | None
+) -> ConfigurationError:
+    """Why a client could not be made, with the setting and the fix."""
+    if isinstance(error, NoRegionError):
+        return ConfigurationError(
+            'No AWS region: set AWS_REGION, or pass region_name="us-east-1" (or yours; --region on '
+            "the command line)."
+        )
+    if isinstance(error, ProfileNotFound):
+        name = settings.profile_name or os.getenv("AWS_PROFILE") or os.getenv("AWS_DEFAULT_PROFILE")
+        return ConfigurationError(
+            f"No AWS profile named {name!r}: create it with `aws configure --profile {name}`, or "
+            "name another one (credentials_profile_name=, AWS_PROFILE)."
+        )
+    return ConfigurationError(
+        f"No client for {settings.service} can be made with region_name={region!r} and "
+        f"endpoint_url={settings.endpoint_url!r}: {error}."
+    )
+
+
+def _keep_paid_timeouts(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Have botocore not repeat a request whose answer was waited for too long.
+
+    Bedrock goes on with it and bills it, so each attempt would be paid for.
+    """
+    if isinstance(caught_exception, ReadTimeoutError):
+        raise caught_exception
 
 
 def service_client(
@@ -255,18 +288,22 @@ def service_client(
         ) from error
 
 
-def require_credentials(region_name: str | None = None) -> None:
+def require_credentials(region_name: str | None = None) -> str:
     """Make sure that there is something to call AWS with, before a run begins.
 
     Args:
         region_name: The region; boto3's chain if None.
 
+    Returns:
+        The URL that calls will go to.
+
     Raises:
         ConfigurationError: There are no credentials, or there is no region.
     """
     client = shared_client(ClientSettings(service="bedrock-runtime", region_name=region_name))
+    endpoint_url: str = client.meta.endpoint_url
     if os.getenv("AWS_BEARER_TOKEN_BEDROCK"):
-        return
+        return endpoint_url
     with _lock:
         session = _shared_session(ClientSettings(service="bedrock-runtime"))
         found = session.get_credentials()
@@ -275,6 +312,7 @@ def require_credentials(region_name: str | None = None) -> None:
             "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE, or "
             f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (region {client.meta.region_name})."
         )
+    return endpoint_url
 
 
 class LazyClient:
@@ -313,6 +351,25 @@ def _shared_session(settings: ClientSettings) -> boto3.session.Session:
     while len(_sessions) > _MAX_SESSIONS:
         _sessions.popitem(last=False)
     return session
+
+
+_watches_forks = False
+
+
+def _watch_forks() -> None:
+    """Start a forked process with nothing of its parent's: its locks may be held, for one."""
+    global _watches_forks  # noqa: PLW0603 - done once, when there is first something to forget
+    if not _watches_forks and hasattr(os, "register_at_fork"):
+        _watches_forks = True
+        os.register_at_fork(after_in_child=_forget_parent)
+
+
+def _forget_parent() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent's may hold it, and is not here
+    _lock = threading.RLock()
+    _clients.clear()
+    _sessions.clear()
+    _holders.clear()
 
 
 def _environment() -> str:

@@ -7,8 +7,10 @@ are looked at only where one code stands for things a user must tell apart.
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from functools import cache
+from typing import Any, TypeAlias, cast
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -16,22 +18,33 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ReadTimeoutError,
 )
+from urllib3.exceptions import HTTPError as BrokenStreamError
+from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
-from langchain_bedrock_opt.catalog.specs import known_model_ids
+from langchain_bedrock_opt.catalog.model_ids import parse_model_id
+from langchain_bedrock_opt.catalog.specs import known_model_ids, spec_of
 from langchain_bedrock_opt.errors import (
     AccessDeniedError,
     BedrockServiceError,
     InvalidRequestError,
     ModelError,
+    ModelIdError,
     ModelTimeoutError,
     RequestTooLargeOrOverQuotaError,
     ServiceUnavailableError,
     ThrottledError,
     UnknownModelError,
 )
+
+BotocoreError: TypeAlias = ClientError | BotoCoreError | BrokenStreamError
+"""What a boto3 client raises. While a stream is read, urllib3's own errors come through."""
+
+BOTOCORE_ERRORS = (ClientError, BotoCoreError, BrokenStreamError)
+"""The same, for `except`."""
 
 # The error shapes of botocore's bedrock and bedrock-runtime models, lower-cased, and the codes
 # that AWS's front door adds before a service is reached.
@@ -57,22 +70,25 @@ _BY_CODE: dict[str, type[BedrockServiceError]] = {
     "servicequotaexceededexception": RequestTooLargeOrOverQuotaError,
 }
 
-# No connection was made, so nothing was paid. A connection that broke later (`HTTPClientError`)
-# may have carried a request that Bedrock answers and bills: that is not safe to repeat.
-_WITHOUT_ANSWER: tuple[tuple[type[BotoCoreError], type[BedrockServiceError]], ...] = (
+# No connection was made, so nothing was paid; or the answer was waited for too long. A connection
+# that broke later may have carried a request that Bedrock answers and bills: not safe to repeat.
+_WITHOUT_ANSWER: tuple[tuple[type[Exception], type[BedrockServiceError]], ...] = (
+    (ParamValidationError, InvalidRequestError),
     (ConnectTimeoutError, ServiceUnavailableError),
     (EndpointConnectionError, ServiceUnavailableError),
     (ReadTimeoutError, ModelTimeoutError),
+    (StreamTimeoutError, ModelTimeoutError),
     (NoCredentialsError, AccessDeniedError),
     (PartialCredentialsError, AccessDeniedError),
 )
 
 
-def error_class(error: ClientError | BotoCoreError) -> type[BedrockServiceError]:
+def error_class(error: BotocoreError) -> type[BedrockServiceError]:
     """The class of ours that an error of botocore's belongs to.
 
     Args:
-        error: A `ClientError` (an in-stream `EventStreamError` too) or a `BotoCoreError`.
+        error: A `ClientError` (an in-stream `EventStreamError` too), a `BotoCoreError`, or an
+            error of urllib3's.
 
     Returns:
         The class; `BedrockServiceError` itself for what is not known, which is never retry-safe.
@@ -97,30 +113,41 @@ def is_retry_safe(error: Exception) -> bool:
     """
     if isinstance(error, BedrockServiceError):
         return error.retry_safe
-    if isinstance(error, (ClientError, BotoCoreError)):
+    if isinstance(error, BOTOCORE_ERRORS):
         return error_class(error).retry_safe
     return False
 
 
-def service_error(error: ClientError | BotoCoreError, model_id: str | None) -> BedrockServiceError:
+def service_error(
+    error: BotocoreError, model_id: str | None, region: str | None = None
+) -> BedrockServiceError:
     """The same error as ours: an instance of our class *and* of botocore's own.
 
     Args:
-        error: What botocore raised.
+        error: What botocore raised, or urllib3 in the middle of a stream.
         model_id: The model that was called, for the message.
+        region: The region it was called in, likewise.
 
     Returns:
         A new exception, to be raised `from error`. One that is ours already comes back as it is.
     """
     if isinstance(error, BedrockServiceError):
         return error
-    combined = _combined_class(error_class(error), type(error))  # type: ignore[arg-type]
-    ours = combined.__new__(combined)
-    ours.__dict__.update(error.__dict__)
-    ours.model_id = model_id
-    hint = _hint(ours, str(error), model_id)
-    ours.args = (f"{error} {hint}" if hint else str(error),)
-    return ours
+    said = " ".join(str(error).split())
+    hint = _hint(error, said, model_id, region)
+    message = f"{said.rstrip('.')}. {hint}" if hint else said
+    state = {**error.__dict__, "model_id": model_id}
+    return _rebuild(error_class(error), type(error), message, state)
+
+
+def _rebuild(
+    ours: type[BedrockServiceError], theirs: type[Exception], message: str, state: dict[str, Any]
+) -> BedrockServiceError:
+    combined = _combined_class(ours, theirs)  # type: ignore[arg-type] # classes are hashable
+    rebuilt = combined.__new__(combined)
+    rebuilt.__dict__.update(state)
+    rebuilt.args = (message,)
+    return rebuilt
 
 
 @cache
@@ -129,7 +156,24 @@ def _combined_class(
 ) -> type[BedrockServiceError]:
     # Cached, so that two errors of one kind also have one class. Boto3 makes its modelled
     # exceptions anew for each client, but clients are shared, so there are few of them.
-    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__})
+    # Theirs comes first: langchain-aws combines the class once more, with a ClientError of its
+    # own for a prompt that is too long, and the order of bases must then be consistent.
+
+    def reduce(self: BedrockServiceError) -> tuple[Any, ...]:
+        # A class made here can't be found by its name, nor can boto3's modelled exceptions.
+        message = str(self.args[0]) if self.args else ""
+        return _rebuild, (ours, _importable(theirs), message, dict(self.__dict__))
+
+    body = {"__module__": ours.__module__, "__str__": Exception.__str__, "__reduce__": reduce}
+    return cast("type[BedrockServiceError]", type(ours.__name__, (theirs, ours), body))
+
+
+def _importable(theirs: type[Exception]) -> type[Exception]:
+    """The nearest class of an exception that another process finds by its name."""
+    for kind in theirs.__mro__:
+        if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+            return cast("type[Exception]", kind)
+    return Exception
 
 
 def _names_a_model(message: str) -> bool:
@@ -138,20 +182,48 @@ def _names_a_model(message: str) -> bool:
     return "model identifier is invalid" in lowered or "on-demand throughput isn" in lowered
 
 
-def _hint(error: BedrockServiceError, message: str, model_id: str | None) -> str:
+def _hint(error: BotocoreError, message: str, model_id: str | None, region: str | None) -> str:
     """What the user can do, in one sentence; empty where Bedrock's own words say enough."""
-    if isinstance(error, UnknownModelError):
-        if "on-demand throughput" in message:
-            return f"For example: us.{model_id} or global.{model_id}."
-        close = get_close_matches(str(model_id), known_model_ids(), n=1, cutoff=0.6)
-        near = f" Did you mean {close[0]!r}?" if close else ""
+    if isinstance(error, NoCredentialsError):
         return (
-            f"(model id {model_id!r}){near} Ids offered in a region are listed by "
-            "`aws bedrock list-foundation-models` and `aws bedrock list-inference-profiles`."
+            "Run `aws configure` or `aws sso login`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY."
         )
-    if isinstance(error, AccessDeniedError):
+    kind = error_class(error)
+    if kind is UnknownModelError:
+        return _about_model(str(model_id), region, needs_profile="on-demand" in message)
+    if kind is AccessDeniedError:
         return (
-            f"Check the AWS credentials, that their policy allows bedrock:InvokeModel on "
+            "Check the AWS credentials, that their policy allows bedrock:InvokeModel on "
             f"{model_id!r}, and that the account has access to the model."
         )
     return ""
+
+
+def _about_model(model_id: str, region: str | None, *, needs_profile: bool) -> str:
+    """Which ids there are for a model, or which model was likely meant."""
+    place = f" in {region}" if region else ""
+    spec = spec_of(model_id)
+    if spec is not None:
+        offered = [f"{scope}.{spec.id}" for scope in spec.profile_scopes]
+        if not needs_profile and not spec.needs_profile:
+            offered.insert(0, spec.id)
+        if offered:
+            return f"Take the one that is offered{place}: {', '.join(offered)}."
+    if needs_profile:
+        return f"For example us.{model_id} or global.{model_id}, where they are offered{place}."
+    scope, _, _ = model_id.rpartition(_base_of(model_id))
+    close = get_close_matches(_base_of(model_id), known_model_ids(), n=1, cutoff=0.6)
+    near = f"Did you mean {scope + close[0]!r}? " if close else ""
+    return (
+        f"(Model id {model_id!r}{place}.) {near}Ids are listed by "
+        "`aws bedrock list-foundation-models` and `aws bedrock list-inference-profiles`."
+    )
+
+
+def _base_of(model_id: str) -> str:
+    """The bare id in a model id, or the whole text if it has none."""
+    try:
+        return parse_model_id(model_id).base or model_id
+    except ModelIdError:
+        return model_id

@@ -122,7 +122,13 @@ class IdleThreadPool(Executor):
             target=self._run, name=f"{self._name}-{self._started}", daemon=True
         )
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads
+            self._threads.discard(thread)
+            if not self._threads:  # nobody will ever do it
+                self._work.pop()
+                raise
 
     def _run(self) -> None:
         while (work := self._next()) is not None:

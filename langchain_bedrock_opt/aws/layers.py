@@ -8,13 +8,12 @@ nothing of LangChain.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from langchain_bedrock_opt.aws.errors import service_error
+from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
 from langchain_bedrock_opt.contracts import REPORT_KEY
 
 Request: TypeAlias = dict[str, Any]
@@ -100,10 +99,20 @@ class LayeredClient:
     Args:
         base: A boto3 bedrock-runtime client, or anything with its two methods.
         layers: From the outermost, which sees a request first, to the innermost.
+        renew: Makes a base client for a forked process, which must not share its parent's
+            connections. None keeps the base: it is the caller's own.
     """
 
-    def __init__(self, base: Any, layers: Sequence[Layer] = ()) -> None:
+    def __init__(
+        self,
+        base: Any,
+        layers: Sequence[Layer] = (),
+        *,
+        renew: Callable[[], Any] | None = None,
+    ) -> None:
         self.base = base
+        self._renew = renew
+        self._process = os.getpid()
         self.layers = tuple(layers)
         self._converse: Call = self._call_base
         self._converse_stream: Call = self._stream_base
@@ -140,18 +149,27 @@ class LayeredClient:
         return {**response, "stream": EventStream(_reported(events, response), events)}
 
     def _call_base(self, request: Request) -> Response:
+        base = self._own_base()
         try:
-            return self.base.converse(**request)  # type: ignore[no-any-return]
-        except (ClientError, BotoCoreError) as error:
-            raise service_error(error, request.get("modelId")) from error
+            return base.converse(**request)  # type: ignore[no-any-return]
+        except BOTOCORE_ERRORS as error:
+            raise service_error(error, request.get("modelId"), region_of(base)) from error
 
     def _stream_base(self, request: Request) -> Response:
+        base = self._own_base()
         try:
-            response = self.base.converse_stream(**request)
-        except (ClientError, BotoCoreError) as error:
-            raise service_error(error, request.get("modelId")) from error
+            response = base.converse_stream(**request)
+        except BOTOCORE_ERRORS as error:
+            raise service_error(error, request.get("modelId"), region_of(base)) from error
         events = response["stream"]
         return {**response, "stream": EventStream(_mapped(events, request.get("modelId")), events)}
+
+    def _own_base(self) -> Any:
+        """The base client of this process."""
+        if self._renew is not None and self._process != os.getpid():
+            self.base = self._renew()
+            self._process = os.getpid()
+        return self.base
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the base client's."""
@@ -196,8 +214,14 @@ def _mapped(events: Iterable[Event], model_id: str | None) -> Iterator[Event]:
     """Pass events on, with an error inside the stream raised as ours."""
     try:
         yield from events
-    except (ClientError, BotoCoreError) as error:
+    except BOTOCORE_ERRORS as error:
         raise service_error(error, model_id) from error
+
+
+def region_of(client: Any) -> str | None:
+    """The region of a client; None for one that has none, such as a test's."""
+    region: str | None = getattr(getattr(client, "meta", None), "region_name", None)
+    return region
 
 
 def _reported(events: Iterable[Event], response: Response) -> Iterator[Event]:

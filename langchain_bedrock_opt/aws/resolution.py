@@ -104,5 +104,6 @@ def _bare_id(arn: str) -> str:
 def _advice(model_id: ModelId, why: str) -> str:
     return (
         f"Which model is behind {model_id.raw}? ({why}.) Pass "
-        'base_model="anthropic.claude-haiku-4-5-20251001-v1:0", or whichever it is.'
+        'base_model="anthropic.claude-haiku-4-5-20251001-v1:0", or whichever it is, or a '
+        "bedrock_client= that may be asked."
     )

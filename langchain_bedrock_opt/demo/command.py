@@ -8,12 +8,11 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.clients import require_credentials
 from langchain_bedrock_opt.caching import BedrockSemanticCache, DiskCacheStore
-from langchain_bedrock_opt.demo.run import DEFAULT_TIERS, Outcome, SpendingCap, run
+from langchain_bedrock_opt.demo.run import DEFAULT_TIERS, Outcome, Parts, SpendingCap, run
 from langchain_bedrock_opt.demo.summary import as_text, summarize
 from langchain_bedrock_opt.demo.workload import read_prompts, shipped_prompts
 from langchain_bedrock_opt.emulator import BedrockEmulator
@@ -56,9 +55,13 @@ def demo(options: Namespace) -> int:
     client, metrics = _surroundings(options, say)
     handler = BedrockUsageCallbackHandler(sinks=[ledger, metrics] if metrics else [ledger])
     with _cache() as cache:
-        router = _router(options, client, cache)
-        cap = SpendingCap(options.cap, options.max_tokens)
-        outcome = _run(prompts, say, router=router, ledger=ledger, handler=handler, cap=cap)
+        parts = Parts(
+            router=_router(options, client, cache),
+            ledger=ledger,
+            handler=handler,
+            cap=SpendingCap(options.cap if options.real else None, options.max_tokens),
+        )
+        outcome = _run(prompts, say, parts)
     if metrics is not None:
         metrics.flush()
         if metrics.flush_errors:
@@ -73,14 +76,17 @@ def demo(options: Namespace) -> int:
 def _surroundings(options: Namespace, say: Say) -> tuple[Any, CloudWatchMetricsSink | None]:
     """The client that answers (None: AWS), and where the metrics go (None: nowhere)."""
     if options.real:
-        require_credentials(options.region)
-        say(f"Running on Amazon Bedrock, spending at most ${options.cap}.")
+        endpoint_url = require_credentials(options.region)
+        limit = (
+            "without a spending cap" if options.cap is None else f"spending at most ${options.cap}"
+        )
+        say(f"Running at {endpoint_url}, {limit}.")
         return None, None
+    emulator = BedrockEmulator(pace="models", speed=options.speed)
     say(
         f"Running on the local Bedrock, whose models answer {options.speed:g} times as fast "
         "as they would."
     )
-    emulator = BedrockEmulator(pace="models", speed=options.speed)
     try:
         cloudwatch = emulator.client("cloudwatch")
     except MissingExtraError as error:
@@ -107,12 +113,12 @@ def _cache() -> Iterator[BedrockSemanticCache]:
             store.close()
 
 
-def _run(prompts: Sequence[str], say: Say, **parts: Any) -> Outcome:
+def _run(prompts: Sequence[str], say: Say, parts: Parts) -> Outcome:
     # The first prompts of a day are greetings; one from its middle has something to stream.
     index = len(prompts) // 2
     pieces: list[str] = []
     with _progress(len(prompts)) as advance:
-        outcome = run(prompts, stream=index, on_progress=advance, on_text=pieces.append, **parts)
+        outcome = run(prompts, parts, stream=index, on_progress=advance, on_text=pieces.append)
     if outcome.streamed:
         text = " ".join("".join(pieces).split())
         text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
@@ -136,17 +142,3 @@ def _progress(total: int) -> Iterator[Callable[[int], object]]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("prompts", total=total)
         yield lambda done: bar.update(task, completed=done)
-
-
-def cap_of(text: str) -> Decimal | None:
-    """`"0.5"` → half a dollar; `"none"` → no cap.
-
-    Raises:
-        ValueError: It is neither an amount nor `none`.
-    """
-    if text.lower() == "none":
-        return None
-    amount = Decimal(text.lstrip("$")) if text.lstrip("$").replace(".", "", 1).isdigit() else None
-    if amount is None:
-        raise ValueError(f"{text!r} is not an amount in US dollars")
-    return amount

@@ -12,7 +12,12 @@ from langchain_core.messages import HumanMessage
 from langchain_bedrock_opt.catalog.prices import PICO_PER_USD, price_of
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.contracts import TokenUsage
-from langchain_bedrock_opt.errors import ConfigurationError, SpendingCapError
+from langchain_bedrock_opt.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    SpendingCapError,
+    UnknownModelError,
+)
 from langchain_bedrock_opt.routing import ChatBedrockRouter
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
 
@@ -70,33 +75,55 @@ class Outcome:
         stopped: Why the run ended early, or None.
         streamed: The pieces in which the one streamed answer came.
         failures: Errors by class name; a failed prompt does not end the run.
+        first_messages: What the first error of each class said.
     """
 
     prompts: int = 0
     stopped: str | None = None
     streamed: int = 0
     failures: dict[str, int] = field(default_factory=dict)
+    first_messages: dict[str, str] = field(default_factory=dict)
+
+    def fail(self, error: Exception) -> None:
+        """Count a prompt that failed."""
+        name = type(error).__name__
+        self.failures[name] = self.failures.get(name, 0) + 1
+        self.first_messages.setdefault(name, str(error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        router: The model; its tiers carry the cache.
+        ledger: Where `handler` writes; the cap reads it.
+        handler: The usage callback.
+        cap: The spending cap.
+    """
+
+    router: ChatBedrockRouter
+    ledger: UsageLedger
+    handler: BedrockUsageCallbackHandler
+    cap: SpendingCap
 
 
 def run(
     prompts: Sequence[str],
+    parts: Parts,
     *,
-    router: ChatBedrockRouter,
-    ledger: UsageLedger,
-    handler: BedrockUsageCallbackHandler,
-    cap: SpendingCap,
     stream: int | None = None,
     on_progress: Callable[[int], object] = lambda _done: None,
     on_text: Callable[[str], object] = lambda _text: None,
 ) -> Outcome:
     """Send prompts through a router, one after the other, as they arrived.
 
+    It ends early at the spending cap, at Ctrl-C, and where credentials or a model are refused;
+    what was spent until then is in the ledger all the same.
+
     Args:
         prompts: What to send.
-        router: The model; its tiers carry the cache.
-        ledger: Where `handler` writes; the cap reads it.
-        handler: The usage callback.
-        cap: The spending cap.
+        parts: What to send them through.
         stream: The index of the prompt whose answer is streamed; None streams none.
         on_progress: Called after each prompt with how many are done.
         on_text: Called with each piece of the streamed answer.
@@ -110,24 +137,35 @@ def run(
     if not prompts:
         raise ConfigurationError("There is no prompt to run.")
     outcome = Outcome()
-    for index, prompt in enumerate(prompts):
-        messages = [HumanMessage(prompt)]
-        try:
-            cap.check(ledger, router.decide(messages).model_id, prompt)
-        except SpendingCapError as error:
-            outcome.stopped = str(error)
-            break
-        config: Any = {"callbacks": [handler]}
-        try:
-            if index == stream:
-                for chunk in router.stream(messages, config=config):
-                    outcome.streamed += bool(chunk.text)
-                    on_text(chunk.text)
-            else:
-                router.invoke(messages, config=config)
-            outcome.prompts += 1
-        except Exception as error:  # noqa: BLE001 - one prompt's failure; it is counted and shown
-            name = type(error).__name__
-            outcome.failures[name] = outcome.failures.get(name, 0) + 1
-        on_progress(index + 1)
+    try:
+        for index, prompt in enumerate(prompts):
+            _answer(outcome, prompt, parts, on_text if index == stream else None)
+            on_progress(index + 1)
+    except SpendingCapError as error:
+        outcome.stopped = str(error)
+    except (AccessDeniedError, UnknownModelError) as error:
+        outcome.stopped = f"Stopped, since no other prompt would fare better: {error}"
+    except KeyboardInterrupt:
+        outcome.stopped = "Interrupted. The figures are those of the prompts until then."
     return outcome
+
+
+def _answer(
+    outcome: Outcome, prompt: str, parts: Parts, on_text: Callable[[str], object] | None
+) -> None:
+    """Send one prompt, and count how it went."""
+    messages = [HumanMessage(prompt)]
+    config: Any = {"callbacks": [parts.handler]}
+    try:
+        parts.cap.check(parts.ledger, parts.router.decide(messages).model_id, prompt)
+        if on_text is None:
+            parts.router.invoke(messages, config=config)
+        else:
+            for chunk in parts.router.stream(messages, config=config):
+                outcome.streamed += bool(chunk.text)
+                on_text(chunk.text)
+        outcome.prompts += 1
+    except (SpendingCapError, AccessDeniedError, UnknownModelError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one prompt's failure; it is counted and shown
+        outcome.fail(error)

@@ -24,8 +24,9 @@ def summarize(
         tiers: Model ids by tier, from the cheapest to the strongest.
 
     Returns:
-        Calls, tiers, tokens, cost, and under `everything_on_largest` what the same answers would
-        have cost with each prompt on the last tier and no cache (None if it has no price).
+        Calls, tiers, tokens, cost, and under `everything_on_largest` what the same answers, token
+        for token, would have cost at the last tier's prices without a cache (None if it has none).
+        That model would have answered at another length.
     """
     whole = total(records)
     largest = tiers[list(tiers)[-1]]
@@ -35,15 +36,17 @@ def summarize(
         "prompts": outcome.prompts,
         "stopped": outcome.stopped,
         "failures": outcome.failures,
+        "first_messages": outcome.first_messages,
         "streamed_pieces": outcome.streamed,
         "calls": whole.calls,
         "cache_hits": whole.cache_hits,
         "model_calls": whole.calls - whole.cache_hits,
         "unpriced_calls": whole.unpriced_calls,
+        "unmetered_calls": whole.unmetered_calls,
         "tokens": {
             "input": whole.usage.input,
             "output": whole.usage.output,
-            "saved_by_cache": whole.saved.total,
+            "saved_by_cache": {"input": whole.saved.input, "output": whole.saved.output},
         },
         "tiers": _by_tier(records, tiers),
         "cost_usd": _money(cost),
@@ -120,7 +123,7 @@ def _conclusions(summary: Mapping[str, Any]) -> list[str]:
     largest = summary["everything_on_largest"]
     hits, calls = summary["cache_hits"], summary["calls"]
     share = f"{100 * hits / calls:.0f} %" if calls else "none"
-    saved = summary["tokens"]["saved_by_cache"]
+    saved = sum(summary["tokens"]["saved_by_cache"].values())
     lines = [
         (
             f"{hits:,} of {calls:,} answers came from the cache ({share}), which saved "
@@ -129,13 +132,15 @@ def _conclusions(summary: Mapping[str, Any]) -> list[str]:
     ]
     if largest["cost_usd"] is not None and summary["saved_percent"] is not None:
         lines.append(
-            f"Every prompt on {largest['model_id']}, without a cache: "
+            f"The same answers at the prices of {largest['model_id']}, without a cache: "
             f"{_dollars(largest['cost_usd'])}. Saved: {summary['saved_percent']:.0f} %."
         )
     if summary["unpriced_calls"]:
         lines.append(f"{summary['unpriced_calls']:,} calls have no known price and count nowhere.")
+    if summary["unmetered_calls"]:
+        lines.append(f"{summary['unmetered_calls']:,} calls may be billed for tokens nobody told.")
     for name, count in summary["failures"].items():
-        lines.append(f"{count:,} prompts failed with {name}.")
+        lines.append(f"{count:,} prompts failed with {name}: {summary['first_messages'][name]}")
     if summary["stopped"]:
         lines.append(summary["stopped"])
     return lines

@@ -13,31 +13,29 @@ from langchain_bedrock_opt.errors import ConfigurationError
 def shipped_prompts() -> list[str]:
     """The day of prompts that this package ships, in arrival order."""
     text = (files("langchain_bedrock_opt.demo") / "prompts.jsonl").read_text("utf-8")
-    return _from_json_lines(text.splitlines(), "the shipped prompts")
+    return _prompts(text, "the shipped prompts")
 
 
 def read_prompts(path: str | Path) -> list[str]:
     """Read prompts from a file: JSON lines with a `prompt` each, or a prompt a line.
 
     Args:
-        path: A UTF-8 text file. It is taken as JSON lines if its first line is a JSON object.
+        path: A UTF-8 text file. It is taken as JSON lines if its first line begins with a brace.
 
     Returns:
-        The prompts in the file's order, without blank ones.
+        The prompts in the file's order, without blank lines.
 
     Raises:
         ConfigurationError: The file can't be read, holds no prompt, or a line is not what the
             others are; the message names the line.
     """
     try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
+        text = Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"Can't read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    lines = [line for line in lines if line.strip()]
-    is_json = bool(lines) and lines[0].lstrip().startswith("{")
-    prompts = _from_json_lines(lines, str(path)) if is_json else lines
+    prompts = _prompts(text, str(path))
     if not prompts:
         raise ConfigurationError(
             f"{path} holds no prompt: write one a line, or JSON lines such as "
@@ -46,15 +44,37 @@ def read_prompts(path: str | Path) -> list[str]:
     return prompts
 
 
-def _from_json_lines(lines: list[str], name: str) -> list[str]:
-    return [_prompt_of(line, f"{name}, line {number}") for number, line in enumerate(lines, 1)]
+def _prompts(text: str, name: str) -> list[str]:
+    # Not `splitlines`, which also cuts at characters that JSON allows inside a text.
+    numbered = [
+        (number, line.rstrip("\r"))
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip()
+    ]
+    if not numbered:
+        return []
+    first = numbered[0][1].lstrip()
+    if first.startswith("["):
+        raise ConfigurationError(
+            f"{name} is one JSON array: write an object a line, such as "
+            '{"prompt": "What is the capital of Japan?"}.'
+        )
+    if first.startswith("{"):
+        return [_prompt_of(line, f"{name}, line {number}") for number, line in numbered]
+    for number, line in numbered:
+        if line.lstrip().startswith('{"prompt"'):
+            raise ConfigurationError(
+                f"{name}, line {number} is JSON and the lines before it are not: write all of "
+                "them in one way."
+            )
+    return [line for _, line in numbered]
 
 
 def _prompt_of(line: str, place: str) -> str:
     try:
         row: Any = json.loads(line)
     except ValueError as error:
-        raise ConfigurationError(f"{place} is not JSON: {error}.") from error
+        raise ConfigurationError(f"{place} is not JSON: {getattr(error, 'msg', error)}.") from error
     prompt = row.get("prompt") if isinstance(row, dict) else None
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigurationError(f'{place} has no "prompt" with text in it.')

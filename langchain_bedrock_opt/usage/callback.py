@@ -37,9 +37,9 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
       in `saved`.
     * A failed run counts as `error`, with no tokens unless the answer had already named them.
     * A stream that its consumer broke off counts as `aborted`. Bedrock bills it, but its token
-      counts come last in the stream, so `usage` is None: it is unmetered, not free. So is a
-      run whose end LangChain never tells, such as an `ainvoke` that is cancelled; it counts
-      when it is given up.
+      counts come last in the stream, so `usage` is None: it is unmetered, not free. So is an
+      `ainvoke` that is cancelled. This package's chat models tell of that; of another model's
+      LangChain tells nothing, and its run counts when it is given up.
     * A call on a model without a price has `cost_pico_usd` None, never 0.
 
     Args:
@@ -84,6 +84,8 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         clock: Callable[[], float] = time.time,
         perf_clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        if isinstance(sinks, UsageSink):
+            raise ConfigurationError(f"sinks is one {type(sinks).__name__}: pass a list, [sink].")
         for sink in sinks:
             if not isinstance(sink, UsageSink):
                 raise ConfigurationError(

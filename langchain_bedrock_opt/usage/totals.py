@@ -12,6 +12,9 @@ from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 
+_PAID_ALL_THE_SAME: Final = frozenset({"ModelTimeoutError", "ReadTimeoutError"})
+"""Errors of a client that stopped waiting; the model went on."""
+
 UNGROUPED: Final = "(none)"
 """Group of the records that do not have the property they are grouped by."""
 
@@ -26,8 +29,8 @@ class UsageTotals:
         cache_hits: Those a response cache answered.
         unpriced_calls: Those whose tokens are known and whose cost is not. They are not in
             `cost_pico_usd`.
-        unmetered_calls: Those that did not fail and whose tokens nobody said, such as a stream
-            that its consumer broke off.
+        unmetered_calls: Those that Bedrock may have billed and whose tokens nobody said: a
+            stream that broke or was broken off, a call that was cancelled or timed out.
         usage: Tokens spent.
         saved: Tokens that cache hits saved.
         cost_pico_usd: Cost of the priced calls, in 10⁻¹² US dollars.
@@ -73,9 +76,7 @@ def total(records: Iterable[UsageRecord]) -> UsageTotals:
         errors=sum(record.status == "error" for record in records),
         cache_hits=sum(record.cache_hit for record in records),
         unpriced_calls=sum(is_unpriced(record) for record in records),
-        unmetered_calls=sum(
-            record.usage is None and record.status != "error" for record in records
-        ),
+        unmetered_calls=sum(is_unmetered(record) for record in records),
         usage=sum((record.usage for record in records if record.usage), start=TokenUsage()),
         saved=sum((record.saved for record in records if record.cache_hit), start=TokenUsage()),
         cost_pico_usd=sum(record.cost_pico_usd or 0 for record in records),
@@ -88,6 +89,18 @@ def total(records: Iterable[UsageRecord]) -> UsageTotals:
 def is_unpriced(record: UsageRecord) -> bool:
     """Whether a call's tokens are known and its cost is not."""
     return record.usage is not None and record.cost_pico_usd is None
+
+
+def is_unmetered(record: UsageRecord) -> bool:
+    """Whether a call may be billed and nobody said for how many tokens.
+
+    A call that Bedrock refused is not; one whose answer had begun, or was waited for too long, is.
+    """
+    if record.usage is not None:
+        return False
+    return (
+        record.status != "error" or record.ttft_ms is not None or record.error in _PAID_ALL_THE_SAME
+    )
 
 
 def _percentile(ascending: Sequence[float], percent: int) -> float | None:

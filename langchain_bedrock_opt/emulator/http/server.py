@@ -88,7 +88,7 @@ class EmulatorServer:
 
         Raises:
             PortInUseError: The port is taken.
-            OSError: The host can't be listened on for another reason.
+            EmulatorError: The host can't be listened on for another reason.
         """
         if self._listener is not None:
             return
@@ -201,14 +201,14 @@ def _serve_requests(connection: HttpConnection, answer: Handler) -> None:
 def _listen(address: tuple[str, int], answer: Handler) -> _Listener:
     try:
         return _Listener(address, answer)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
+    except (OSError, OverflowError) as error:
         host, port = address
-        raise PortInUseError(
-            f"Port {port} on {host} is taken: stop what listens there, or take port=0 for a free "
-            "port."
-        ) from error
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"Port {port} on {host} is taken: stop what listens there, or take another one "
+                "(port 0 is any that is free)."
+            ) from error
+        raise EmulatorError(f"Can't listen on port {port} of {host}: {error}.") from error
 
 
 def _failure(status: int, code: str, message: str) -> HttpResponse:

@@ -9,7 +9,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 
+from langchain_bedrock_opt import BedrockEmulator
 from langchain_bedrock_opt.aws.clients import (
     ClientSettings,
     LazyClient,
@@ -140,7 +142,7 @@ def test_secrets_are_not_shown() -> None:
 def test_no_region_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing region says how to give one."""
     monkeypatch.delenv("AWS_REGION", raising=False)
-    with pytest.raises(ConfigurationError, match=r"pass region_name=.* or set AWS_REGION"):
+    with pytest.raises(ConfigurationError, match=r"set AWS_REGION, or pass region_name="):
         new_client(ClientSettings(service="bedrock-runtime"))
 
 
@@ -155,6 +157,45 @@ def test_an_unknown_profile_is_one_line() -> None:
     """A profile that does not exist is named, with the command that makes it."""
     with pytest.raises(ConfigurationError, match="aws configure --profile nobody"):
         new_client(ClientSettings(service="bedrock", profile_name="nobody", region_name="x"))
+
+
+def test_an_unknown_profile_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile that the environment names is the one in the message."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(ConfigurationError, match="named 'nobody'"):
+        new_client(ClientSettings(service="bedrock", region_name="us-east-1"))
+
+
+@pytest.mark.parametrize(
+    "place", [{"region_name": "not a region"}, {"endpoint_url": "nowhere", "region_name": "x"}]
+)
+def test_a_place_that_is_none_is_one_line(place: dict[str, Any]) -> None:
+    """A region or an endpoint that can't be one is named with its value."""
+    with pytest.raises(ConfigurationError) as refused:
+        new_client(ClientSettings(service="bedrock", **place))
+
+    assert next(iter(place.values())) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_timeout_is_not_paid_for_again() -> None:
+    """A request whose answer was waited for too long is sent once, not once for each retry."""
+    with BedrockEmulator(pace=1) as aws:
+        client = new_client(
+            ClientSettings(
+                service="bedrock-runtime",
+                region_name="us-east-1",
+                endpoint_url=aws.endpoint_url,
+                config=client_config(timeout=0.2),
+            )
+        )
+        messages = [{"role": "user", "content": [{"text": "hi"}]}]
+        with pytest.raises(ReadTimeoutError):
+            client.converse(modelId="amazon.nova-lite-v1:0", messages=messages)
+        client.close()
+
+    # It goes on there, and is billed, although nobody waits: so it must be the only one.
+    assert aws.journal.count() == 1
 
 
 def test_a_lazy_client_is_made_on_first_use() -> None:

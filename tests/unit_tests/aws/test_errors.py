@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import boto3
 import pytest
+import urllib3.exceptions
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -15,6 +18,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     EventStreamError,
     NoCredentialsError,
+    ParamValidationError,
     ReadTimeoutError,
 )
 from botocore.session import get_session
@@ -27,6 +31,11 @@ def client_error(code: str, message: str = "m", kind: type[ClientError] = Client
     metadata = {"HTTPStatusCode": 400, "RequestId": "r1", "HTTPHeaders": {"retry-after": "2.5"}}
     response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
     return kind(response, "Converse")  # type: ignore[arg-type]
+
+
+def ours_of(error: Exception) -> Any:
+    """The most special class of the package's own that an error is an instance of."""
+    return next(kind for kind in type(error).__mro__ if vars(errors).get(kind.__name__) is kind)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_codes(code: str, expected: type[Exception], retry_safe: bool) -> None: 
     """Each code has one class, in either spelling, and the class says whether to retry."""
     error = service_error(client_error(code), "m")
 
-    assert type(error).__mro__[1] is expected
+    assert ours_of(error) is expected
     assert error.retry_safe is retry_safe
     assert is_retry_safe(client_error(code)) is retry_safe
 
@@ -64,8 +73,7 @@ def test_every_error_of_the_runtime_model_is_mapped() -> None:
     unmapped = [
         shape.name
         for shape in model.error_shapes
-        if type(service_error(client_error(shape.name), "m")).__mro__[1]
-        is errors.BedrockServiceError
+        if ours_of(service_error(client_error(shape.name), "m")) is errors.BedrockServiceError
     ]
 
     assert unmapped == []
@@ -99,11 +107,22 @@ def test_an_unknown_model_is_told_from_other_refusals() -> None:
     """A wrong model id says so in one line, with the nearest id this package knows."""
     refusal = client_error("ValidationException", "The provided model identifier is invalid.")
 
-    error = service_error(refusal, "amazon.nova-lite-v1")
+    error = service_error(refusal, "us.amazon.nova-light-v1:0", "us-east-1")
 
     assert isinstance(error, errors.UnknownModelError)
-    assert "Did you mean 'amazon.nova-lite-v1:0'?" in str(error)
+    assert "Did you mean 'us.amazon.nova-lite-v1:0'?" in str(error)
+    assert "us-east-1" in str(error)
     assert "\n" not in str(error)
+
+
+def test_a_profile_of_another_geography_names_those_that_are_offered() -> None:
+    """A known model under a scope that is not callable here is answered with all its ids."""
+    refusal = client_error("ValidationException", "The provided model identifier is invalid.")
+
+    error = service_error(refusal, "us.amazon.nova-lite-v1:0", "ap-northeast-1")
+
+    assert "offered in ap-northeast-1: amazon.nova-lite-v1:0, " in str(error)
+    assert "apac.amazon.nova-lite-v1:0" in str(error)
 
 
 def test_a_model_without_on_demand_names_a_profile() -> None:
@@ -163,11 +182,55 @@ def test_an_error_of_ours_is_not_wrapped_twice() -> None:
     assert not is_retry_safe(ValueError("something else"))
 
 
-def test_an_error_survives_a_process_pool() -> None:
-    """An error that is pickled on its way between processes is still AWS's."""
-    error = service_error(client_error("ThrottlingException", kind=EventStreamError), "m")
+@pytest.mark.parametrize("copy", [deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_survives_a_process_pool(copy: Callable[[Any], Any]) -> None:
+    """An error that is pickled on its way between processes is what it was, hint and all."""
+    modelled = boto3.Session("a", "b", region_name="us-east-1").client("bedrock-runtime")
+    for kind in (ClientError, EventStreamError, modelled.exceptions.ThrottlingException):
+        error = service_error(client_error("ThrottlingException", kind=kind), "m")
 
-    copied = pickle.loads(pickle.dumps(error))
+        copied = copy(error)
 
-    assert isinstance(copied, ClientError)
-    assert copied.response["Error"]["Code"] == "ThrottlingException"
+        assert isinstance(copied, ClientError)
+        assert isinstance(copied, errors.ThrottledError)
+        assert (copied.code, copied.model_id) == ("ThrottlingException", "m")
+        assert str(copied) == str(error)
+    modelled.close()
+
+
+def test_a_request_that_is_no_request_is_refused_in_one_line() -> None:
+    """What botocore itself refuses to send is an invalid request like one Bedrock refuses."""
+    report = "Invalid value for parameter inferenceConfig.maxTokens\nvalue: 0"
+
+    error = service_error(ParamValidationError(report=report), "m")
+
+    assert isinstance(error, errors.InvalidRequestError)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (urllib3.exceptions.ProtocolError("Connection broken"), errors.BedrockServiceError),
+        (
+            urllib3.exceptions.ReadTimeoutError(Any, "url", "timed out"),  # type: ignore[arg-type]
+            errors.ModelTimeoutError,
+        ),
+    ],
+)
+def test_a_stream_that_breaks_in_the_network_is_ours(
+    broken: urllib3.exceptions.HTTPError, expected: type[Exception]
+) -> None:
+    """The errors of urllib3 that botocore lets through while a stream is read are mapped, too."""
+    error = service_error(broken, "m")
+
+    assert isinstance(error, expected)
+    assert isinstance(error, type(broken))
+    assert not error.retry_safe
+
+
+def test_no_credentials_says_how_to_get_some() -> None:
+    """Missing credentials are about credentials, not about policies."""
+    error = service_error(NoCredentialsError(), "m")
+
+    assert str(error).startswith("Unable to locate credentials. Run `aws configure`")

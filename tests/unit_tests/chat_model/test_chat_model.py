@@ -11,14 +11,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from langchain_aws import ChatBedrockConverse
 from langchain_core.caches import BaseCache, InMemoryCache
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import ConfigurableField
 
+from langchain_bedrock_opt import BedrockUsageCallbackHandler
 from langchain_bedrock_opt.aws.layers import Call, Layer, LayeredClient, Request, Response, report
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
-from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError, ThrottledError
+from langchain_bedrock_opt.errors import (
+    ConfigurationError,
+    ModelIdError,
+    ThrottledError,
+)
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:{}"
@@ -321,7 +327,6 @@ async def test_a_stream_given_up_before_its_turn_is_never_opened() -> None:
 
 async def test_an_error_reaches_whoever_awaits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A throttled async call or stream raises in the task, as ours."""
-    from botocore.exceptions import ClientError
 
     def throttle(_self: Any, **_: Any) -> Response:
         error = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
@@ -361,6 +366,46 @@ async def test_a_closed_model_can_be_used_again() -> None:
 
     assert (await model.ainvoke("hi")).content == "hello"
     model.close()
+
+
+async def test_closing_inside_the_event_loop_does_not_block_it() -> None:
+    """A model that is closed while one of its streams is half read lets the stream go on."""
+    model = model_over(FakeBedrock(words=1000))
+    pieces = 0
+
+    async for chunk in model.astream("hi"):
+        pieces += bool(chunk.text)
+        if pieces == 3:
+            model.close()
+
+    assert pieces == 1000
+    model.close()
+
+
+async def test_a_cancelled_call_is_told_to_callbacks() -> None:
+    """A call that is cancelled ends as an aborted run: Bedrock may have answered and billed it."""
+    client, usage = FakeBedrock(), BedrockUsageCallbackHandler()
+    client.gate.clear()
+    model = model_over(client, callbacks=[usage])
+    call = asyncio.create_task(model.ainvoke("hi"))
+    while not client.requests:
+        await asyncio.sleep(0.001)
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    client.gate.set()
+
+    assert [record.status for record in usage.ledger.records()] == ["aborted"]
+    assert usage.open_runs == 0
+    await asyncio.to_thread(model.close)
+
+
+@pytest.mark.parametrize("layer", [1, Layer])
+def test_a_layer_is_an_object_of_a_subclass(layer: Any) -> None:
+    """What is no layer, or is the class itself, is refused when the model is made."""
+    with pytest.raises(ConfigurationError, match="is no layer"):
+        model_over(FakeBedrock(), layers=[layer])
 
 
 @pytest.mark.parametrize(

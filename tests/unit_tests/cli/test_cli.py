@@ -13,6 +13,7 @@ import pytest
 
 from langchain_bedrock_opt import __version__
 from langchain_bedrock_opt.cli import main
+from langchain_bedrock_opt.demo.workload import read_prompts
 
 PROMPTS = ["日本の首都は?", "日本の首都は？", "What is 2 + 2?"]
 
@@ -41,7 +42,7 @@ def test_the_demo_prints_what_it_came_to(prompts: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "simple    global.anthropic.claude-haiku-4-5-20251001-v1:0" in said
     assert "1 of 3 answers came from the cache (33 %)" in said
-    assert "without a cache: $" in said
+    assert "The same answers at the prices of global.anthropic.claude-opus-4-5" in said
     assert "Streamed answer 2 in" in said
 
 
@@ -73,7 +74,9 @@ def test_the_demo_is_repeatable(prompts: Path, capsys: pytest.CaptureFixture[str
     [
         ("", "holds no prompt"),
         ('{"prompt": "ok"}\n{"text": "no prompt"}', 'line 2 has no "prompt"'),
-        ('{"prompt": "ok"}\nplain', "line 2 is not JSON"),
+        ('{"prompt": "ok"}\n\n\nplain', "line 4 is not JSON: Expecting value"),
+        ('[{"prompt": "ok"}]', "is one JSON array"),
+        ('plain\n{"prompt": "ok"}', "line 2 is JSON and the lines before it are not"),
     ],
 )
 def test_prompts_that_are_none_are_named(
@@ -84,6 +87,15 @@ def test_prompts_that_are_none_are_named(
     path.write_text(content, "utf-8")
 
     assert words in refused(["demo", "--prompts", str(path)], capsys)
+
+
+def test_a_prompt_may_hold_any_character(tmp_path: Path) -> None:
+    """A line separator that JSON allows inside a text does not cut the line."""
+    path = tmp_path / "prompts.jsonl"
+    prompt = "one\u2028two\u0085three"
+    path.write_text(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\r\n", "utf-8")
+
+    assert read_prompts(path) == [prompt]
 
 
 def test_prompts_that_cannot_be_read_are_named(
@@ -111,14 +123,38 @@ def test_a_real_run_needs_a_region(prompts: Path, capsys: pytest.CaptureFixture[
     assert "AWS_REGION" in refused(["demo", "--prompts", str(prompts), "--real"], capsys)
 
 
-@pytest.mark.parametrize("cap", ["lots", "-1", "1.2.3"])
-def test_a_cap_is_an_amount(cap: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A spending cap that is no amount is refused by the argument parser."""
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--cap", cap) for cap in ("lots", "-1", "1.2.3", "²", "nan")),
+        *(("--speed", speed) for speed in ("0", "nan", "fast", "-2")),
+        *(("--max-tokens", tokens) for tokens in ("0", "abc", "1.5")),
+    ],
+)
+def test_an_option_that_is_none_is_named(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cap, speed or limit that is none is refused by the argument parser, with its value."""
     with pytest.raises(SystemExit) as ended:
-        main(["demo", "--cap", cap])
+        main(["demo", f"{option}={value}"])
 
     assert ended.value.code == 2
-    assert "--cap" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"argument {option}: {value!r} is n" in said
+
+
+@pytest.mark.parametrize("place", [["--port", "99999"], ["--host", "256.1.1.1", "--port", "0"]])
+def test_a_place_to_listen_at_that_is_none_is_refused(
+    place: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An emulator that can't listen where it was told to says so without a traceback."""
+    try:
+        status = main(["emulator", *place])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+
+    assert status == 2
+    assert place[1] in capsys.readouterr().err
 
 
 def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

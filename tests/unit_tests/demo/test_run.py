@@ -15,7 +15,7 @@ from langchain_bedrock_opt import (
     ChatBedrockRouter,
     UsageLedger,
 )
-from langchain_bedrock_opt.demo.run import DEFAULT_TIERS, Outcome, SpendingCap, run
+from langchain_bedrock_opt.demo.run import DEFAULT_TIERS, Outcome, Parts, SpendingCap, run
 from langchain_bedrock_opt.demo.summary import as_text, summarize
 from langchain_bedrock_opt.emulator import Fault
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -38,14 +38,13 @@ class Stage:
         )
 
     def run(self, prompts: list[str], cap: str | None = None, **options: Any) -> Outcome:
-        return run(
-            prompts,
+        parts = Parts(
             router=self.router,
             ledger=self.ledger,
             handler=BedrockUsageCallbackHandler(sinks=[self.ledger]),
             cap=SpendingCap(None if cap is None else Decimal(cap), max_tokens=200),
-            **options,
         )
+        return run(prompts, parts, **options)
 
 
 def test_a_run_answers_every_prompt() -> None:
@@ -96,6 +95,44 @@ def test_a_failed_prompt_does_not_end_the_run() -> None:
 
     assert outcome.failures == {"ThrottledError": 1}
     assert outcome.prompts == 1
+
+
+def test_a_prompt_that_fits_no_tier_does_not_end_the_run() -> None:
+    """A prompt beyond every context window is counted, said once, and the next one answered."""
+    stage = Stage()
+
+    outcome = stage.run(["one?", "too long " * 700_000, "two?"])
+
+    assert outcome.prompts == 2
+    assert outcome.failures == {"ConfigurationError": 1}
+    assert "No tier can take this request" in outcome.first_messages["ConfigurationError"]
+
+
+def test_a_refusal_that_all_prompts_would_get_ends_the_run() -> None:
+    """Missing access is not tried again with every other prompt."""
+    stage = Stage()
+    stage.emulator.faults.add(Fault(code="AccessDeniedException", times=None))
+
+    outcome = stage.run(["one?", "two?", "three?"])
+
+    assert outcome.stopped is not None
+    assert "bedrock:InvokeModel" in outcome.stopped
+    assert stage.emulator.journal.count() == 1
+
+
+def test_an_interrupted_run_keeps_its_figures() -> None:
+    """Ctrl-C ends the run with what was answered until then."""
+    stage = Stage()
+
+    def interrupt(done: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    outcome = stage.run(["one?", "two?", "three?"], on_progress=interrupt)
+
+    assert outcome.prompts == 2
+    assert outcome.stopped is not None
+    assert stage.ledger.totals().calls == 2
 
 
 def test_nothing_to_run_is_an_error() -> None:
