@@ -349,7 +349,7 @@ async def test_no_thread_is_left_behind() -> None:
     model = model_over(FakeBedrock())
 
     await asyncio.gather(*(model.ainvoke("hi") for _ in range(100)))
-    model.close()
+    await asyncio.to_thread(model.close)
     del model
     gc.collect()
 
