@@ -13,8 +13,11 @@ from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.stickiness import Stickiness
+from langchain_bedrock_opt.routing.targets import CalibrationCurve, ScoreSample
 
 __all__ = [
+    "CalibrationCurve",
     "ChatBedrockRouter",
     "ComplexityScore",
     "ComplexityScorer",
@@ -22,6 +25,8 @@ __all__ = [
     "Reason",
     "RouteDecision",
     "RoutingPolicy",
+    "ScoreSample",
     "Scorer",
+    "Stickiness",
     "Tier",
 ]
