@@ -9,6 +9,9 @@ Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
@@ -16,7 +19,11 @@ from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScor
 from langchain_bedrock_opt.routing.stickiness import Stickiness
 from langchain_bedrock_opt.routing.targets import CalibrationCurve, ScoreSample
 
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.routing.middleware import BedrockRoutingMiddleware
+
 __all__ = [
+    "BedrockRoutingMiddleware",
     "CalibrationCurve",
     "ChatBedrockRouter",
     "ComplexityScore",
@@ -30,3 +37,10 @@ __all__ = [
     "Stickiness",
     "Tier",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the agent middleware when it is first used: it needs the extra `agents`."""
+    if name != "BedrockRoutingMiddleware":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.middleware").BedrockRoutingMiddleware

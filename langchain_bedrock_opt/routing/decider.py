@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
 
-from langchain_bedrock_opt.contracts import RouteDecision
+from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.reading import read_conversation
@@ -81,7 +81,7 @@ class Decider:
             ConfigurationError: No tier can serve the request, or the data may not go to the tier
                 that `force` names.
         """
-        forced = None if force is None else self._allowed(self._named(force))
+        forced = None if force is None else self._allowed(self.named(force))
         score = self._scorer.score(messages, tools)
         sticky = self._stickiness
         place = None if sticky is None else place_of(messages, thread_id)
@@ -103,13 +103,60 @@ class Decider:
             effort=choice.effort,
         )
 
+    def decide_unasked(
+        self,
+        messages: LanguageModelInput,
+        default: Tier,
+        *,
+        tools: Sequence[Any] | None = None,
+    ) -> RouteDecision:
+        """Decide where a request goes that asks nothing: to a default tier, if it is able.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            default: The tier.
+            tools: The tools that are bound, in any form.
+
+        Raises:
+            ConfigurationError: No tier can serve the request.
+        """
+        score = self.thresholds[self.tiers.index(default)]
+        needs = self._needs(messages, tools, json_schema=False, at_least=None)
+        choice = self._policy.choose(score, self.tiers, needs)
+        unasked = Reason(signal="default", weight=0.0, detail="no human message")
+        return RouteDecision(
+            tier=choice.tier.name,
+            model_id=choice.tier.model_id,
+            score=score,
+            reasons=(unasked, *choice.reasons),
+            alternatives=tuple(other.name for other in choice.alternatives),
+        )
+
+    def remember(
+        self, messages: LanguageModelInput, tier: str, *, thread_id: object = None
+    ) -> None:
+        """Keep a conversation's tier warm: a request was sent to it that was not decided anew.
+
+        Args:
+            messages: The request.
+            tier: The tier's name.
+            thread_id: The conversation's id, if it has one.
+        """
+        if self._stickiness is not None:
+            self._stickiness.remember(place_of(messages, thread_id), tier)
+
     def find(self, name: str) -> Tier | None:
         """A tier by its name or, failing that, by its model id."""
         by_name = [tier for tier in self.tiers if tier.name == name]
         by_id = [tier for tier in self.tiers if tier.model_id == name]
         return next(iter(by_name + by_id), None)
 
-    def _named(self, name: str) -> Tier:
+    def named(self, name: str) -> Tier:
+        """A tier by its name or model id.
+
+        Raises:
+            UnknownTierError: There is none.
+        """
         if (tier := self.find(name)) is not None:
             return tier
         known = ", ".join(f"{tier.name!r} ({tier.model_id})" for tier in self.tiers)
