@@ -5,7 +5,7 @@ Here a tier is chosen and tools are bound; `forwarding` has the calls themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langchain_core.callbacks import Callbacks
@@ -16,14 +16,17 @@ from langchain_core.runnables.config import merge_configs
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
-from langchain_bedrock_opt.contracts import RouteDecision
+from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.routing.channel import pop_force, thread_of, with_effort, with_route
 from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel, RoutedCall
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
+from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
 from langchain_bedrock_opt.routing.tiers import (
     build_models,
     common_profile,
@@ -186,6 +189,49 @@ class ChatBedrockRouter(ForwardingChatModel):
             ConfigurationError: No tier can serve the request.
         """
         return self._decider.decide(messages, tools=tools, force=force)
+
+    def explain(
+        self,
+        messages: LanguageModelInput,
+        tools: Sequence[Any] | None = None,
+        force: str | None = None,
+        *,
+        output_tokens: int = TYPICAL_OUTPUT_TOKENS,
+    ) -> Explanation:
+        """Say why a prompt would go where it goes, without calling any model.
+
+        Args:
+            messages: What `invoke` takes.
+            tools: The tools that are bound, in any form.
+            force: A tier's name or model id that is to be taken whatever the prompt.
+            output_tokens: Tokens that the answer is taken to have, for the estimated costs.
+
+        Returns:
+            The decision, the thresholds, the reasons and each tier's estimated cost. A notebook
+            shows it as a table.
+
+        Raises:
+            UnknownTierError: `force` names no tier.
+            ConfigurationError: No tier can serve the request.
+        """
+        return explain(
+            self._decider, messages, tools=tools, force=force, output_tokens=output_tokens
+        )
+
+    def report(self, records: Iterable[UsageRecord] | HasRecords) -> RoutingReport:
+        """Sum up what routing did, and what each tier alone would have cost.
+
+        Args:
+            records: Usage records, or a ledger that has them.
+
+        Returns:
+            The mix of tiers, what had a say besides the score, and the costs. A notebook shows it
+            as a table.
+
+        Raises:
+            ConfigurationError: `records` is neither.
+        """
+        return report(records, self._decider.tiers)
 
     def _plan(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]

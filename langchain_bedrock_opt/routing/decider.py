@@ -145,6 +145,27 @@ class Decider:
         if self._stickiness is not None:
             self._stickiness.remember(place_of(messages, thread_id), tier)
 
+    def refusals(
+        self, messages: LanguageModelInput, tools: Sequence[Any] | None = None
+    ) -> list[list[str]]:
+        """Why each tier can't or may not take a request; empty lists for those that may.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound, in any form.
+        """
+        needs = self._needs(messages, tools, json_schema=False, at_least=None)
+        return [self._policy.refusals(tier, needs) for tier in self.tiers]
+
+    def tokens_of(self, messages: LanguageModelInput, tools: Sequence[Any] | None = None) -> int:
+        """The estimated tokens of a request and its tools.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound, in any form.
+        """
+        return read_conversation(messages).total.tokens() + len(tools or ()) * _TOOL_TOKENS
+
     def find(self, name: str) -> Tier | None:
         """A tier by its name or, failing that, by its model id."""
         by_name = [tier for tier in self.tiers if tier.name == name]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import tool
 
+from langchain_bedrock_opt import BedrockEmulator
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
@@ -228,3 +229,23 @@ def test_the_callers_own_effort_holds(make_router: MakeRouter, bedrock: Any) -> 
     fields = bedrock.requests[0]["additionalModelRequestFields"]
     assert fields["output_config"] == {"effort": "low"}
     assert "effort" not in message.response_metadata[REPORT_KEY]["route"]
+
+
+@pytest.mark.parametrize("model_id", [OPUS, "us.amazon.nova-2-lite-v1:0", "openai.gpt-oss-20b-1:0"])
+def test_a_local_bedrock_takes_the_effort(model_id: str) -> None:
+    """Each family of models takes the effort in the form of its own, streamed or not."""
+    emulator = BedrockEmulator()
+    router = ChatBedrockRouter(
+        tiers={"only": model_id},
+        scorer=Fixed(0.99),
+        policy=RoutingPolicy(effort=True),
+        client=emulator.client(),
+        bedrock_client=emulator.client("bedrock"),
+    )
+
+    router.invoke("Hi")
+    list(router.stream("Hi"))
+
+    calls = emulator.journal.calls()
+    assert [call.operation for call in calls] == ["Converse", "ConverseStream"]
+    assert all("high" in str(call.params["additionalModelRequestFields"]) for call in calls)

@@ -309,8 +309,11 @@ def test_one_middleware_serves_several_agents(
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_prompt_caching_reaches_the_routed_model(*, is_async: bool) -> None:
     """Cache points of `BedrockPromptCachingMiddleware` are in each request to the chosen tier."""
-    step = [{"toolUse": {"toolUseId": "1", "name": "add", "input": {"a": 1, "b": 2}}}]
-    emulator = BedrockEmulator(responder=ScriptedResponder([step, "3"]))
+    steps = [
+        [{"toolUse": {"toolUseId": f"t{step}", "name": "add", "input": {"a": 1, "b": step}}}]
+        for step in range(3)
+    ]
+    emulator = BedrockEmulator(responder=ScriptedResponder([*steps, "3"]))
     haiku = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
     routing = BedrockRoutingMiddleware(
         tiers={"simple": "us.amazon.nova-lite-v1:0", "complex": haiku},
@@ -328,7 +331,7 @@ async def test_prompt_caching_reaches_the_routed_model(*, is_async: bool) -> Non
     state = await agent.ainvoke(ask(HARD)) if is_async else agent.invoke(ask(HARD))
 
     calls = emulator.journal.calls("Converse")
-    assert [call.model_id for call in calls] == [haiku, haiku]
+    assert [call.model_id for call in calls] == [haiku] * 4
     assert all({"cachePoint": {"type": "default"}} in call.params["system"] for call in calls)
     assert state["messages"][-1].content == "3"
 
