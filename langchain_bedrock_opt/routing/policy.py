@@ -153,21 +153,23 @@ class RoutingPolicy:
         return f"RoutingPolicy({', '.join(said)})"
 
     def fitted_to(self, tiers: Sequence[Tier]) -> Self:
-        """The same policy with thresholds of numbers, where it had a target.
+        """The same policy with a threshold in numbers for each of these tiers.
 
         Args:
             tiers: The tiers, from the cheapest to the strongest.
 
         Raises:
-            ConfigurationError: The target can't be reached with these tiers, or a price is
-                missing.
+            ConfigurationError: The thresholds don't fit, the target can't be reached with these
+                tiers, or a price is missing.
         """
-        if self.target is None:
-            return self
         fitted = copy(self)
-        sample = self.sample or ScoreSample.of_a_day()
-        fitted.thresholds = self.target.thresholds(tiers, sample)
-        fitted.target = None
+        if self.target is None:
+            names = [tier.name for tier in tiers]
+            fitted.thresholds = self.thresholds_for(names)[1:]
+        else:
+            sample = self.sample or ScoreSample.of_a_day()
+            fitted.thresholds = self.target.thresholds(tiers, sample)
+            fitted.target = None
         return fitted
 
     def thresholds_for(self, names: Sequence[str]) -> tuple[float, ...]:

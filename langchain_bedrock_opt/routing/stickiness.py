@@ -47,8 +47,9 @@ class Stickiness:
 
     A conversation is known again by its system prompt and its human turns so far, or by the
     `thread_id` of the config and the system prompt: a graph has one thread for all of its nodes,
-    and each node a cache of its own. A conversation without a turn before this one is new,
-    however often its first words are said.
+    and each node a cache of its own. A request with nothing before it stands for itself, however
+    often its words are said and in whichever thread: so the parts of a job that is spread out
+    don't pull each other up.
 
     Safe to use from several threads. Only hashes are kept, no text.
 
@@ -141,13 +142,13 @@ def place_of(model_input: LanguageModelInput, thread_id: object = None) -> Place
     else:
         messages = convert_to_messages(model_input)
     system = tuple(_mark(each.content) for each in messages if isinstance(each, SystemMessage))
+    spoken = [each for each in messages if not isinstance(each, SystemMessage)]
     if thread_id is not None:
         key = hash((str(thread_id), system))
-        return Place(before=key, now=key)
-    turns = [index for index, each in enumerate(messages) if isinstance(each, HumanMessage)]
-    marks = tuple(_mark(messages[index].content) for index in turns)
+        return Place(before=key if len(spoken) > 1 else None, now=key)
+    marks = tuple(_mark(each.content) for each in spoken if isinstance(each, HumanMessage))
     now = hash((system, marks))
-    if turns and turns[-1] < len(messages) - 1:  # within a tool loop
+    if spoken and not isinstance(spoken[-1], HumanMessage):  # within a tool loop
         return Place(before=now, now=now)
     return Place(before=hash((system, marks[:-1])) if len(marks) > 1 else None, now=now)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from langchain_aws import ChatBedrockConverse
 from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
@@ -128,15 +129,12 @@ def describe_tier(name: str, model: str | BaseChatModel) -> Tier:
             images=profile.get("image_inputs"),
             documents=profile.get("pdf_inputs"),
             tools=profile.get("tool_calling") if has_bind else False,
+            price=price_of(model_id),
         )
     else:
         tier = _by_spec(name, model_id, spec)
         tier = tier if has_bind else replace(tier, tools=False)
-    return replace(
-        _with_place(tier, _region_of(model)),
-        price=price_of(model_id),
-        efforts=efforts_of(model),
-    )
+    return replace(_with_place(tier, _region_of(model)), efforts=efforts_of(model))
 
 
 def _by_spec(name: str, model_id: str, spec: ModelSpec | None) -> Tier:
@@ -192,30 +190,27 @@ def efforts_of(model: BaseChatModel) -> tuple[str, ...]:
     None where the user has set up the model's reasoning, or parameters that Bedrock refuses
     together with it: an answer that fails is worse than one that was not thought about.
 
+    Source: the user guides of Claude ("Extended thinking") and Amazon Nova 2 ("Extended
+    thinking").
+
     Args:
-        model: A chat model; levels are in the profile of a `ChatBedrockConverse`.
+        model: A chat model. Only a `ChatBedrockConverse` takes an effort for one call, and has
+            levels in its profile.
     """
-    levels = [level for level in _LADDER if level in _profile_levels(model)]
-    if not levels or getattr(model, "reasoning_effort", None) is not None:
+    if not isinstance(model, ChatBedrockConverse) or model.reasoning_effort is not None:
         return ()
-    fields = getattr(model, "additional_model_request_fields", None) or {}
-    if not _REASONING_FIELDS.isdisjoint(fields):
+    known = (model.profile or {}).get("reasoning_effort_levels") or ()
+    levels = tuple(level for level in _LADDER if level in known)
+    if not _REASONING_FIELDS.isdisjoint(model.additional_model_request_fields or {}):
         return ()
-    provider = getattr(model, "provider", None)
-    temperature = getattr(model, "temperature", None)
-    if provider == "anthropic":
-        is_bent = temperature not in (None, 1) or getattr(model, "top_p", None) is not None
-        return () if is_bent else tuple(levels)
-    if provider == "amazon":
-        is_bent = temperature is not None or getattr(model, "top_p", None) is not None
-        capped = is_bent or getattr(model, "max_tokens", None) is not None
-        return tuple(level for level in levels if not (capped and level == "high"))
+    if model.provider == "anthropic":
+        return () if model.temperature not in (None, 1) or model.top_p is not None else levels
+    if model.provider == "amazon":
+        limits = (model.temperature, model.top_p, model.max_tokens)
+        is_free = all(limit is None for limit in limits)
+        return levels if is_free else tuple(level for level in levels if level != "high")
     # Other models reason by themselves, about as much as "medium" says.
     return tuple(level for level in levels if level == "high")
-
-
-def _profile_levels(model: BaseChatModel) -> tuple[str, ...]:
-    return tuple((model.profile or {}).get("reasoning_effort_levels") or ())
 
 
 def common_profile(models: Mapping[str, BaseChatModel]) -> dict[str, Any] | None:

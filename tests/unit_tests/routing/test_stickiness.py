@@ -145,25 +145,40 @@ def test_a_new_conversation_does_not_inherit(sticky_router: ChatBedrockRouter) -
 
 
 def test_a_thread_id_is_a_conversation(sticky_router: ChatBedrockRouter) -> None:
-    """With `thread_id` in the config a conversation is known by it, whatever is sent again."""
+    """With `thread_id` in the config a conversation is known by it, its turns shortened or not."""
     thread: Any = {"configurable": {"thread_id": "t1"}}
     other: Any = {"configurable": {"thread_id": "t2"}}
+    shortened = [HumanMessage("(what was said before)"), HumanMessage(EASY)]
 
     tiers = [
-        sticky_router.invoke(text, config).response_metadata[REPORT_KEY]["route"]["tier"]
-        for text, config in ((HARD, thread), (EASY, thread), (EASY, other))
+        sticky_router.invoke(prompt, config).response_metadata[REPORT_KEY]["route"]["tier"]
+        for prompt, config in ((HARD, thread), (shortened, thread), (shortened, other))
     ]
 
     assert tiers == ["complex", "complex", "simple"]
 
 
+def test_the_parts_of_a_spread_out_job_stand_alone(sticky_router: ChatBedrockRouter) -> None:
+    """Requests of one thread with nothing before them don't pull each other up."""
+    thread: Any = {"configurable": {"thread_id": "t1"}}
+
+    thread["max_concurrency"] = 1
+    answers = sticky_router.batch([HARD, EASY, EASY], thread)
+
+    tiers = [answer.response_metadata[REPORT_KEY]["route"]["tier"] for answer in answers]
+    assert tiers == ["complex", "simple", "simple"]
+
+
 def test_the_nodes_of_a_graph_don_t_push_each_other_up(sticky_router: ChatBedrockRouter) -> None:
     """In one thread, calls with another system prompt have another prompt cache."""
     thread: Any = {"configurable": {"thread_id": "t1"}}
+    said = [HumanMessage("Hi"), AIMessage("Hello."), HumanMessage(EASY)]
     sticky_router.invoke([SystemMessage("Plan."), HumanMessage(HARD)], thread)
 
-    other = sticky_router.invoke([SystemMessage("Name it."), HumanMessage(EASY)], thread)
+    same = sticky_router.invoke([SystemMessage("Plan."), *said], thread)
+    other = sticky_router.invoke([SystemMessage("Name it."), *said], thread)
 
+    assert same.response_metadata[REPORT_KEY]["route"]["tier"] == "complex"
     assert other.response_metadata[REPORT_KEY]["route"]["tier"] == "simple"
 
 
