@@ -283,9 +283,9 @@ def _target(
     calibration: CalibrationCurve | None,
 ) -> Target | None:
     if cost_share is not None:
-        return CostShare(cost_share)
+        return CostShare(share=cost_share)
     if shares is not None:
-        return Shares(tuple(shares))
+        return Shares(shares=tuple(shares))
     if quality is None:
         return None
     if not isinstance(calibration, CalibrationCurve):
@@ -294,7 +294,7 @@ def _target(
             "first and give calibration=, an object with quality(tier, score). Without labels, "
             "give cost_share or shares."
         )
-    return Quality(quality, calibration)
+    return Quality(quality=quality, curve=calibration)
 
 
 def _index(tiers: Sequence[Tier], name: str | None) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, convert_to_messages
+from langchain_core.messages import HumanMessage, SystemMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -136,16 +136,19 @@ def place_of(model_input: LanguageModelInput, thread_id: object = None) -> Place
         thread_id: The conversation's id, if it has one.
     """
     if isinstance(model_input, str):
-        messages: Sequence[BaseMessage] = [HumanMessage(model_input)]
-    elif isinstance(model_input, PromptValue):
-        messages = model_input.to_messages()
-    else:
-        messages = convert_to_messages(model_input)
+        # Most requests are one text, and a message takes longer to make than all of this.
+        key: Hashable = ((), (_mark(model_input),)) if thread_id is None else (str(thread_id), ())
+        return Place(before=None, now=hash(key))
+    messages = (
+        model_input.to_messages()
+        if isinstance(model_input, PromptValue)
+        else convert_to_messages(model_input)
+    )
     system = tuple(_mark(each.content) for each in messages if isinstance(each, SystemMessage))
     spoken = [each for each in messages if not isinstance(each, SystemMessage)]
     if thread_id is not None:
-        key = hash((str(thread_id), system))
-        return Place(before=key if len(spoken) > 1 else None, now=key)
+        thread = hash((str(thread_id), system))
+        return Place(before=thread if len(spoken) > 1 else None, now=thread)
     marks = tuple(_mark(each.content) for each in spoken if isinstance(each, HumanMessage))
     now = hash((system, marks))
     if spoken and not isinstance(spoken[-1], HumanMessage):  # within a tool loop

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from math import comb
 from typing import Final, Protocol, runtime_checkable
@@ -134,7 +134,7 @@ class Target(Protocol):
         """Where each tier but the first begins."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
     """Each tier is to get this share of the prompts."""
 
@@ -159,7 +159,7 @@ class Shares:
         return sample.thresholds(self.shares)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CostShare:
     """All calls together are to cost this share of what they would with the strongest tier."""
 
@@ -198,12 +198,13 @@ class CostShare:
         return [float(tokens * price.input + out) for tokens in sample.tokens]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """The answers are to be this good, as a share of what the strongest tier's would be."""
 
     quality: float
-    curve: CalibrationCurve
+    # Not shown: where it has no `repr` of its own, its address would be part of cache keys.
+    curve: CalibrationCurve = field(repr=False)
 
     def __post_init__(self) -> None:
         """Check that it is a share."""

@@ -27,6 +27,7 @@ from langchain_bedrock_opt.routing import (
     RoutingPolicy,
     Stickiness,
 )
+from langchain_bedrock_opt.routing.stickiness import place_of
 
 MakeRouter = Callable[..., ChatBedrockRouter]
 
@@ -180,6 +181,12 @@ def test_the_nodes_of_a_graph_don_t_push_each_other_up(sticky_router: ChatBedroc
 
     assert same.response_metadata[REPORT_KEY]["route"]["tier"] == "complex"
     assert other.response_metadata[REPORT_KEY]["route"]["tier"] == "simple"
+
+
+@pytest.mark.parametrize("thread_id", [None, "t"])
+def test_a_text_is_a_conversations_first_turn(thread_id: str | None) -> None:
+    """A prompt given as a text begins the same conversation as one given as a message."""
+    assert place_of(HARD, thread_id) == place_of([HumanMessage(HARD)], thread_id)
 
 
 def test_looking_does_not_make_it_sticky(sticky_router: ChatBedrockRouter) -> None:

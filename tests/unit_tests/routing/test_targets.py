@@ -160,6 +160,20 @@ def test_quality_without_calibration_says_to_calibrate_first() -> None:
         RoutingPolicy(quality=0.95)
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        RoutingPolicy(quality=0.9, calibration=Curve()),
+        RoutingPolicy([0.3, 0.6], headroom=lambda: 1.0, scopes=["us"], effort=True),
+        RoutingPolicy(cost_share=0.4),
+    ],
+)
+def test_a_policy_reads_the_same_in_every_process(policy: RoutingPolicy) -> None:
+    """What is shown of a policy goes into cache keys, so it holds no address."""
+    assert " at 0x" not in repr(policy)
+    assert repr(policy).startswith("RoutingPolicy(")
+
+
 # --- Bad input ---
 
 
