@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing import ComplexityScore, RoutingPolicy, ScoreSample, Tier
+from langchain_bedrock_opt.routing import (
+    ChatBedrockRouter,
+    ComplexityScore,
+    RoutingPolicy,
+    ScoreSample,
+    Tier,
+)
 
 NAMES = ["simple", "moderate", "complex"]
 
@@ -196,6 +203,22 @@ def test_bad_targets_are_refused_at_once(arguments: dict[str, Any], message: str
     """A target that is no fraction, or one of two, fails at construction with its value."""
     with pytest.raises(ConfigurationError, match=message):
         RoutingPolicy(**arguments)
+
+
+def test_a_scorer_of_ones_own_needs_a_sample_of_ones_own(
+    make_router: Callable[..., ChatBedrockRouter],
+) -> None:
+    """The sample at hand says nothing of how another scorer scores, so it is not used for one."""
+
+    class Half:
+        def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+            return ComplexityScore(value=0.5)
+
+    with pytest.raises(ConfigurationError, match="to know how Half scores"):
+        make_router(scorer=Half(), policy=RoutingPolicy(cost_share=0.5))
+
+    policy = RoutingPolicy(cost_share=0.5, sample=ScoreSample.of(["Hi"], Half()))
+    assert make_router(scorer=Half(), policy=policy).decide("Hi").tier == "moderate"
 
 
 def test_shares_must_fit_the_tiers() -> None:
