@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
     from langchain_bedrock_opt.emulator import BedrockEmulator
     from langchain_bedrock_opt.errors import BedrockOptError, BedrockServiceError
-    from langchain_bedrock_opt.routing import ChatBedrockRouter, ComplexityScorer, RoutingPolicy
+    from langchain_bedrock_opt.routing import (
+        BedrockRoutingMiddleware,
+        ChatBedrockRouter,
+        ComplexityScorer,
+        RoutingPolicy,
+    )
     from langchain_bedrock_opt.usage import (
         BedrockUsageCallbackHandler,
         CloudWatchMetricsSink,
@@ -41,6 +46,7 @@ __version__ = "0.1.0"
 _HOMES: Final = {
     "BedrockEmulator": "emulator",
     "BedrockOptError": "errors",
+    "BedrockRoutingMiddleware": "routing",
     "BedrockSemanticCache": "caching",
     "BedrockServiceError": "errors",
     "BedrockUsageCallbackHandler": "usage",
@@ -60,6 +66,7 @@ _HOMES: Final = {
 __all__ = [
     "BedrockEmulator",
     "BedrockOptError",
+    "BedrockRoutingMiddleware",
     "BedrockSemanticCache",
     "BedrockServiceError",
     "BedrockUsageCallbackHandler",

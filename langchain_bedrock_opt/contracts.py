@@ -131,9 +131,11 @@ class RouteDecision:
         tier: The tier's name, such as `simple`.
         model_id: The model id or ARN of that tier.
         score: The prompt's complexity, from 0 to 1.
-        reasons: The signals behind the score, strongest first.
+        reasons: The signals behind the score, strongest first; then, with a weight of 0, what else
+            had a say, such as `sticky` or `constraint`.
         alternatives: The other tiers that could have answered, in the router's order.
         forced: True if the caller named the tier or the model.
+        effort: The reasoning effort the model was told to make; None leaves it as it is set up.
     """
 
     tier: str
@@ -142,11 +144,12 @@ class RouteDecision:
     reasons: tuple[Reason, ...] = ()
     alternatives: tuple[str, ...] = ()
     forced: bool = False
+    effort: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The decision as a JSON-ready dict."""
+        """The decision as a JSON-ready dict; what did not happen to the call is left out."""
         # Written out: `dataclasses.asdict` copies deeply and takes ten times as long, at each call.
-        return {
+        values: dict[str, Any] = {
             "tier": self.tier,
             "model_id": self.model_id,
             "score": self.score,
@@ -157,6 +160,9 @@ class RouteDecision:
             "alternatives": list(self.alternatives),
             "forced": self.forced,
         }
+        if self.effort is not None:
+            values["effort"] = self.effort
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RouteDecision:
@@ -168,6 +174,7 @@ class RouteDecision:
             reasons=tuple(Reason(**reason) for reason in values.get("reasons", ())),
             alternatives=tuple(values.get("alternatives", ())),
             forced=values.get("forced", False),
+            effort=values.get("effort"),
         )
 
 

@@ -7,15 +7,19 @@ that fails, too. The message carries it to whoever called.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY
+from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY, RouteDecision
 
 FORCE_KEY: Final = "force"
 """The key in `config["configurable"]` that names the tier or model to take."""
+
+_EFFORT: Final = "reasoning_effort"
+"""The argument by which langchain-aws takes an effort for one call."""
 
 _Message = TypeVar("_Message", bound=BaseMessage)
 
@@ -30,6 +34,32 @@ def pop_force(kwargs: dict[str, Any], config: Mapping[str, Any]) -> str | None:
     force, model = kwargs.pop("force", None), kwargs.pop("model", None)
     named = force or model or (config.get("configurable") or {}).get(FORCE_KEY)
     return None if named is None else str(named)
+
+
+def thread_of(config: Mapping[str, Any]) -> object:
+    """The conversation's id in a config, as LangGraph puts it there; None if there is none."""
+    return (config.get("configurable") or {}).get("thread_id")
+
+
+def with_effort(decision: RouteDecision, kwargs: dict[str, Any]) -> RouteDecision:
+    """Put the effort of a decision into a call's arguments, where nothing speaks against it.
+
+    Claude refuses to think where a tool is forced on it, and the caller's own effort holds.
+
+    Args:
+        decision: The decision.
+        kwargs: The call's arguments; `reasoning_effort` is added.
+
+    Returns:
+        The decision, with the effort that is made.
+    """
+    if decision.effort is None:
+        return decision
+    is_free = kwargs.get("tool_choice") in (None, "auto", {"auto": {}})
+    if is_free and _EFFORT not in kwargs:
+        kwargs[_EFFORT] = decision.effort
+        return decision
+    return replace(decision, effort=None)
 
 
 def with_route(config: RunnableConfig, route: Mapping[str, Any]) -> RunnableConfig:

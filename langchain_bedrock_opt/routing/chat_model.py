@@ -5,7 +5,7 @@ Here a tier is chosen and tools are bound; `forwarding` has the calls themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langchain_core.callbacks import Callbacks
@@ -16,13 +16,17 @@ from langchain_core.runnables.config import merge_configs
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
-from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.routing.channel import pop_force, with_route
+from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
+from langchain_bedrock_opt.routing.channel import pop_force, thread_of, with_effort, with_route
 from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel, RoutedCall
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
+from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
 from langchain_bedrock_opt.routing.tiers import (
     build_models,
     common_profile,
@@ -57,6 +61,9 @@ class ChatBedrockRouter(ForwardingChatModel):
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: Scores prompts; `ComplexityScorer` by default.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
+        sticky: Let a conversation go up a tier, but not down while its prompt cache is warm, which
+            is for five minutes after its last turn. False routes each turn by itself; a
+            `Stickiness` has settings of its own.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
@@ -88,6 +95,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     policy: Any = Field(exclude=True)
     """What makes a tier of a score."""
 
+    sticky: Any = Field(default=True, exclude=True, repr=False)
+    """What remembers which tier a conversation is with, or False."""
+
     params: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Arguments for the tiers given as ids."""
 
@@ -100,6 +110,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         tiers: Mapping[str, str | BaseChatModel],
         scorer: Scorer | None = None,
         policy: RoutingPolicy | None = None,
+        sticky: bool | Stickiness = True,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -107,12 +118,15 @@ class ChatBedrockRouter(ForwardingChatModel):
         models = build_models(tiers, for_tiers)
         scorer, policy = scorer or ComplexityScorer(), policy or RoutingPolicy()
         facts = [describe_tier(name, model) for name, model in models.items()]
-        decider = Decider(facts, scorer, policy)
+        # Kept as a field: `configurable_fields` makes a router anew for each call.
+        stickiness = as_stickiness(sticky)
+        decider = Decider(facts, scorer, policy, stickiness)
         own.setdefault("profile", common_profile(models))
         super().__init__(
             tiers=tiers,  # type: ignore[call-arg] # pydantic's fields, unknown to the base class
             scorer=scorer,
             policy=policy,
+            sticky=False if stickiness is None else stickiness,
             params=for_tiers,
             **own,
         )
@@ -136,6 +150,7 @@ class ChatBedrockRouter(ForwardingChatModel):
                 for tier in self._decider.tiers
             },
             "policy": repr(self.policy),
+            "thresholds": self._decider.thresholds,
             "scorer": type(self.scorer).__name__,
         }
 
@@ -175,19 +190,65 @@ class ChatBedrockRouter(ForwardingChatModel):
         """
         return self._decider.decide(messages, tools=tools, force=force)
 
+    def explain(
+        self,
+        messages: LanguageModelInput,
+        tools: Sequence[Any] | None = None,
+        force: str | None = None,
+        *,
+        output_tokens: int = TYPICAL_OUTPUT_TOKENS,
+    ) -> Explanation:
+        """Say why a prompt would go where it goes, without calling any model.
+
+        Args:
+            messages: What `invoke` takes.
+            tools: The tools that are bound, in any form.
+            force: A tier's name or model id that is to be taken whatever the prompt.
+            output_tokens: Tokens that the answer is taken to have, for the estimated costs.
+
+        Returns:
+            The decision, the thresholds, the reasons and each tier's estimated cost. A notebook
+            shows it as a table.
+
+        Raises:
+            UnknownTierError: `force` names no tier.
+            ConfigurationError: No tier can serve the request.
+        """
+        return explain(
+            self._decider, messages, tools=tools, force=force, output_tokens=output_tokens
+        )
+
+    def report(self, records: Iterable[UsageRecord] | HasRecords) -> RoutingReport:
+        """Sum up what routing did, and what each tier alone would have cost.
+
+        Args:
+            records: Usage records, or a ledger that has them.
+
+        Returns:
+            The mix of tiers, what had a say besides the score, and the costs. A notebook shows it
+            as a table.
+
+        Raises:
+            ConfigurationError: `records` is neither.
+        """
+        return report(records, self._decider.tiers)
+
     def _plan(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> RoutedCall:
         config = self._own_config(ensure_config(config))
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
-        decision = self._decider.decide(messages, tools=kwargs.get("tools"), force=force)
-        model = self._models[decision.tier]
         tools = kwargs.get("tools")
+        decision = self._decider.decide(
+            messages, tools=tools, force=force, thread_id=thread_of(config), remember=True
+        )
+        model = self._models[decision.tier]
         if isinstance(tools, BoundTools):
             binding = tools.bound_to(model)
             del kwargs["tools"]
             model, kwargs = cast("BaseChatModel", binding.bound), {**binding.kwargs, **kwargs}
+        decision = with_effort(decision, kwargs)
         route = decision.as_dict()
         return RoutedCall(model=model, route=route, config=with_route(config, route), kwargs=kwargs)
 

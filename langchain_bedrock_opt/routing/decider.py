@@ -1,4 +1,4 @@
-"""The decision itself: score, needs and policy put together. Pure; no model is called."""
+"""The decision itself: score, needs, policy and stickiness put together. No model is called."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
 
-from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.errors import UnknownTierError
-from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
+from langchain_bedrock_opt.contracts import Reason, RouteDecision
+from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.scorer import Scorer
+from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
+from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 
 _TOOL_TOKENS: Final = 150
 """What one tool's description takes of the context, about."""
@@ -27,16 +29,30 @@ class Decider:
         tiers: The tiers, from the cheapest to the strongest.
         scorer: Scores prompts.
         policy: Makes a tier of a score.
+        stickiness: Remembers which tier a conversation is with; None lets each request stand for
+            itself.
 
     Raises:
-        ConfigurationError: The policy's thresholds don't fit the tiers.
+        ConfigurationError: The policy's thresholds or its target don't fit the tiers or the
+            scorer, or it allows none of the tiers.
     """
 
-    def __init__(self, tiers: Sequence[Tier], scorer: Scorer, policy: RoutingPolicy) -> None:
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        scorer: Scorer,
+        policy: RoutingPolicy,
+        stickiness: Stickiness | None = None,
+    ) -> None:
         self.tiers = tuple(tiers)
         self._scorer = scorer
-        self._policy = policy
-        policy.thresholds_for([tier.name for tier in tiers])
+        self._stickiness = stickiness
+        if policy.target is not None and policy.sample is None:
+            _check_known(scorer, policy)
+        self._policy = policy.fitted_to(self.tiers)
+        self.thresholds = self._policy.thresholds_for([tier.name for tier in tiers])
+        if all(self._policy.refusals(tier) for tier in self.tiers):
+            self._policy.choose(0.0, self.tiers)  # raises, and says why of each
         windows = [tier.context_window for tier in tiers if tier.context_window]
         self._smallest_window = min(windows, default=None)
 
@@ -47,6 +63,8 @@ class Decider:
         tools: Sequence[Any] | None = None,
         force: str | None = None,
         json_schema: bool = False,
+        thread_id: object = None,
+        remember: bool = False,
     ) -> RouteDecision:
         """Decide where a request goes.
 
@@ -55,27 +73,98 @@ class Decider:
             tools: The tools that are bound, in any form.
             force: A tier's name or model id that is to be taken whatever the request needs.
             json_schema: The answer must follow a JSON schema natively.
+            thread_id: The conversation's id, if it has one.
+            remember: The request is sent: its conversation is with this tier from now on.
 
         Raises:
             UnknownTierError: `force` names no tier.
+            ConfigurationError: No tier can serve the request, or the data may not go to the tier
+                that `force` names.
+        """
+        forced = None if force is None else self._allowed(self.named(force))
+        score = self._scorer.score(messages, tools)
+        sticky = self._stickiness
+        place = None if sticky is None else place_of(messages, thread_id)
+        if forced is None:
+            at_least = None if sticky is None or place is None else sticky.tier_of(place)
+            needs = self._needs(messages, tools, json_schema=json_schema, at_least=at_least)
+            choice = self._policy.choose(score.value, self.tiers, needs)
+        else:
+            choice = Choice(tier=forced)
+        if remember and sticky is not None and place is not None:
+            sticky.remember(place, choice.tier.name)
+        return RouteDecision(
+            tier=choice.tier.name,
+            model_id=choice.tier.model_id,
+            score=score.value,
+            reasons=(*score.reasons, *choice.reasons),
+            alternatives=tuple(other.name for other in choice.alternatives),
+            forced=forced is not None,
+            effort=choice.effort,
+        )
+
+    def decide_unasked(
+        self,
+        messages: LanguageModelInput,
+        default: Tier,
+        *,
+        tools: Sequence[Any] | None = None,
+    ) -> RouteDecision:
+        """Decide where a request goes that asks nothing: to a default tier, if it is able.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            default: The tier.
+            tools: The tools that are bound, in any form.
+
+        Raises:
             ConfigurationError: No tier can serve the request.
         """
-        forced = None if force is None else self._named(force)
-        score = self._scorer.score(messages, tools)
-        if forced is None:
-            needs = self._needs(messages, tools, json_schema=json_schema)
-            choice = self._policy.choose(score.value, self.tiers, needs)
-            tier, others = choice.tier, choice.alternatives
-        else:
-            tier, others = forced, ()
+        score = self.thresholds[self.tiers.index(default)]
+        needs = self._needs(messages, tools, json_schema=False, at_least=None)
+        choice = self._policy.choose(score, self.tiers, needs)
+        unasked = Reason(signal="default", weight=0.0, detail="no human message")
         return RouteDecision(
-            tier=tier.name,
-            model_id=tier.model_id,
-            score=score.value,
-            reasons=score.reasons,
-            alternatives=tuple(other.name for other in others),
-            forced=forced is not None,
+            tier=choice.tier.name,
+            model_id=choice.tier.model_id,
+            score=score,
+            reasons=(unasked, *choice.reasons),
+            alternatives=tuple(other.name for other in choice.alternatives),
         )
+
+    def remember(
+        self, messages: LanguageModelInput, tier: str, *, thread_id: object = None
+    ) -> None:
+        """Keep a conversation's tier warm: a request was sent to it that was not decided anew.
+
+        Args:
+            messages: The request.
+            tier: The tier's name.
+            thread_id: The conversation's id, if it has one.
+        """
+        if self._stickiness is not None:
+            self._stickiness.remember(place_of(messages, thread_id), tier)
+
+    def refusals(
+        self, messages: LanguageModelInput, tools: Sequence[Any] | None = None
+    ) -> list[list[str]]:
+        """Why each tier can't or may not take a request; empty lists for those that may.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound, in any form.
+        """
+        needs = self._needs(messages, tools, json_schema=False, at_least=None)
+        return [self._policy.refusals(tier, needs) for tier in self.tiers]
+
+    def tokens_of(self, messages: LanguageModelInput, tools: Sequence[Any] | None = None) -> int:
+        """The estimated tokens of a request and its tools.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound, in any form.
+        """
+        return read_conversation(messages).total.tokens() + len(tools or ()) * _TOOL_TOKENS
 
     def find(self, name: str) -> Tier | None:
         """A tier by its name or, failing that, by its model id."""
@@ -83,7 +172,12 @@ class Decider:
         by_id = [tier for tier in self.tiers if tier.model_id == name]
         return next(iter(by_name + by_id), None)
 
-    def _named(self, name: str) -> Tier:
+    def named(self, name: str) -> Tier:
+        """A tier by its name or model id.
+
+        Raises:
+            UnknownTierError: There is none.
+        """
         if (tier := self.find(name)) is not None:
             return tier
         known = ", ".join(f"{tier.name!r} ({tier.model_id})" for tier in self.tiers)
@@ -91,8 +185,22 @@ class Decider:
             f"No tier is called {name!r} and none has this model id. Tiers: {known}."
         )
 
+    def _allowed(self, tier: Tier) -> Tier:
+        """The tier, if data may go there: no caller's wish stands above that."""
+        residency = self._policy.residency
+        if residency is None or residency.allows(tier):
+            return tier
+        raise ConfigurationError(
+            f"Tier {tier.name!r} ({tier.model_id}) was forced, and lacks {residency.refusal(tier)}."
+        )
+
     def _needs(
-        self, messages: LanguageModelInput, tools: Sequence[Any] | None, *, json_schema: bool
+        self,
+        messages: LanguageModelInput,
+        tools: Sequence[Any] | None,
+        *,
+        json_schema: bool,
+        at_least: str | None,
     ) -> Needs:
         total = read_conversation(messages).total
         tool_tokens = len(tools or ()) * _TOOL_TOKENS
@@ -106,4 +214,13 @@ class Decider:
             documents=total.documents > 0,
             tools=bool(tools),
             json_schema=json_schema,
+            at_least=at_least,
+        )
+
+
+def _check_known(scorer: Scorer, policy: RoutingPolicy) -> None:
+    if not isinstance(scorer, ComplexityScorer):
+        raise ConfigurationError(
+            f"{policy!r} needs a sample of prompts to know how {type(scorer).__name__} scores "
+            "them: give the policy sample=ScoreSample.of(prompts, scorer)."
         )

@@ -1,88 +1,74 @@
 """From a score to a tier: thresholds, after what the request can't do without.
 
-A policy is a pure function. It knows the tiers only by their facts, and calls nothing.
+A policy knows the tiers only by their facts, and calls no model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import copy
+from typing import Any, Final
 
+from langchain_core.language_models import LanguageModelInput
+from typing_extensions import Self
+
+from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.effort import effort_at
+from langchain_bedrock_opt.routing.limits import Headroom, lacks, left_of, residency
+from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
+from langchain_bedrock_opt.routing.scorer import Scorer
+from langchain_bedrock_opt.routing.targets import (
+    HIGHEST_DEFAULT,
+    LOWEST_DEFAULT,
+    CalibrationCurve,
+    CostShare,
+    Quality,
+    ScoreSample,
+    Shares,
+    Target,
+)
 
-_LOWEST_DEFAULT: Final = 0.29
-_HIGHEST_DEFAULT: Final = 0.52
-# On a day's mixed traffic these two leave half of the prompts in the lowest of three tiers and a
-# third in the middle one, in English and in Japanese.
+__all__ = ["Choice", "Needs", "RoutingPolicy", "Tier"]
 
-_ESTIMATE_MARGIN: Final = 1.1
-"""Token estimates are within about 10 %; a request that may not fit is not sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
-    """What a policy knows of one tier. None stands for "not known", which never rules it out.
-
-    Attributes:
-        name: Its name, such as `simple`.
-        model_id: The model id or ARN behind it.
-        context_window: Tokens that fit in.
-        images: Whether it takes images.
-        documents: Whether it takes documents.
-        tools: Whether it can call tools.
-        json_schema: Whether it answers by a JSON schema natively.
-    """
-
-    name: str
-    model_id: str
-    context_window: int | None = None
-    images: bool | None = None
-    documents: bool | None = None
-    tools: bool | None = None
-    json_schema: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """What a request can't do without.
-
-    Attributes:
-        tokens: Estimated tokens of its context.
-        images: It holds images.
-        documents: It holds documents.
-        tools: Tools are bound.
-        json_schema: The answer must follow a JSON schema, natively.
-    """
-
-    tokens: int = 0
-    images: bool = False
-    documents: bool = False
-    tools: bool = False
-    json_schema: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A policy's answer: the tier, and the other tiers that could have answered."""
-
-    tier: Tier
-    alternatives: tuple[Tier, ...] = ()
+DEFAULT_FLOOR: Final = 0.1
+"""What must be left of a budget for more than the cheapest tier."""
 
 
 class RoutingPolicy:
     """Chooses the tier for a score: the highest whose threshold the score reaches.
 
-    What a tier can't serve (context window, images, documents, tools, JSON schema) rules it out
+    The thresholds are given as numbers, or worked out from a target: a share of the cost, a
+    share of the quality, or the tiers' shares of the prompts. What a tier can't serve (context
+    window, images, documents, tools, JSON schema) or may not (data residency) rules it out
     first; then the next stronger tier takes its prompts, or, above the strongest, the next weaker
     one that can.
 
     Args:
         thresholds: Where each tier but the first begins: a mapping from tier names to scores, or
             the scores in the tiers' order. None spreads them by the default.
+        cost_share: What all calls may cost, as a share of what the strongest tier alone would.
+            A forecast: answers are taken to have some 300 tokens, and the sample to be like your
+            traffic.
+        quality: How good the answers must be, as a share of the strongest tier's. Needs a
+            `calibration`.
+        shares: What share of the prompts each tier takes, from the cheapest; they add up to 1.
+        calibration: How good each tier is by the score of a prompt.
+        sample: The scores of a sample of your prompts, which the three targets ask. Without one
+            they take a mixed day of traffic, scored by the `ComplexityScorer`.
+        scopes: The only scopes that data may go to: `in-region`, `jp`, `eu`, … A tier of another
+            or an unknown scope never answers, not even if it is forced.
+        regions: The only regions that may be called. With them, cross-region profiles are allowed
+            only by `scopes`, as they answer elsewhere too.
+        headroom: What is left of a budget, from 1 to 0: a function, or an object with
+            `headroom()`.
+        headroom_floor: Below this, only the cheapest tier that can serve a request answers.
+        effort: In the upper half of a tier's band, ask it for more reasoning effort, where its
+            model has levels of it and is not set up with one.
 
     Raises:
-        ConfigurationError: A threshold is not between 0 and 1, or they don't ascend.
+        ConfigurationError: A threshold or target is not between 0 and 1, thresholds don't ascend,
+            more than one of the four is given, or `quality` comes without a calibration.
 
     Example:
         >>> tiers = [Tier(name="simple", model_id="a"), Tier(name="complex", model_id="b")]
@@ -90,18 +76,101 @@ class RoutingPolicy:
         'complex'
         >>> RoutingPolicy({"complex": 0.9}).choose(0.7, tiers).tier.name
         'simple'
+        >>> RoutingPolicy(shares=[0.9, 0.1]).choose(0.5, tiers).tier.name
+        'simple'
     """
 
-    def __init__(self, thresholds: Mapping[str, float] | Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        thresholds: Mapping[str, float] | Sequence[float] | None = None,
+        *,
+        cost_share: float | None = None,
+        quality: float | None = None,
+        shares: Sequence[float] | None = None,
+        calibration: CalibrationCurve | None = None,
+        sample: ScoreSample | None = None,
+        scopes: Collection[str] | None = None,
+        regions: Collection[str] | None = None,
+        headroom: Headroom | None = None,
+        headroom_floor: float = DEFAULT_FLOOR,
+        effort: bool = False,
+    ) -> None:
+        given = {
+            "thresholds": thresholds,
+            "cost_share": cost_share,
+            "quality": quality,
+            "shares": shares,
+        }
+        named = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise ConfigurationError(f"{' and '.join(named)}: give one of them.")
         self.thresholds = thresholds
+        self.target = _target(cost_share, quality, shares, calibration)
+        self.sample = sample
+        self.residency = residency(scopes, regions)
+        self.headroom = headroom
+        self.headroom_floor = headroom_floor
+        self.effort = effort
         if isinstance(thresholds, Mapping):
             _check_range(tuple(thresholds.values()))
         elif thresholds is not None:
             _check_ascending(thresholds)
+        _check_range((headroom_floor,), "headroom_floor")
+
+    @classmethod
+    def from_shares(
+        cls,
+        shares: Sequence[float],
+        prompts: Iterable[LanguageModelInput],
+        scorer: Scorer | None = None,
+        **options: Any,
+    ) -> Self:
+        """A policy whose tiers get certain shares of such prompts.
+
+        Args:
+            shares: Of each tier, from the cheapest; they add up to 1.
+            prompts: A sample of one's own traffic, some hundreds.
+            scorer: The router's scorer; `ComplexityScorer` by default.
+            **options: More arguments of the policy.
+
+        Example:
+            >>> prompts = ["Hi", "Thanks!", "日本の首都は?", "Compare A and B, then decide."]
+            >>> policy = RoutingPolicy.from_shares([0.75, 0.25], prompts)
+            >>> 0 < policy.thresholds_for(["simple", "complex"])[1] < 1
+            True
+        """
+        return cls(shares=shares, sample=ScoreSample.of(prompts, scorer), **options)
 
     def __repr__(self) -> str:
-        """As it was made."""
-        return f"RoutingPolicy(thresholds={self.thresholds!r})"
+        """As it was made, save for budgets, which are named by their kind."""
+        said = [f"thresholds={self.thresholds!r}"] if self.target is None else [repr(self.target)]
+        if self.residency is not None:
+            said.append(f"scopes={self.residency.scopes!r}, regions={self.residency.regions!r}")
+        if self.headroom is not None:
+            said.append(f"headroom={type(self.headroom).__name__}, floor={self.headroom_floor}")
+        if self.effort:
+            said.append("effort=True")
+        return f"RoutingPolicy({', '.join(said)})"
+
+    def fitted_to(self, tiers: Sequence[Tier]) -> Self:
+        """The same policy with a threshold in numbers for each of these tiers.
+
+        Args:
+            tiers: The tiers, from the cheapest to the strongest.
+
+        Raises:
+            ConfigurationError: The thresholds don't fit, the target can't be reached with these
+                tiers, or a price is missing.
+        """
+        fitted = copy(self)
+        if self.target is None:
+            names = [tier.name for tier in tiers]
+            fitted.thresholds = self.thresholds_for(names)[1:]
+        else:
+            sample = self.sample or ScoreSample.of_a_day()
+            fitted.thresholds = self.target.thresholds(tiers, sample)
+            fitted.target = None
+        return fitted
 
     def thresholds_for(self, names: Sequence[str]) -> tuple[float, ...]:
         """The score at which each tier begins, the first at 0.
@@ -111,13 +180,16 @@ class RoutingPolicy:
 
         Raises:
             UnknownTierError: A threshold is for a tier that is not there.
-            ConfigurationError: There is not one threshold for each tier but the first, or they
-                don't ascend with the tiers.
+            ConfigurationError: There is not one threshold for each tier but the first, they don't
+                ascend with the tiers, or a target needs to know more of the tiers than names.
 
         Example:
             >>> RoutingPolicy([0.4]).thresholds_for(["simple", "complex"])
             (0.0, 0.4)
         """
+        if self.target is not None:
+            tiers = [Tier(name=name, model_id=name) for name in names]
+            return self.fitted_to(tiers).thresholds_for(names)
         if self.thresholds is None:
             return (0.0, *_default_thresholds(len(names) - 1))
         if isinstance(self.thresholds, Mapping):
@@ -128,6 +200,18 @@ class RoutingPolicy:
                 f"{len(names) - 1}, one for each tier but the first."
             )
         return (0.0, *self.thresholds)
+
+    def refusals(self, tier: Tier, needs: Needs | None = None) -> list[str]:
+        """Why a tier can't or may not take a request; empty if it may.
+
+        Args:
+            tier: The tier.
+            needs: What the request can't do without.
+        """
+        refusals = lacks(tier, needs or Needs())
+        if self.residency is not None and not self.residency.allows(tier):
+            refusals.append(self.residency.refusal(tier))
+        return refusals
 
     def choose(self, score: float, tiers: Sequence[Tier], needs: Needs | None = None) -> Choice:
         """Choose a tier.
@@ -141,24 +225,86 @@ class RoutingPolicy:
             ConfigurationError: No tier can serve the request, or the thresholds don't fit the
                 tiers.
         """
+        if self.target is not None:
+            return self.fitted_to(tiers).choose(score, tiers, needs)
         needs = needs or Needs()
-        thresholds = self.thresholds_for([tier.name for tier in tiers])
-        wanted = max(index for index, start in enumerate(thresholds) if score >= start)
-        able = [index for index, tier in enumerate(tiers) if not _lacks(tier, needs)]
+        starts = self.thresholds_for([tier.name for tier in tiers])
+        by_score = max(index for index, start in enumerate(starts) if score >= start)
+        wanted = max(by_score, _index(tiers, needs.at_least))
+        refusals = [self.refusals(tier, needs) for tier in tiers]
+        able = [index for index, refused in enumerate(refusals) if not refused]
         if not able:
-            raise ConfigurationError(_refusal(tiers, needs))
-        stronger = [index for index in able if index >= wanted]
-        chosen = stronger[0] if stronger else able[-1]
+            raise ConfigurationError(_refusal(tiers, refusals))
+        reasons = _reasons(tiers, refusals, wanted=wanted, by_score=by_score)
+        chosen = next((index for index in able if index >= wanted), able[-1])
+        shortage = None if chosen == able[0] else self._shortage()
+        if shortage is not None:
+            chosen, reasons = able[0], (shortage,)
+        effort = None
+        if self.effort and shortage is None:
+            start, end = (*starts, 1.0)[chosen : chosen + 2]
+            effort = effort_at(score, start, end, tiers[chosen].efforts)
         return Choice(
             tier=tiers[chosen],
-            alternatives=tuple(tiers[index] for index in able if index != chosen),
+            alternatives=() if shortage else tuple(tiers[i] for i in able if i != chosen),
+            reasons=reasons,
+            effort=effort,
         )
 
+    def _shortage(self) -> Reason | None:
+        """The reason why the budget pays for the cheapest tier only, if it does."""
+        if self.headroom is None:
+            return None
+        left = left_of(self.headroom)
+        if not left < self.headroom_floor:
+            return None
+        detail = f"{left:.0%} of the budget is left, less than {self.headroom_floor:.0%}"
+        return Reason(signal="budget", weight=0.0, detail=detail)
 
-def _check_range(values: Sequence[float]) -> None:
+
+def _reasons(
+    tiers: Sequence[Tier], refusals: Sequence[Sequence[str]], *, wanted: int, by_score: int
+) -> tuple[Reason, ...]:
+    """What but the score had a say."""
+    reasons = []
+    if wanted > by_score:
+        detail = f"the conversation is with {tiers[wanted].name}"
+        reasons.append(Reason(signal="sticky", weight=0.0, detail=detail))
+    if refusals[wanted]:
+        detail = f"{tiers[wanted].name} lacks {', '.join(refusals[wanted])}"
+        reasons.append(Reason(signal="constraint", weight=0.0, detail=detail))
+    return tuple(reasons)
+
+
+def _target(
+    cost_share: float | None,
+    quality: float | None,
+    shares: Sequence[float] | None,
+    calibration: CalibrationCurve | None,
+) -> Target | None:
+    if cost_share is not None:
+        return CostShare(share=cost_share)
+    if shares is not None:
+        return Shares(shares=tuple(shares))
+    if quality is None:
+        return None
+    if not isinstance(calibration, CalibrationCurve):
+        raise ConfigurationError(
+            f"quality={quality!r} needs to know how good the tiers are on your prompts: calibrate "
+            "first and give calibration=, an object with quality(tier, score). Without labels, "
+            "give cost_share or shares."
+        )
+    return Quality(quality=quality, curve=calibration)
+
+
+def _index(tiers: Sequence[Tier], name: str | None) -> int:
+    return next((index for index, tier in enumerate(tiers) if tier.name == name), 0)
+
+
+def _check_range(values: Sequence[float], name: str = "Threshold") -> None:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise ConfigurationError(f"Threshold {value!r} is not a number from 0 to 1.")
+            raise ConfigurationError(f"{name} {value!r} is not a number from 0 to 1.")
 
 
 def _check_ascending(values: Sequence[float]) -> None:
@@ -170,9 +316,9 @@ def _check_ascending(values: Sequence[float]) -> None:
 def _default_thresholds(count: int) -> tuple[float, ...]:
     """Evenly from the lowest default to the highest; a single one between them."""
     if count == 1:
-        return ((_LOWEST_DEFAULT + _HIGHEST_DEFAULT) / 2,)
-    step = (_HIGHEST_DEFAULT - _LOWEST_DEFAULT) / max(count - 1, 1)
-    return tuple(_LOWEST_DEFAULT + step * index for index in range(count))
+        return ((LOWEST_DEFAULT + HIGHEST_DEFAULT) / 2,)
+    step = (HIGHEST_DEFAULT - LOWEST_DEFAULT) / max(count - 1, 1)
+    return tuple(LOWEST_DEFAULT + step * index for index in range(count))
 
 
 def _by_name(thresholds: Mapping[str, float], names: Sequence[str]) -> tuple[float, ...]:
@@ -187,19 +333,9 @@ def _by_name(thresholds: Mapping[str, float], names: Sequence[str]) -> tuple[flo
     return (0.0, *values)
 
 
-def _lacks(tier: Tier, needs: Needs) -> list[str]:
-    """What a request needs and the tier does not have."""
-    lacking = [
-        name
-        for name in ("images", "documents", "tools", "json_schema")
-        if getattr(needs, name) and getattr(tier, name) is False
-    ]
-    window = tier.context_window
-    if window is not None and needs.tokens * _ESTIMATE_MARGIN > window:
-        lacking.append(f"a context of about {needs.tokens} tokens (it has {window})")
-    return lacking
-
-
-def _refusal(tiers: Sequence[Tier], needs: Needs) -> str:
-    lacks = "; ".join(f"{tier.name!r} lacks {', '.join(_lacks(tier, needs))}" for tier in tiers)
-    return f"No tier can take this request: {lacks}. Add a tier that can, or send less."
+def _refusal(tiers: Sequence[Tier], refusals: Sequence[Sequence[str]]) -> str:
+    said = "; ".join(
+        f"{tier.name!r} lacks {', '.join(refused)}"
+        for tier, refused in zip(tiers, refusals, strict=True)
+    )
+    return f"No tier can take this request: {said}. Add a tier that can, or send less."

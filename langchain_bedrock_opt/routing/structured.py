@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
-from langchain_bedrock_opt.routing.channel import mark_message, pop_force, with_route
+from langchain_bedrock_opt.routing.channel import mark_message, pop_force, thread_of, with_route
 from langchain_bedrock_opt.routing.decider import Decider
 
 
@@ -82,8 +83,15 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
     ) -> tuple[Runnable[LanguageModelInput, Any], RunnableConfig, dict[str, Any]]:
         config = self._add_config(ensure_config(config))
         force = pop_force(kwargs, config)
-        decision = self._decider.decide(prompt, force=force, json_schema=self._json_schema)
-        route = decision.as_dict()
+        decision = self._decider.decide(
+            prompt,
+            force=force,
+            json_schema=self._json_schema,
+            thread_id=thread_of(config),
+            remember=True,
+        )
+        # A schema may be asked for by a forced tool, which does not go together with thinking.
+        route = replace(decision, effort=None).as_dict()
         return self._by_tier[decision.tier], with_route(config, route), route
 
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
+from langchain_aws import ChatBedrockConverse
 from langchain_core.language_models import BaseChatModel
 
-from langchain_bedrock_opt.catalog.specs import spec_of
+from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
+from langchain_bedrock_opt.catalog.prices import price_of
+from langchain_bedrock_opt.catalog.specs import ModelSpec, spec_of
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError
-from langchain_bedrock_opt.routing.policy import Tier
+from langchain_bedrock_opt.routing.records import IN_REGION, Tier
 
 # LangChain's own fields that hold for the router as a whole; all others go to the tiers.
 _OWN_FIELDS: Final = frozenset({"name", "callbacks", "tags", "metadata", "profile"})
 
 # May hold credentials of a gateway.
 _UNTOLD: Final = frozenset({"default_headers"})
+
+# What is above costs several times as much as the answer itself: nothing to choose by a score.
+_LADDER: Final = ("low", "medium", "high")
+
+# Request fields by which a user sets up reasoning, as the providers name them.
+_REASONING_FIELDS: Final = frozenset(
+    {"thinking", "output_config", "reasoningConfig", "reasoning", "reasoning_effort"}
+)
 
 # What a secret, a client or a callback is not.
 _PLAIN: Final = (str, int, float, bool, list, tuple, dict, type(None))
@@ -95,36 +107,110 @@ def model_id_of(model: BaseChatModel) -> str:
     return type(model).__name__
 
 
-def describe_tier(name: str, model: BaseChatModel) -> Tier:
+def describe_tier(name: str, model: str | BaseChatModel) -> Tier:
     """What is known of a tier: from the catalog, else from the model's profile.
 
     Args:
         name: The tier's name.
-        model: Its chat model.
+        model: Its chat model, or a model id for which none was made.
     """
+    if isinstance(model, str):
+        return _with_place(_by_spec(name, model, spec_of(model)), None)
     model_id = model_id_of(model)
     spec = spec_of(model_id) or spec_of(getattr(model, "base_model_id", None) or "")
     # A model without `bind_tools` can't be given any, whatever is written about it.
     has_bind = type(model).bind_tools is not BaseChatModel.bind_tools
     if spec is None:
         profile: Mapping[str, Any] = model.profile or {}
-        return Tier(
+        tier = Tier(
             name=name,
             model_id=model_id,
             context_window=profile.get("max_input_tokens"),
             images=profile.get("image_inputs"),
             documents=profile.get("pdf_inputs"),
             tools=profile.get("tool_calling") if has_bind else False,
+            price=price_of(model_id),
         )
+    else:
+        tier = _by_spec(name, model_id, spec)
+        tier = tier if has_bind else replace(tier, tools=False)
+    return replace(_with_place(tier, _region_of(model)), efforts=efforts_of(model))
+
+
+def _by_spec(name: str, model_id: str, spec: ModelSpec | None) -> Tier:
+    price = price_of(model_id)
+    if spec is None:
+        return Tier(name=name, model_id=model_id, price=price)
     return Tier(
         name=name,
         model_id=model_id,
         context_window=spec.context_window,
         images="image" in spec.input_modalities,
         documents="document" in spec.input_modalities,
-        tools=spec.tools and has_bind,
+        tools=spec.tools,
         json_schema=spec.json_schema,
+        price=price,
     )
+
+
+# What these point at runs in the region of the ARN, or of the call. An application profile may
+# be a copy of a cross-region one, and a prompt router sends to several: only AWS knows.
+_STAYS: Final = frozenset(
+    {
+        ModelIdKind.FOUNDATION_MODEL,
+        ModelIdKind.PROVISIONED_MODEL,
+        ModelIdKind.CUSTOM_MODEL,
+        ModelIdKind.CUSTOM_MODEL_DEPLOYMENT,
+        ModelIdKind.IMPORTED_MODEL,
+        ModelIdKind.MARKETPLACE_ENDPOINT,
+    }
+)
+
+
+def _with_place(tier: Tier, region: str | None) -> Tier:
+    """The tier with the scope its id says, and the region it is called in."""
+    try:
+        parsed: ModelId = parse_model_id(tier.model_id)
+    except ModelIdError:
+        return tier
+    scope = parsed.scope or (IN_REGION if parsed.kind in _STAYS else None)
+    return replace(tier, scope=scope, region=parsed.region or region)
+
+
+def _region_of(model: BaseChatModel) -> str | None:
+    # The client's region is where the call goes, whatever the model's field says.
+    meta = getattr(getattr(model, "client", None), "meta", None)
+    region = getattr(meta, "region_name", None) or getattr(model, "region_name", None)
+    return region if isinstance(region, str) else None
+
+
+def efforts_of(model: BaseChatModel) -> tuple[str, ...]:
+    """The levels of reasoning effort that a router may ask of a model, from the least.
+
+    None where the user has set up the model's reasoning, or parameters that Bedrock refuses
+    together with it: an answer that fails is worse than one that was not thought about.
+
+    Source: the user guides of Claude ("Extended thinking") and Amazon Nova 2 ("Extended
+    thinking").
+
+    Args:
+        model: A chat model. Only a `ChatBedrockConverse` takes an effort for one call, and has
+            levels in its profile.
+    """
+    if not isinstance(model, ChatBedrockConverse) or model.reasoning_effort is not None:
+        return ()
+    known = (model.profile or {}).get("reasoning_effort_levels") or ()
+    levels = tuple(level for level in _LADDER if level in known)
+    if not _REASONING_FIELDS.isdisjoint(model.additional_model_request_fields or {}):
+        return ()
+    if model.provider == "anthropic":
+        return () if model.temperature not in (None, 1) or model.top_p is not None else levels
+    if model.provider == "amazon":
+        limits = (model.temperature, model.top_p, model.max_tokens)
+        is_free = all(limit is None for limit in limits)
+        return levels if is_free else tuple(level for level in levels if level != "high")
+    # Other models reason by themselves, about as much as "medium" says.
+    return tuple(level for level in levels if level == "high")
 
 
 def common_profile(models: Mapping[str, BaseChatModel]) -> dict[str, Any] | None:

@@ -45,9 +45,10 @@ def test_the_default_fits_any_number_of_tiers(count: int, low: float, high: floa
 def test_a_tier_that_lacks_something_is_passed_over_upwards(need: str) -> None:
     """A tier that is known to lack what the request needs hands it to the next stronger one."""
     lacks: dict[str, Any] = {need: False}
+    needed: dict[str, Any] = {need: True}
     lacking = replace(TIERS[0], **lacks)
 
-    assert chosen(0.0, [lacking, *TIERS[1:]], Needs(**{need: True})) == "moderate"
+    assert chosen(0.0, [lacking, *TIERS[1:]], Needs(**needed)) == "moderate"
     assert chosen(0.0, [lacking, *TIERS[1:]], Needs()) == "simple"
 
 

@@ -1,0 +1,276 @@
+"""`BedrockRoutingMiddleware`: routing inside of LangChain's `create_agent`.
+
+This module needs `langchain` (the extra `agents`), and nothing else in the package imports it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, cast
+from uuid import uuid4
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import ensure_config
+from typing_extensions import NotRequired
+
+from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
+from langchain_bedrock_opt.errors import MissingExtraError
+from langchain_bedrock_opt.routing.channel import FORCE_KEY, mark_message, thread_of, with_effort
+from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
+from langchain_bedrock_opt.routing.tiers import build_models, describe_tier
+
+try:
+    from langchain.agents.middleware import (
+        AgentMiddleware,
+        AgentState,
+        ExtendedModelResponse,
+        ModelRequest,
+        ModelResponse,
+        TracePolicy,
+        omit_payload,
+    )
+    from langchain.agents.middleware.types import OmitFromSchema
+    from langgraph.runtime import Runtime
+    from langgraph.types import Command
+except ImportError as error:
+    raise MissingExtraError("BedrockRoutingMiddleware", "agents") from error
+
+_STATE_KEY: Final = "bedrock_opt_route"
+_RUN: Final = "run"
+_DECISION: Final = "decision"
+
+_MAX_RUNS: Final = 1000
+"""Runs at once whose default model is remembered."""
+
+
+class RoutingState(AgentState[Any]):
+    """The agent's state with the route of its run, which no schema shows."""
+
+    bedrock_opt_route: NotRequired[
+        Annotated[dict[str, Any], OmitFromSchema(input=True, output=True)]
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A model call on its way.
+
+    Attributes:
+        request: What goes on, with the tier's model in it.
+        route: The decision as a dict.
+        state: What the agent's state is to hold of it; None if it does already.
+    """
+
+    request: ModelRequest[Any]
+    route: dict[str, Any]
+    state: dict[str, Any] | None
+
+
+class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Sends each run of an agent to the tier its question needs.
+
+    The tier is chosen once a run, at the first model call, when the agent's tools and system
+    prompt are known, and holds through the run's tool loop. Unlike with a `ChatBedrockRouter` as
+    the agent's model, the model that is called is the tier's own, so middleware that asks what
+    kind of model it has before it, such as `BedrockPromptCachingMiddleware`, works.
+
+    Only the agent's default model is replaced: a model that another middleware has put in its
+    place, such as `ModelFallbackMiddleware` after an error, stays. Put this middleware first in
+    the list, before others that choose models.
+
+    The decision is in the metadata of each model run under `"bedrock_opt_route"`, and in the
+    answers' `response_metadata["bedrock_opt"]["route"]`. A run can be sent to a certain tier by
+    `config={"configurable": {"force": "complex"}}`.
+
+    Args:
+        tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
+        scorer: Scores questions; `ComplexityScorer` by default.
+        policy: Makes a tier of a score; `RoutingPolicy()` by default.
+        sticky: As in `ChatBedrockRouter`: across the runs of a conversation.
+        default: The tier for a run without a human message; the first by default.
+        **params: Arguments of `ChatBedrockOptimized` for the tiers given as ids.
+
+    Raises:
+        ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit, or
+            parameters are given and no tier takes them.
+        UnknownTierError: `default` names no tier.
+        MissingExtraError: `langchain` is not installed.
+
+    Example:
+        ```python
+        from langchain.agents import create_agent
+        from langchain_bedrock_opt import BedrockRoutingMiddleware
+
+        routing = BedrockRoutingMiddleware(
+            tiers={
+                "simple": "us.amazon.nova-lite-v1:0",
+                "complex": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            },
+        )
+        agent = create_agent(routing.models["simple"], tools=[...], middleware=[routing])
+        agent.invoke({"messages": [("human", "日本の首都は?")]})
+        ```
+    """
+
+    # Middleware of several state types can't stand in one list, for a type checker.
+    state_schema = cast("type[AgentState[Any]]", RoutingState)
+    trace_policy = TracePolicy(process_inputs=omit_payload)
+
+    def __init__(
+        self,
+        *,
+        tiers: Mapping[str, str | BaseChatModel],
+        scorer: Scorer | None = None,
+        policy: RoutingPolicy | None = None,
+        sticky: bool | Stickiness = True,
+        default: str | None = None,
+        **params: Any,
+    ) -> None:
+        super().__init__()
+        self._models = build_models(tiers, params)
+        self._decider = Decider(
+            [describe_tier(name, model) for name, model in self._models.items()],
+            scorer or ComplexityScorer(),
+            policy or RoutingPolicy(),
+            as_stickiness(sticky),
+        )
+        self._default = self._decider.named(default or next(iter(self._models)))
+        self._defaults = _AgentModels()
+
+    @property
+    def models(self) -> Mapping[str, BaseChatModel]:
+        """The chat model of each tier, from the cheapest to the strongest."""
+        return dict(self._models)
+
+    def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002 - the hook's signature
+        """Begin a run: what an earlier run of the thread was routed to is over."""
+        return {_STATE_KEY: {_RUN: uuid4().hex}}
+
+    async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
+        """As `before_agent`."""
+        return self.before_agent(state, runtime)
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """Call the run's tier in place of the agent's default model.
+
+        Args:
+            request: The model call.
+            handler: Calls the model.
+
+        Raises:
+            UnknownTierError: The config forces a tier that does not exist.
+            ConfigurationError: No tier can serve the request.
+        """
+        plan = self._plan(request)
+        return handler(request) if plan is None else _answered(handler(plan.request), plan)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """As `wrap_model_call`, asynchronously."""
+        plan = self._plan(request)
+        if plan is None:
+            return await handler(request)
+        return _answered(await handler(plan.request), plan)
+
+    def _plan(self, request: ModelRequest[Any]) -> _Plan | None:
+        """Where a model call goes; None to leave it alone."""
+        kept = cast("dict[str, Any]", request.state.get(_STATE_KEY) or {})
+        if request.model is not self._defaults.of_run(kept.get(_RUN), request.model):
+            return None
+        decided = kept.get(_DECISION)
+        decision = self._decision(request, decided)
+        asked = {**request.model_settings, "tool_choice": request.tool_choice}
+        if request.response_format is not None:
+            asked["tool_choice"] = "any"  # by which the agent may ask for its form
+        route = with_effort(decision, asked).as_dict()
+        del asked["tool_choice"]
+        model = self._models[decision.tier]
+        # A copy of the model tells callbacks of the decision: middleware can't reach the config
+        # of the model's run.
+        metadata = {**(model.metadata or {}), ROUTE_METADATA_KEY: route}
+        return _Plan(
+            request=request.override(
+                model=model.model_copy(update={"metadata": metadata}), model_settings=asked
+            ),
+            route=route,
+            state=None if decided else {**kept, _DECISION: decision.as_dict()},
+        )
+
+    def _decision(
+        self, request: ModelRequest[Any], decided: dict[str, Any] | None
+    ) -> RouteDecision:
+        """The run's decision, made now if this is its first model call."""
+        messages = _messages(request)
+        config = ensure_config()
+        thread_id = thread_of(config)
+        if decided is not None:
+            self._decider.remember(messages, decided["tier"], thread_id=thread_id)
+            return RouteDecision.from_dict(decided)
+        # A form of the answer may become one more tool.
+        form = [] if request.response_format is None else [request.response_format]
+        tools = [*request.tools, *form]
+        force = (config.get("configurable") or {}).get(FORCE_KEY)
+        if force is None and not any(isinstance(each, HumanMessage) for each in messages):
+            return self._decider.decide_unasked(messages, self._default, tools=tools)
+        return self._decider.decide(
+            messages,
+            tools=tools,
+            force=None if force is None else str(force),
+            thread_id=thread_id,
+            remember=True,
+        )
+
+
+class _AgentModels:
+    """The default model of each run's agent: the one that its first model call comes with.
+
+    An agent does not tell its middleware which model is its own. A call that comes later with
+    another one has had it replaced.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._models: OrderedDict[str | None, BaseChatModel] = OrderedDict()
+
+    def of_run(self, run: str | None, model: BaseChatModel) -> BaseChatModel:
+        with self._lock:
+            default = self._models.setdefault(run, model)
+            self._models.move_to_end(run)
+            if len(self._models) > _MAX_RUNS:
+                self._models.popitem(last=False)
+        return default
+
+
+def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:
+    system = request.system_message
+    messages: list[AnyMessage] = request.messages
+    return [*messages] if system is None else [system, *messages]
+
+
+def _answered(
+    response: ModelResponse[Any], plan: _Plan
+) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+    """The response with the decision in its messages, and in the state where it is new."""
+    messages = [
+        mark_message(message, plan.route) if isinstance(message, AIMessage) else message
+        for message in response.result
+    ]
+    response = replace(response, result=messages)
+    if plan.state is None:
+        return response
+    command: Command[Any] = Command(update={_STATE_KEY: plan.state})
+    return ExtendedModelResponse(model_response=response, command=command)

@@ -1,0 +1,199 @@
+"""What routing did, over a log of calls: the mix of tiers, and what one tier alone would cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+from langchain_bedrock_opt.catalog.prices import ModelPrice
+from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
+
+
+@runtime_checkable
+class HasRecords(Protocol):
+    """A ledger: anything that gives usage records."""
+
+    def records(self) -> Iterable[UsageRecord]:
+        """The records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingReport:
+    """Routed calls, summed up. Calls without a decision are left out.
+
+    A notebook shows it as a table; `str()` gives it as text.
+
+    Attributes:
+        calls: Routed calls.
+        by_tier: Calls by tier, in the router's order.
+        forced: Calls whose tier the caller named.
+        sticky: Calls that only their conversation kept in a stronger tier.
+        constrained: Calls whose tier of choice could not serve them.
+        short_of_budget: Calls that got the cheapest tier because the budget was running out.
+        escalated: Calls that a stronger tier answered after a weaker one's answer was no good.
+        fell_back: Calls that another tier answered because the first was not to be reached.
+        failed: Calls without an answer.
+        cache_hits: Calls that our cache answered.
+        cost_pico_usd: What the calls cost whose cost is known, in 10⁻¹² US dollars.
+        unpriced: Calls whose cost is not known, failed ones aside.
+        compared_cost_pico_usd: The part of the cost that is compared with single tiers: that of
+            calls that a model answered, with tokens and a price.
+        single_tier_pico_usd: What those calls would cost with each tier alone, had it spent the
+            same tokens; None where no price is known. Models count tokens differently, so this is
+            an estimate.
+    """
+
+    calls: int
+    by_tier: Mapping[str, int]
+    forced: int
+    sticky: int
+    constrained: int
+    short_of_budget: int
+    escalated: int
+    fell_back: int
+    failed: int
+    cache_hits: int
+    cost_pico_usd: int
+    unpriced: int
+    compared_cost_pico_usd: int
+    single_tier_pico_usd: Mapping[str, int | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as a JSON-ready dict."""
+        names = type(self).__dataclass_fields__
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in values.items()
+        }
+
+    def __str__(self) -> str:
+        """The report as text."""
+        if not self.calls:
+            return _NOTHING
+        return f"{text_table([_HEAD, *self._rows()])}\n\n{self._summary()}"
+
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it: no script, no picture, everything escaped."""
+        if not self.calls:
+            return f"<p>{_NOTHING}</p>"
+        strongest = list(self.single_tier_pico_usd.values())[-1]
+        bar = html_bar(self.compared_cost_pico_usd / strongest) if strongest else ""
+        return f"<div>{html_table(_HEAD, list(self._rows()))}{bar}<p>{self._summary()}</p></div>"
+
+    def _rows(self) -> Iterable[tuple[str, ...]]:
+        for name, count in self.by_tier.items():
+            alone = self.single_tier_pico_usd.get(name)
+            yield (
+                name,
+                str(count),
+                f"{count / self.calls:.1%}",
+                money(alone),
+                f"{self.compared_cost_pico_usd / alone:.1%}" if alone else "",
+            )
+
+    def _summary(self) -> str:
+        counted = {
+            "forced": self.forced,
+            "sticky": self.sticky,
+            "constrained": self.constrained,
+            "short of budget": self.short_of_budget,
+            "escalated": self.escalated,
+            "fell back": self.fell_back,
+            "failed": self.failed,
+            "from the cache": self.cache_hits,
+            "without a price": self.unpriced,
+        }
+        said = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
+        return f"{self.calls} calls, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
+
+
+_NOTHING = "No routed calls."
+_HEAD = ("tier", "calls", "share", "all calls here", "routed costs")
+
+
+def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -> RoutingReport:
+    """Sum up routed calls.
+
+    Args:
+        records: Usage records, or a ledger that has them.
+        tiers: The router's tiers, from the cheapest to the strongest.
+
+    Raises:
+        ConfigurationError: `records` is neither.
+    """
+    routed = [record for record in _records(records) if record.route is not None]
+    compared = [
+        record
+        for record in routed
+        if record.usage is not None and record.cost_pico_usd is not None and not record.cache_hit
+    ]
+    # Counted by the keys that a decision bears; one of a later version may have others.
+    reasons = Counter(signal for record in routed for signal in _signals(record))
+    mix = Counter(record.route.tier for record in routed if record.route is not None)
+    return RoutingReport(
+        calls=len(routed),
+        by_tier={**{tier.name: mix[tier.name] for tier in tiers}, **mix},
+        forced=sum(record.route is not None and record.route.forced for record in routed),
+        sticky=reasons["sticky"],
+        constrained=reasons["constraint"],
+        short_of_budget=reasons["budget"],
+        escalated=_count(routed, "escalated_from"),
+        fell_back=_count(routed, "fallback_from"),
+        failed=sum(record.status == "error" for record in routed),
+        cache_hits=sum(record.cache_hit for record in routed),
+        cost_pico_usd=sum(record.cost_pico_usd or 0 for record in routed),
+        unpriced=sum(
+            record.cost_pico_usd is None and record.status != "error" for record in routed
+        ),
+        compared_cost_pico_usd=sum(record.cost_pico_usd or 0 for record in compared),
+        single_tier_pico_usd={tier.name: _alone(tier.price, compared) for tier in tiers},
+    )
+
+
+def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+    if isinstance(records, HasRecords):
+        return records.records()
+    if isinstance(records, Iterable) and not isinstance(records, (str, bytes)):
+        return records
+    raise ConfigurationError(
+        f"records is {type(records).__name__}: give usage records, or a ledger with records()."
+    )
+
+
+def _signals(record: UsageRecord) -> set[str]:
+    # What had a say besides the score has no weight of its own.
+    reasons = () if record.route is None else record.route.reasons
+    return {reason.signal for reason in reasons if not reason.weight}
+
+
+def _count(records: Sequence[UsageRecord], attribute: str) -> int:
+    return sum(getattr(record.route, attribute, None) is not None for record in records)
+
+
+def _alone(price: ModelPrice | None, records: Sequence[UsageRecord]) -> int | None:
+    """What calls would cost at one price; None if one of them has no cost."""
+    if price is None:
+        return None
+    total = 0
+    for record in records:
+        cost = price.cost(record.usage or TokenUsage())
+        if cost is None and record.usage is not None:
+            cost = price.cost(_uncached(record.usage))
+        if cost is None:
+            return None
+        total += cost
+    return total
+
+
+def _uncached(usage: TokenUsage) -> TokenUsage:
+    """The same tokens for a model without a prompt cache: it reads them all anew."""
+    cached = usage.cache_read + usage.cache_write_5m + usage.cache_write_1h
+    return replace(
+        usage, input=usage.input + cached, cache_read=0, cache_write_5m=0, cache_write_1h=0
+    )

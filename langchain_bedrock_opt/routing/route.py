@@ -1,0 +1,68 @@
+"""`route`: the decision alone, as a step of a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from langchain_bedrock_opt.contracts import RouteDecision
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.channel import pop_force
+from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.tiers import describe_tier
+
+
+def route(
+    tiers: Mapping[str, str | BaseChatModel],
+    *,
+    scorer: Scorer | None = None,
+    policy: RoutingPolicy | None = None,
+) -> Runnable[LanguageModelInput, RouteDecision]:
+    """A runnable that decides where a prompt should go, and calls no model.
+
+    It needs neither credentials nor a region where the tiers are model ids. Each prompt stands
+    for itself: no conversation is remembered. `force` in the config names a tier, as with the
+    router.
+
+    Args:
+        tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
+        scorer: Scores prompts; `ComplexityScorer` by default.
+        policy: Makes a tier of a score; `RoutingPolicy()` by default.
+
+    Returns:
+        A runnable from what a chat model's `invoke` takes to a `RouteDecision`.
+
+    Raises:
+        ConfigurationError: There are no tiers, or the policy does not fit them.
+
+    Example:
+        >>> tiers = {
+        ...     "simple": "us.amazon.nova-lite-v1:0",
+        ...     "complex": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ... }
+        >>> route(tiers).invoke("日本の首都は?").tier
+        'simple'
+    """
+    if not isinstance(tiers, Mapping) or not tiers:
+        raise ConfigurationError(
+            f"tiers={tiers!r}: give a dict of tier names and model ids or chat models."
+        )
+    facts = [describe_tier(name, model) for name, model in tiers.items()]
+    decider = Decider(facts, scorer or ComplexityScorer(), policy or RoutingPolicy())
+
+    def decide(prompt: LanguageModelInput, config: RunnableConfig, **kwargs: Any) -> RouteDecision:
+        force = pop_force(kwargs, config)
+        return decider.decide(prompt, tools=kwargs.get("tools"), force=force)
+
+    async def adecide(
+        prompt: LanguageModelInput, config: RunnableConfig, **kwargs: Any
+    ) -> RouteDecision:
+        # Microseconds: a thread would take longer than the decision.
+        return decide(prompt, config, **kwargs)
+
+    return RunnableLambda(decide, afunc=adecide, name="route")
