@@ -134,6 +134,10 @@ class RouteDecision:
         reasons: The signals behind the score, strongest first.
         alternatives: The other tiers that could have answered, in the router's order.
         forced: True if the caller named the tier or the model.
+        escalated_from: The tier whose answer failed a check, if this tier answers in its stead.
+        escalation_reason: Which check failed and what it saw, without prompt text. Without
+            `escalated_from` the answer failed the check, and no other could take its place.
+        fallback_from: The tier that was meant to answer and could not be reached.
     """
 
     tier: str
@@ -142,11 +146,14 @@ class RouteDecision:
     reasons: tuple[Reason, ...] = ()
     alternatives: tuple[str, ...] = ()
     forced: bool = False
+    escalated_from: str | None = None
+    escalation_reason: str | None = None
+    fallback_from: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The decision as a JSON-ready dict."""
+        """The decision as a JSON-ready dict; what did not happen to the call is left out."""
         # Written out: `dataclasses.asdict` copies deeply and takes ten times as long, at each call.
-        return {
+        values: dict[str, Any] = {
             "tier": self.tier,
             "model_id": self.model_id,
             "score": self.score,
@@ -157,6 +164,13 @@ class RouteDecision:
             "alternatives": list(self.alternatives),
             "forced": self.forced,
         }
+        if self.escalated_from is not None:
+            values["escalated_from"] = self.escalated_from
+        if self.escalation_reason is not None:
+            values["escalation_reason"] = self.escalation_reason
+        if self.fallback_from is not None:
+            values["fallback_from"] = self.fallback_from
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RouteDecision:
@@ -168,6 +182,9 @@ class RouteDecision:
             reasons=tuple(Reason(**reason) for reason in values.get("reasons", ())),
             alternatives=tuple(values.get("alternatives", ())),
             forced=values.get("forced", False),
+            escalated_from=values.get("escalated_from"),
+            escalation_reason=values.get("escalation_reason"),
+            fallback_from=values.get("fallback_from"),
         )
 
 

@@ -17,10 +17,14 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.routing.channel import pop_force, with_route
+from langchain_bedrock_opt.routing.attempts import RoutedCall
+from langchain_bedrock_opt.routing.channel import FORCE_KEY, pop_force, with_route
 from langchain_bedrock_opt.routing.decider import Decider
-from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel, RoutedCall
+from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
+from langchain_bedrock_opt.routing.fallback import Fallback
+from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
 from langchain_bedrock_opt.routing.tiers import (
@@ -31,6 +35,7 @@ from langchain_bedrock_opt.routing.tiers import (
     split_params,
 )
 from langchain_bedrock_opt.routing.tools import BoundTools
+from langchain_bedrock_opt.routing.translation import translate
 
 # The package versions that LangChain puts into every model's metadata; each tier has its own.
 _VERSIONS: Final = "lc_versions"
@@ -57,6 +62,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: Scores prompts; `ComplexityScorer` by default.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
+        escalate: When the next stronger tier answers in place of the one that was asked: True
+            for refusals, empty and cut answers, malformed tool calls and failed schemas, or an
+            `Escalation` with checks of your own. Both answers are runs, and both cost.
+        fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
+            stronger tier (above the strongest, the nearest weaker one), or a dict such as
+            `{"simple": "moderate"}`. Each tier is asked once.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
@@ -91,6 +102,12 @@ class ChatBedrockRouter(ForwardingChatModel):
     params: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Arguments for the tiers given as ids."""
 
+    escalate: Any = Field(default=None, exclude=True)
+    """When a stronger tier answers in place of the one that was asked."""
+
+    fallback: Any = Field(default=None, exclude=True)
+    """Who is asked when a tier can't be reached."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -100,6 +117,8 @@ class ChatBedrockRouter(ForwardingChatModel):
         tiers: Mapping[str, str | BaseChatModel],
         scorer: Scorer | None = None,
         policy: RoutingPolicy | None = None,
+        escalate: bool | Escalation | None = None,
+        fallback: Fallback = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -108,15 +127,19 @@ class ChatBedrockRouter(ForwardingChatModel):
         scorer, policy = scorer or ComplexityScorer(), policy or RoutingPolicy()
         facts = [describe_tier(name, model) for name, model in models.items()]
         decider = Decider(facts, scorer, policy)
+        attempts = make_attempts(models, escalate, fallback, for_tiers)
         own.setdefault("profile", common_profile(models))
         super().__init__(
             tiers=tiers,  # type: ignore[call-arg] # pydantic's fields, unknown to the base class
             scorer=scorer,
             policy=policy,
             params=for_tiers,
+            escalate=escalate,
+            fallback=fallback,
             **own,
         )
         self._models = models
+        self._attempts = attempts
         self._decider = decider
 
     @property
@@ -191,6 +214,19 @@ class ChatBedrockRouter(ForwardingChatModel):
         route = decision.as_dict()
         return RoutedCall(model=model, route=route, config=with_route(config, route), kwargs=kwargs)
 
+    def _replan(
+        self,
+        tier: str,
+        source: BaseChatModel,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+    ) -> RoutedCall:
+        config = RunnableConfig(**(config or {}))
+        config.pop("run_id", None)
+        fitted = translate(kwargs, source, self._models[tier])
+        return self._plan(messages, config, {**fitted, FORCE_KEY: tier})
+
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""
         own = {name: value for name, value in (self.metadata or {}).items() if name != _VERSIONS}
@@ -202,6 +238,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         if self.callbacks:
             config["callbacks"] = _joined(self.callbacks, config.get("callbacks"))
         return config
+
+    def escalation_stats(self) -> EscalationStats:
+        """What escalation has done so far: how often, why, and what it cost and saved."""
+        if self._attempts is None or self._attempts.escalator is None:
+            return EscalationStats()
+        return self._attempts.escalator.stats()
 
     # --- Binding ---
 
