@@ -34,6 +34,7 @@ from langchain_bedrock_opt.routing.opening import (
     read_stream,
 )
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
+from langchain_bedrock_opt.routing.tools import BoundTools
 
 
 class ForwardingChatModel(BaseChatModel):
@@ -344,6 +345,5 @@ def _with_run_id(config: RunnableConfig, run_id: UUID | None) -> RunnableConfig:
 
 def _expectations(kwargs: dict[str, Any]) -> Expectations:
     """What a call's answer is checked against, from what is bound to it."""
-    structured = kwargs.get("ls_structured_output_format")
-    schema = structured.get("schema") if isinstance(structured, dict) else None
-    return Expectations(tools=kwargs.get("tools") or (), schema=schema)
+    tools = kwargs.get("tools") or ()
+    return Expectations(tools=tools, schema=tools.schema if isinstance(tools, BoundTools) else None)

@@ -23,7 +23,7 @@ _OPENING: Final = 240
 
 _NOT_ABLE: Final = (
     r"(?:can(?:no|')?t|can not|won't(?: be able to)?|will not(?: be able to)?"
-    r"|am (?:not able|unable)(?: to)?|'m (?:not able|unable)(?: to)?|must (?:respectfully )?decline to|have to decline to"
+    r"|(?:am|'m) (?:not able|unable)(?: to)?|(?:must|have to) (?:respectfully )?decline to"
     r"|'m not (?:going|comfortable)(?: to)?|do(?: not|n't) feel comfortable)"
 )
 _DOING: Final = (
@@ -35,8 +35,8 @@ _DOING: Final = (
 )
 _ENGLISH: Final = re.compile(
     r"(?:(?:i'm|i am|we're|my apologies|i apologi[sz]e|unfortunately|sorry|as an? (?:ai|large)"
-    r"[^,.]{0,40})(?: (?:very |so |really |truly )?(?:sorry|afraid))?[,.:;!]?\s*(?:but\s+|that\s+)?"
-    r"(?:unfortunately,? )?)*"
+    r"[^,.]{0,30})(?: (?:very |so |really |truly )?(?:sorry|afraid))?[,.:;!]?\s*(?:but\s+|that\s+)?"
+    r"(?:unfortunately,? )?){0,2}"  # not more: each round may end in many places
     rf"i\s?{_NOT_ABLE}\s+(?:and (?:won't|will not)\s+)?(?:\w+ )?{_DOING}\b",
     re.IGNORECASE,
 )
