@@ -181,10 +181,13 @@ def run() -> Result:
             for order in orders
             for share in (0, AGREEING_WRONG)
         ]
-        worst = max(worst, *(outcome.cost for outcome in outcomes))
+        dearest = max(outcome.cost for outcome in outcomes)
+        worst = max(worst, dearest)
         if any(outcome.tried for outcome in outcomes):
-            figures[f"{_short(models)}: cost"] = max(outcome.cost for outcome in outcomes)
-            figures[f"{_short(models)}: quality"] = min(outcome.quality for outcome in outcomes)
+            cost, quality = _pair(models) + "highest cost", _pair(models) + "lowest quality"
+            lowest = min(outcome.quality for outcome in outcomes)
+            figures[cost] = max(figures.get(cost, 0.0), dearest)
+            figures[quality] = min(figures.get(quality, lowest), lowest)
             never = BreakEven(minimum=10**6, window=10**6, strata=1)
             unguarded = max(unguarded, replay(prompts, models, guard=never).cost)
     figures["the dearest of all triples: cost"] = worst
@@ -201,6 +204,7 @@ def run() -> Result:
     )
 
 
-def _short(models: tuple[str, str, str]) -> str:
-    cheap, check, strong = (model.removeprefix("claude-") for model in models)
-    return f"{cheap} + {check} -> {strong}"
+def _pair(models: tuple[str, str, str]) -> str:
+    """The cheap and the strong model; the figures are over all models that may check."""
+    cheap, _, strong = (model.removeprefix("claude-") for model in models)
+    return f"{cheap} -> {strong}: "

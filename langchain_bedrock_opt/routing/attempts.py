@@ -22,7 +22,7 @@ from langchain_core.runnables.config import merge_configs
 
 from langchain_bedrock_opt.aws.errors import is_retry_safe
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY
-from langchain_bedrock_opt.routing.channel import with_route
+from langchain_bedrock_opt.routing.channel import with_route, without_run_id
 from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.escalation import Escalator, cost_of
 from langchain_bedrock_opt.routing.fallback import FallbackOrder
@@ -43,13 +43,13 @@ class RoutedCall:
     """A call on its way to the model that was chosen for it.
 
     Attributes:
-        model: The chosen model.
+        model: The chosen model, or what has been made of it, such as its structured output.
         route: The `RouteDecision` as a dict.
         config: The run's config, with the decision in its metadata.
         kwargs: What else the model is called with.
     """
 
-    model: BaseChatModel
+    model: Any
     route: dict[str, Any]
     config: RunnableConfig
     kwargs: dict[str, Any]
@@ -287,8 +287,7 @@ def _agreement_call(call: RoutedCall, model: BaseChatModel) -> RoutedCall:
         if key != ROUTE_METADATA_KEY
     }
     tags = [*(config.get("tags") or ()), AGREEMENT_TAG, _HIDDEN_TAG]
-    own: RunnableConfig = {**config, "tags": tags, "metadata": metadata}
-    own.pop("run_id", None)
+    own: RunnableConfig = {**without_run_id(config), "tags": tags, "metadata": metadata}
     return replace(call, model=model, config=own)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -89,7 +89,55 @@ class Balance:
         return (self.escalated_pico_usd + prior_rate * prior_trials * mean) / total
 
 
-def balance_of(trials: Sequence[Trial], cheap: ModelPrice, strong: ModelPrice) -> Balance:
+class _Tally:
+    """Sums over trials, from which trials can be taken out again.
+
+    Everything is linear in a trial, save the ratio of lengths, which is one for all of them: so a
+    window moves on in constant time, however long it is.
+    """
+
+    __slots__ = ("_strong_output_price", "_sums")
+
+    def __init__(self, strong_output_price: int) -> None:
+        self._strong_output_price = strong_output_price
+        self._sums: tuple[int, ...] = (0,) * 8
+
+    def add(self, entry: tuple[int, ...]) -> None:
+        self._sums = tuple(map(int.__add__, self._sums, entry))
+
+    def take_out(self, entry: tuple[int, ...]) -> None:
+        self._sums = tuple(map(int.__sub__, self._sums, entry))
+
+    def balance(self) -> Balance:
+        trials, escalations, first, escalated, prompts, kept, cheap_both, strong_both = self._sums
+        ratio = (strong_both + _RATIO_PRIOR_TOKENS) / (cheap_both + _RATIO_PRIOR_TOKENS)
+        answers = round(kept * ratio) * self._strong_output_price
+        return Balance(
+            trials=trials,
+            escalations=escalations,
+            first_pico_usd=first,
+            escalated_pico_usd=escalated,
+            strong_pico_usd=escalated + prompts + answers,
+        )
+
+
+def _entry(trial: Trial, cheap: ModelPrice, strong: ModelPrice) -> tuple[int, ...] | None:
+    """A trial as what a tally adds up; None if some of its tokens have no price."""
+    spent = cheap.cost(trial.cheap)
+    if trial.strong is None:
+        # What the strong model would have charged for the prompt; its answer's length is guessed.
+        prompt = strong.cost(replace(trial.cheap, output=0))
+        if spent is None or prompt is None:
+            return None
+        return (1, 0, spent + trial.check_pico_usd, 0, prompt, trial.cheap.output, 0, 0)
+    charged = strong.cost(trial.strong)
+    if spent is None or charged is None:
+        return None
+    lengths = (trial.cheap.output, trial.strong.output)
+    return (1, 1, spent + trial.check_pico_usd, charged, 0, 0, *lengths)
+
+
+def balance_of(trials: Iterable[Trial], cheap: ModelPrice, strong: ModelPrice) -> Balance:
     """Add trials up.
 
     Args:
@@ -105,37 +153,11 @@ def balance_of(trials: Sequence[Trial], cheap: ModelPrice, strong: ModelPrice) -
         >>> round(balance.break_even_rate, 3), balance.rate()
         (0.983, 0.0)
     """
-    longer = _length_ratio(trials)
-    first = escalated = total = counted = escalations = 0
+    tally = _Tally(strong.output)
     for trial in trials:
-        spent = cheap.cost(trial.cheap)
-        charged = strong.cost(trial.strong or _as_long(trial.cheap, longer))
-        if spent is None or charged is None:
-            continue
-        counted += 1
-        first += spent + trial.check_pico_usd
-        total += charged
-        if trial.strong is not None:
-            escalated += charged
-            escalations += 1
-    return Balance(
-        trials=counted,
-        escalations=escalations,
-        first_pico_usd=first,
-        escalated_pico_usd=escalated,
-        strong_pico_usd=total,
-    )
-
-
-def _length_ratio(trials: Iterable[Trial]) -> float:
-    """How much more the strong model writes than the cheap one, where both have answered."""
-    both = [(trial.strong.output, trial.cheap.output) for trial in trials if trial.strong]
-    strong, cheap = (sum(column) for column in zip(*both, strict=True)) if both else (0, 0)
-    return (strong + _RATIO_PRIOR_TOKENS) / (cheap + _RATIO_PRIOR_TOKENS)
-
-
-def _as_long(usage: TokenUsage, ratio: float) -> TokenUsage:
-    return replace(usage, output=round(usage.output * ratio))
+        if (entry := _entry(trial, cheap, strong)) is not None:
+            tally.add(entry)
+    return tally.balance()
 
 
 _A_REQUEST: Final = Trial(cheap=TokenUsage(input=600, output=300))
@@ -158,12 +180,28 @@ class Pair:
 
 
 class _Stratum:
-    """Requests of about the same complexity, in one pair."""
+    """Requests of about the same complexity, in one pair: the latest trials and their sums."""
 
-    def __init__(self, window: int) -> None:
-        self.trials: deque[Trial] = deque(maxlen=window)
-        self.is_on = True
+    def __init__(self, window: int, strong_output_price: int, *, is_on: bool) -> None:
+        self._entries: deque[tuple[int, ...]] = deque()
+        self._window = window
+        self._tally = _Tally(strong_output_price)
+        self.is_on = is_on
         self.passed_over = 0
+
+    def add(self, entry: tuple[int, ...]) -> Balance:
+        self._entries.append(entry)
+        self._tally.add(entry)
+        self.forget_all_but(self._window)
+        return self._tally.balance()
+
+    def forget_all_but(self, latest: int) -> None:
+        while len(self._entries) > latest:
+            self._tally.take_out(self._entries.popleft())
+
+    def add_to(self, tally: _Tally) -> None:
+        for entry in self._entries:
+            tally.add(entry)
 
 
 class BreakEven:
@@ -258,25 +296,25 @@ class BreakEven:
             score: The request's complexity, from 0 to 1.
         """
         cheap, strong = self._prices(pair.cheap), self._prices(pair.strong)
-        if cheap is None or strong is None:
+        if cheap is None or strong is None or (entry := _entry(trial, cheap, strong)) is None:
             return
         with self._lock:
             stratum = self._stratum(pair, score)
-            stratum.trials.append(trial)
-            balance = balance_of(stratum.trials, cheap, strong)
-            if balance.trials:
-                share = balance.saved_pico_usd // balance.trials
-                self._saved[pair] = self._saved.get(pair, 0) + share
+            balance = stratum.add(entry)
+            share = balance.saved_pico_usd // balance.trials
+            self._saved[pair] = self._saved.get(pair, 0) + share
             self._judge(stratum, balance)
 
     def balance(self, pair: Pair) -> Balance:
         """What a pair has cost and saved over the trials in its windows."""
-        cheap, strong = self._prices(pair.cheap), self._prices(pair.strong)
-        if cheap is None or strong is None:
+        strong = self._prices(pair.strong)
+        if strong is None:
             return Balance()
+        tally = _Tally(strong.output)
         with self._lock:
-            trials = [trial for stratum in self._seen.get(pair, ()) for trial in stratum.trials]
-        return balance_of(trials, cheap, strong)
+            for stratum in self._seen.get(pair, ()):
+                stratum.add_to(tally)
+        return tally.balance()
 
     def _judge(self, stratum: _Stratum, balance: Balance) -> None:
         if balance.trials < self._minimum:
@@ -285,17 +323,18 @@ class BreakEven:
         if stratum.is_on and rate >= balance.break_even_rate:
             stratum.is_on = False
             # What is old weighs less from here on, or it could not be switched on again for long.
-            stratum.trials = deque(list(stratum.trials)[-self._minimum :], self._window)
+            stratum.forget_all_but(self._minimum)
         elif not stratum.is_on and rate < balance.break_even_rate - self._margin:
             stratum.is_on = True
 
     def _stratum(self, pair: Pair, score: float) -> _Stratum:
         strata = self._seen.get(pair)
         if strata is None:
-            strata = self._seen[pair] = [_Stratum(self._window) for _ in range(self._strata)]
-            if not self._may_pay(pair):
-                for stratum in strata:
-                    stratum.is_on = False
+            price, is_on = self._prices(pair.strong), self._may_pay(pair)
+            strata = self._seen[pair] = [
+                _Stratum(self._window, price.output if price else 0, is_on=is_on)
+                for _ in range(self._strata)
+            ]
         return strata[min(int(score * self._strata), self._strata - 1)]
 
     def _may_pay(self, pair: Pair) -> bool:

@@ -42,6 +42,13 @@ def with_route(config: RunnableConfig, route: Mapping[str, Any]) -> RunnableConf
     return {**config, "metadata": {**(config.get("metadata") or {}), ROUTE_METADATA_KEY: route}}
 
 
+def without_run_id(config: RunnableConfig | None) -> RunnableConfig:
+    """A config for one more run: the id that the caller gave is the first run's."""
+    own = RunnableConfig(**(config or {}))
+    own.pop("run_id", None)
+    return own
+
+
 def mark_message(message: _Message, route: Mapping[str, Any]) -> _Message:
     """A copy of a message that says where it came from.
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.routing.attempts import RoutedCall
-from langchain_bedrock_opt.routing.channel import FORCE_KEY, pop_force, with_route
+from langchain_bedrock_opt.routing.channel import FORCE_KEY, pop_force, with_route, without_run_id
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
 from langchain_bedrock_opt.routing.fallback import Fallback
@@ -222,10 +222,8 @@ class ChatBedrockRouter(ForwardingChatModel):
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
     ) -> RoutedCall:
-        config = RunnableConfig(**(config or {}))
-        config.pop("run_id", None)
         fitted = translate(kwargs, source, self._models[tier])
-        return self._plan(messages, config, {**fitted, FORCE_KEY: tier})
+        return self._plan(messages, without_run_id(config), {**fitted, FORCE_KEY: tier})
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""
@@ -294,6 +292,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             },
             add_config=self._own_config,
             json_schema=method == "json_schema",
+            attempts=self._attempts,
         )
 
     # --- Counting: the cheapest tier speaks for all, as their tokenizers are not far apart ---

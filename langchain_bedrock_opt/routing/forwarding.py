@@ -120,7 +120,7 @@ class ForwardingChatModel(BaseChatModel):
             self._steps(input, config, kwargs),
             lambda call: call.model.invoke(input, call.config, stop=stop, **call.kwargs),
         )
-        return mark_message(message, call.route)
+        return mark_message(cast("AIMessage", message), call.route)
 
     async def ainvoke(
         self,
@@ -135,7 +135,7 @@ class ForwardingChatModel(BaseChatModel):
             self._steps(input, config, kwargs),
             lambda call: call.model.ainvoke(input, call.config, stop=stop, **call.kwargs),
         )
-        return mark_message(message, call.route)
+        return mark_message(cast("AIMessage", message), call.route)
 
     def stream(
         self,

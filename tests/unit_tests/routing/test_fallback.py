@@ -209,6 +209,22 @@ def test_a_tier_that_the_caller_named_has_nobody(
         make().invoke(EASY, force="simple")
 
 
+async def test_a_native_json_schema_is_asked_of_another_tier(
+    make: Callable[..., ChatBedrockRouter], throttle: Throttle, emulator: BedrockEmulator
+) -> None:
+    """Structured output by the tiers' own ways falls back as well, to a tier that has them."""
+    throttle(MODERATE)
+    schema = {"title": "Town", "type": "object", "properties": {"name": {"type": "string"}}}
+    model = make().with_structured_output(schema, method="json_schema", include_raw=True)
+
+    answers: list[Any] = [model.invoke(EASY), await model.ainvoke(EASY)]
+
+    for answer in answers:
+        assert route_of(answer["raw"])["tier"] == "complex"
+        assert route_of(answer["raw"])["fallback_from"] == "moderate"
+    assert models(emulator) == [MODERATE, COMPLEX] * 2
+
+
 def test_a_plain_langchain_model_is_stood_in_for(emulator: BedrockEmulator) -> None:
     """Tiers that raise botocore's own errors fall back as well."""
     from botocore.config import Config
