@@ -146,7 +146,9 @@ class Attempts:
             return (yield from self._reach(call, again))
         call = self._worthwhile(call, again, escalator)
         watch = None if escalator.policy.buffer_streams else _TokenWatch()
-        call, outcome = yield from self._reach(_watched(call, watch), again)
+        call, outcome = yield from self._reach(
+            _watched(call, watch), lambda tier: _watched(again(tier), watch)
+        )
         stronger = self._stronger(call)
         if stronger is None or (watch is not None and watch.has_seen_token):
             return call, outcome
@@ -263,6 +265,9 @@ class _TokenWatch(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self.has_seen_token = False
+
+    def on_chat_model_start(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing; a handler without this has LangChain make a text of the whole prompt for it."""
 
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's
         """Note a token."""

@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from botocore.config import Config
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import BaseModel
 
-from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY
+from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.emulator import BedrockEmulator
 from langchain_bedrock_opt.emulator.faults import Fault
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
@@ -112,6 +113,7 @@ async def test_a_refusal_is_answered_by_the_next_tier(local: Bedrock, ask: Ask) 
     assert route_of(message)["escalated_from"] == "simple"
     assert route_of(message)["escalation_reason"] == "refusal: the answer declines"
     assert not route_of(message)["forced"]
+    assert RouteDecision.from_dict(route_of(message)).as_dict() == route_of(message)
 
 
 async def test_both_attempts_are_runs_and_cost_once_each(local: Bedrock, ask: Ask) -> None:
@@ -309,6 +311,19 @@ async def test_a_buffered_stream_is_checked_and_replayed(local: Bedrock) -> None
         assert total.text == "It is Tokyo, of course."
         assert route_of(total)["escalated_from"] == "simple"
     assert local.models == [SIMPLE, MODERATE] * 2
+
+
+async def test_a_stand_ins_tokens_are_not_taken_back_either(local: Bedrock) -> None:
+    """After a fallback, too, an answer that somebody has watched stays."""
+    local.says(MODERATE, REFUSAL)
+    local.emulator.faults.add(Fault(code="ThrottlingException", model_id=SIMPLE, times=None))
+    config = Config(retries={"total_max_attempts": 1})
+    local.client = local.emulator.client(config=config)
+    router = local.router(fallback="next")
+
+    _ = [event async for event in (router | str).astream_events(EASY, version="v2")]
+
+    assert local.models == [SIMPLE, MODERATE]
 
 
 async def test_a_streaming_tier_that_somebody_watches_is_not_taken_back(local: Bedrock) -> None:
