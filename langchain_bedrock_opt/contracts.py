@@ -136,6 +136,10 @@ class RouteDecision:
         alternatives: The other tiers that could have answered, in the router's order.
         forced: True if the caller named the tier or the model.
         effort: The reasoning effort the model was told to make; None leaves it as it is set up.
+        escalated_from: The tier whose answer failed a check, if this tier answers in its stead.
+        escalation_reason: Which check failed and what it saw, without prompt text. Without
+            `escalated_from` the answer failed the check, and no other could take its place.
+        fallback_from: The tier that was meant to answer and could not be reached.
     """
 
     tier: str
@@ -145,6 +149,9 @@ class RouteDecision:
     alternatives: tuple[str, ...] = ()
     forced: bool = False
     effort: str | None = None
+    escalated_from: str | None = None
+    escalation_reason: str | None = None
+    fallback_from: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as a JSON-ready dict; what did not happen to the call is left out."""
@@ -162,6 +169,12 @@ class RouteDecision:
         }
         if self.effort is not None:
             values["effort"] = self.effort
+        if self.escalated_from is not None:
+            values["escalated_from"] = self.escalated_from
+        if self.escalation_reason is not None:
+            values["escalation_reason"] = self.escalation_reason
+        if self.fallback_from is not None:
+            values["fallback_from"] = self.fallback_from
         return values
 
     @classmethod
@@ -175,6 +188,9 @@ class RouteDecision:
             alternatives=tuple(values.get("alternatives", ())),
             forced=values.get("forced", False),
             effort=values.get("effort"),
+            escalated_from=values.get("escalated_from"),
+            escalation_reason=values.get("escalation_reason"),
+            fallback_from=values.get("fallback_from"),
         )
 
 

@@ -3,8 +3,10 @@
 Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`),
 which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`,
 `decider`), and the doors: the chat model that sends it there (`chat_model`, with `forwarding`,
-`results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`, which only
-decides; `explain` and `report` tell people of it. Does not live here: facts and prices of models
+`opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,
+which only decides; `explain` and `report` tell people of it. Who answers if a tier fails:
+`attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and
+`recovery`. Does not live here: facts and prices of models
 (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
@@ -15,9 +17,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
+from langchain_bedrock_opt.routing.break_even import BreakEven
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
+from langchain_bedrock_opt.routing.checks import (
+    Check,
+    Cut,
+    Doubt,
+    Empty,
+    FailedSchema,
+    MalformedToolCall,
+    Validator,
+)
+from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
+from langchain_bedrock_opt.routing.refusals import Refusal
 from langchain_bedrock_opt.routing.report import RoutingReport
 from langchain_bedrock_opt.routing.route import route
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
@@ -28,14 +42,25 @@ if TYPE_CHECKING:
     from langchain_bedrock_opt.routing.middleware import BedrockRoutingMiddleware
 
 __all__ = [
+    "Agreement",
     "BedrockRoutingMiddleware",
+    "BreakEven",
     "CalibrationCurve",
     "ChatBedrockRouter",
+    "Check",
     "ComplexityScore",
     "ComplexityScorer",
+    "Cut",
+    "Doubt",
+    "Empty",
+    "Escalation",
+    "EscalationStats",
     "Explanation",
+    "FailedSchema",
+    "MalformedToolCall",
     "Needs",
     "Reason",
+    "Refusal",
     "RouteDecision",
     "RoutingPolicy",
     "RoutingReport",
@@ -43,6 +68,7 @@ __all__ = [
     "Scorer",
     "Stickiness",
     "Tier",
+    "Validator",
     "route",
 ]
 

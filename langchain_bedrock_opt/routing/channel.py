@@ -18,7 +18,7 @@ from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY, Rout
 FORCE_KEY: Final = "force"
 """The key in `config["configurable"]` that names the tier or model to take."""
 
-_EFFORT: Final = "reasoning_effort"
+EFFORT_KEY: Final = "reasoning_effort"
 """The argument by which langchain-aws takes an effort for one call."""
 
 _Message = TypeVar("_Message", bound=BaseMessage)
@@ -56,8 +56,8 @@ def with_effort(decision: RouteDecision, kwargs: dict[str, Any]) -> RouteDecisio
     if decision.effort is None:
         return decision
     is_free = kwargs.get("tool_choice") in (None, "auto", {"auto": {}})
-    if is_free and _EFFORT not in kwargs:
-        kwargs[_EFFORT] = decision.effort
+    if is_free and EFFORT_KEY not in kwargs:
+        kwargs[EFFORT_KEY] = decision.effort
         return decision
     return replace(decision, effort=None)
 
@@ -70,6 +70,13 @@ def with_route(config: RunnableConfig, route: Mapping[str, Any]) -> RunnableConf
         route: A `RouteDecision` as a dict.
     """
     return {**config, "metadata": {**(config.get("metadata") or {}), ROUTE_METADATA_KEY: route}}
+
+
+def without_run_id(config: RunnableConfig | None) -> RunnableConfig:
+    """A config for one more run: the id that the caller gave is the first run's."""
+    own = RunnableConfig(**(config or {}))
+    own.pop("run_id", None)
+    return own
 
 
 def mark_message(message: _Message, route: Mapping[str, Any]) -> _Message:

@@ -17,11 +17,22 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
-from langchain_bedrock_opt.routing.channel import pop_force, thread_of, with_effort, with_route
+from langchain_bedrock_opt.routing.attempts import RoutedCall
+from langchain_bedrock_opt.routing.channel import (
+    FORCE_KEY,
+    pop_force,
+    thread_of,
+    with_effort,
+    with_route,
+    without_run_id,
+)
 from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation, explain
-from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel, RoutedCall
+from langchain_bedrock_opt.routing.fallback import Fallback
+from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
@@ -35,6 +46,7 @@ from langchain_bedrock_opt.routing.tiers import (
     split_params,
 )
 from langchain_bedrock_opt.routing.tools import BoundTools
+from langchain_bedrock_opt.routing.translation import translate
 
 # The package versions that LangChain puts into every model's metadata; each tier has its own.
 _VERSIONS: Final = "lc_versions"
@@ -64,6 +76,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         sticky: Let a conversation go up a tier, but not down while its prompt cache is warm, which
             is for five minutes after its last turn. False routes each turn by itself; a
             `Stickiness` has settings of its own.
+        escalate: When the next stronger tier answers in place of the one that was asked: True
+            for refusals, empty and cut answers, malformed tool calls and failed schemas, or an
+            `Escalation` with checks of your own. Both answers are runs, and both cost.
+        fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
+            stronger tier (above the strongest, the nearest weaker one), or a dict such as
+            `{"simple": "moderate"}`. Each tier is asked once.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
@@ -101,6 +119,12 @@ class ChatBedrockRouter(ForwardingChatModel):
     params: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Arguments for the tiers given as ids."""
 
+    escalate: Any = Field(default=None, exclude=True)
+    """When a stronger tier answers in place of the one that was asked."""
+
+    fallback: Any = Field(default=None, exclude=True)
+    """Who is asked when a tier can't be reached."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -111,6 +135,8 @@ class ChatBedrockRouter(ForwardingChatModel):
         scorer: Scorer | None = None,
         policy: RoutingPolicy | None = None,
         sticky: bool | Stickiness = True,
+        escalate: bool | Escalation | None = None,
+        fallback: Fallback = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -121,6 +147,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         # Kept as a field: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
         decider = Decider(facts, scorer, policy, stickiness)
+        attempts = make_attempts(models, escalate, fallback, for_tiers)
         own.setdefault("profile", common_profile(models))
         super().__init__(
             tiers=tiers,  # type: ignore[call-arg] # pydantic's fields, unknown to the base class
@@ -128,9 +155,12 @@ class ChatBedrockRouter(ForwardingChatModel):
             policy=policy,
             sticky=False if stickiness is None else stickiness,
             params=for_tiers,
+            escalate=escalate,
+            fallback=fallback,
             **own,
         )
         self._models = models
+        self._attempts = attempts
         self._decider = decider
 
     @property
@@ -236,12 +266,22 @@ class ChatBedrockRouter(ForwardingChatModel):
     def _plan(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> RoutedCall:
+        return self._call(messages, config, kwargs, remember=True)
+
+    def _call(
+        self,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        *,
+        remember: bool,
+    ) -> RoutedCall:
         config = self._own_config(ensure_config(config))
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
         tools = kwargs.get("tools")
         decision = self._decider.decide(
-            messages, tools=tools, force=force, thread_id=thread_of(config), remember=True
+            messages, tools=tools, force=force, thread_id=thread_of(config), remember=remember
         )
         model = self._models[decision.tier]
         if isinstance(tools, BoundTools):
@@ -251,6 +291,19 @@ class ChatBedrockRouter(ForwardingChatModel):
         decision = with_effort(decision, kwargs)
         route = decision.as_dict()
         return RoutedCall(model=model, route=route, config=with_route(config, route), kwargs=kwargs)
+
+    def _replan(
+        self,
+        tier: str,
+        source: BaseChatModel,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+    ) -> RoutedCall:
+        fitted = translate(kwargs, source, self._models[tier])
+        own = without_run_id(config)
+        # A stand-in says nothing of where the conversation belongs.
+        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, remember=False)
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""
@@ -263,6 +316,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         if self.callbacks:
             config["callbacks"] = _joined(self.callbacks, config.get("callbacks"))
         return config
+
+    def escalation_stats(self) -> EscalationStats:
+        """What escalation has done so far: how often, why, and what it cost and saved."""
+        if self._attempts is None or self._attempts.escalator is None:
+            return EscalationStats()
+        return self._attempts.escalator.stats()
 
     # --- Binding ---
 
@@ -313,6 +372,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             },
             add_config=self._own_config,
             json_schema=method == "json_schema",
+            attempts=self._attempts,
         )
 
     # --- Counting: the cheapest tier speaks for all, as their tokenizers are not far apart ---

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -19,39 +19,82 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableConfig
+from pydantic import PrivateAttr
 
+from langchain_bedrock_opt.routing.attempts import Attempts, RoutedCall, Steps, aperform, perform
 from langchain_bedrock_opt.routing.channel import mark_message
+from langchain_bedrock_opt.routing.checks import Expectations
+from langchain_bedrock_opt.routing.opening import (
+    AsyncChunks,
+    Chunks,
+    Reading,
+    apass_on,
+    aread_stream,
+    pass_on,
+    read_stream,
+)
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutedCall:
-    """A call on its way to the model that was chosen for it.
-
-    Attributes:
-        model: The chosen model.
-        route: The `RouteDecision` as a dict.
-        config: The run's config, with the decision in its metadata.
-        kwargs: What else the model is called with.
-    """
-
-    model: BaseChatModel
-    route: dict[str, Any]
-    config: RunnableConfig
-    kwargs: dict[str, Any]
+from langchain_bedrock_opt.routing.tools import BoundTools
 
 
 class ForwardingChatModel(BaseChatModel):
     """A chat model whose calls are answered by other chat models, one chosen for each call.
 
-    A subclass says by `_plan` which one; all the ways to call a chat model are here.
+    A subclass says by `_plan` which one; all the ways to call a chat model are here. Where it
+    sets `_attempts`, an answer may come from another model than the one that was asked first.
     """
+
+    _attempts: Attempts | None = PrivateAttr(default=None)
 
     @abstractmethod
     def _plan(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> RoutedCall:
         """Choose the model for a call, and what it is called with."""
+
+    def _replan(
+        self,
+        tier: str,
+        source: BaseChatModel,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+    ) -> RoutedCall:
+        """The same request's call to another tier, as a run of its own.
+
+        Args:
+            tier: The tier's name.
+            source: The model that the call was meant for.
+            messages: The request.
+            config: The config of the first call; its run id stays the first run's.
+            kwargs: The caller's arguments.
+        """
+        raise NotImplementedError
+
+    @property
+    def _reading(self) -> Reading:
+        """How far a stream is read before it is passed on."""
+        if self._attempts is None:
+            return "untouched"
+        return "whole" if self._attempts.is_buffering else "opened"
+
+    def _steps(
+        self,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        *,
+        is_checked: bool = True,
+    ) -> Steps:
+        """The calls that answer a request; just one if the model has no `_attempts`."""
+        call = self._plan(messages, config, kwargs)
+        if self._attempts is None:
+            return call, (yield call)
+        again = partial(
+            self._replan, source=call.model, messages=messages, config=config, kwargs=kwargs
+        )
+        expected = _expectations(kwargs) if is_checked else None
+        return (yield from self._attempts.of(call, again, expected))
 
     def invoke(
         self,
@@ -73,9 +116,11 @@ class ForwardingChatModel(BaseChatModel):
             UnknownTierError: A tier is named that does not exist.
             ConfigurationError: No tier can serve the request.
         """
-        call = self._plan(input, config, kwargs)
-        message = call.model.invoke(input, call.config, stop=stop, **call.kwargs)
-        return mark_message(message, call.route)
+        call, message = perform(
+            self._steps(input, config, kwargs),
+            lambda call: call.model.invoke(input, call.config, stop=stop, **call.kwargs),
+        )
+        return mark_message(cast("AIMessage", message), call.route)
 
     async def ainvoke(
         self,
@@ -86,9 +131,11 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """As `invoke`, asynchronously."""
-        call = self._plan(input, config, kwargs)
-        message = await call.model.ainvoke(input, call.config, stop=stop, **call.kwargs)
-        return mark_message(message, call.route)
+        call, message = await aperform(
+            self._steps(input, config, kwargs),
+            lambda call: call.model.ainvoke(input, call.config, stop=stop, **call.kwargs),
+        )
+        return mark_message(cast("AIMessage", message), call.route)
 
     def stream(
         self,
@@ -100,13 +147,20 @@ class ForwardingChatModel(BaseChatModel):
     ) -> Iterator[AIMessageChunk]:
         """Stream the answer of the tier a prompt needs. Arguments are those of `invoke`.
 
-        The decision is on the first chunk, and stays when chunks are added up.
+        The decision is on the first chunk, and stays when chunks are added up. Another tier may
+        stand in until the first chunk that says something; after it, an error is the caller's.
         """
-        call = self._plan(input, config, kwargs)
-        chunks = call.model.stream(input, call.config, stop=stop, **call.kwargs)
+        reading = self._reading
+
+        def open_stream(call: RoutedCall) -> Chunks:
+            stream = call.model.stream(input, call.config, stop=stop, **call.kwargs)
+            return read_stream(stream, reading)
+
+        steps = self._steps(input, config, kwargs, is_checked=reading == "whole")
+        call, chunks = perform(steps, open_stream)
         is_first = True
-        with closing(cast("Generator[AIMessageChunk]", chunks)):
-            for chunk in chunks:
+        with closing(pass_on(chunks)) as parts:
+            for chunk in parts:
                 yield mark_message(chunk, call.route) if is_first else chunk
                 is_first = False
 
@@ -119,11 +173,17 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """As `stream`, asynchronously."""
-        call = self._plan(input, config, kwargs)
-        chunks = call.model.astream(input, call.config, stop=stop, **call.kwargs)
+        reading = self._reading
+
+        async def open_stream(call: RoutedCall) -> AsyncChunks:
+            stream = call.model.astream(input, call.config, stop=stop, **call.kwargs)
+            return await aread_stream(stream, reading)
+
+        steps = self._steps(input, config, kwargs, is_checked=reading == "whole")
+        call, chunks = await aperform(steps, open_stream)
         is_first = True
-        async with aclosing(cast("AsyncGenerator[AIMessageChunk]", chunks)):
-            async for chunk in chunks:
+        async with aclosing(apass_on(chunks)) as parts:
+            async for chunk in parts:
                 yield mark_message(chunk, call.route) if is_first else chunk
                 is_first = False
 
@@ -137,6 +197,9 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Any:
         """The events of the tier a prompt needs, exactly as the tier gives them.
+
+        They tell of a run from its start, so no other tier takes its place: there is neither
+        escalation nor fallback here.
 
         Args:
             input: As in `invoke`.
@@ -195,14 +258,16 @@ class ForwardingChatModel(BaseChatModel):
         config = _run_config(callbacks, tags, metadata)
         results = []
         for index, conversation in enumerate(messages):
-            call = self._plan(conversation, config, kwargs)
-            result = call.model.generate(
-                [conversation],
-                stop,
-                **_run_arguments(call.config),
-                run_name=run_name,
-                run_id=None if index else run_id,
-                **call.kwargs,
+            own = _with_run_id(config, None if index else run_id)
+            call, result = perform(
+                self._steps(conversation, own, kwargs),
+                lambda call, conversation=conversation: call.model.generate(  # type: ignore[misc]
+                    [conversation],
+                    stop,
+                    **_run_arguments(call.config),
+                    run_name=run_name,
+                    **call.kwargs,
+                ),
             )
             results.append(marked_result(result, call.route))
         return merged_result(results)
@@ -223,14 +288,16 @@ class ForwardingChatModel(BaseChatModel):
         config = _run_config(callbacks, tags, metadata)
 
         async def answer(index: int, conversation: list[BaseMessage]) -> LLMResult:
-            call = self._plan(conversation, config, kwargs)
-            result = await call.model.agenerate(
-                [conversation],
-                stop,
-                **_run_arguments(call.config),
-                run_name=run_name,
-                run_id=None if index else run_id,
-                **call.kwargs,
+            own = _with_run_id(config, None if index else run_id)
+            call, result = await aperform(
+                self._steps(conversation, own, kwargs),
+                lambda call: call.model.agenerate(
+                    [conversation],
+                    stop,
+                    **_run_arguments(call.config),
+                    run_name=run_name,
+                    **call.kwargs,
+                ),
             )
             return marked_result(result, call.route)
 
@@ -268,4 +335,15 @@ def _run_arguments(config: RunnableConfig) -> dict[str, Any]:
         "callbacks": config.get("callbacks"),
         "tags": config.get("tags"),
         "metadata": config.get("metadata"),
+        "run_id": config.get("run_id"),
     }
+
+
+def _with_run_id(config: RunnableConfig, run_id: UUID | None) -> RunnableConfig:
+    return config if run_id is None else {**config, "run_id": run_id}
+
+
+def _expectations(kwargs: dict[str, Any]) -> Expectations:
+    """What a call's answer is checked against, from what is bound to it."""
+    tools = kwargs.get("tools") or ()
+    return Expectations(tools=tools, schema=tools.schema if isinstance(tools, BoundTools) else None)

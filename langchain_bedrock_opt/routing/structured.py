@@ -10,7 +10,21 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
-from langchain_bedrock_opt.routing.channel import mark_message, pop_force, thread_of, with_route
+from langchain_bedrock_opt.routing.attempts import (
+    Attempts,
+    RoutedCall,
+    Steps,
+    aperform,
+    perform,
+)
+from langchain_bedrock_opt.routing.channel import (
+    FORCE_KEY,
+    mark_message,
+    pop_force,
+    thread_of,
+    with_route,
+    without_run_id,
+)
 from langchain_bedrock_opt.routing.decider import Decider
 
 
@@ -22,6 +36,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         by_tier: The runnable of each tier.
         add_config: Adds the router's own callbacks, tags and metadata to a config.
         json_schema: Only tiers that follow a JSON schema natively may be chosen.
+        attempts: Who stands in for a tier that can't be reached. What a tier has parsed is not
+            checked again, so there is no escalation here.
     """
 
     def __init__(
@@ -31,11 +47,13 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         by_tier: Mapping[str, Runnable[LanguageModelInput, Any]],
         add_config: Callable[[RunnableConfig], RunnableConfig],
         json_schema: bool,
+        attempts: Attempts | None = None,
     ) -> None:
         self._decider = decider
         self._by_tier = dict(by_tier)
         self._add_config = add_config
         self._json_schema = json_schema
+        self._attempts = attempts
 
     def invoke(
         self,
@@ -44,8 +62,11 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Any:
         """Answer in the schema's form."""
-        tier, config, route = self._plan(input, config, kwargs)
-        return _marked(tier.invoke(input, config, **kwargs), route)
+        call, output = perform(
+            self._steps(input, config, kwargs),
+            lambda call: call.model.invoke(input, call.config, **call.kwargs),
+        )
+        return _marked(output, call.route)
 
     async def ainvoke(
         self,
@@ -54,8 +75,11 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Any:
         """As `invoke`, asynchronously."""
-        tier, config, route = self._plan(input, config, kwargs)
-        return _marked(await tier.ainvoke(input, config, **kwargs), route)
+        call, output = await aperform(
+            self._steps(input, config, kwargs),
+            lambda call: call.model.ainvoke(input, call.config, **call.kwargs),
+        )
+        return _marked(output, call.route)
 
     def stream(
         self,
@@ -64,8 +88,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Iterator[Any]:
         """Stream the answer as it grows into the schema's form."""
-        tier, config, _ = self._plan(input, config, kwargs)
-        yield from tier.stream(input, config, **kwargs)
+        call = self._plan(input, config, kwargs)
+        yield from call.model.stream(input, call.config, **call.kwargs)
 
     async def astream(
         self,
@@ -74,25 +98,49 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """As `stream`, asynchronously."""
-        tier, config, _ = self._plan(input, config, kwargs)
-        async for part in tier.astream(input, config, **kwargs):
+        call = self._plan(input, config, kwargs)
+        async for part in call.model.astream(input, call.config, **call.kwargs):
             yield part
 
     def _plan(
-        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> tuple[Runnable[LanguageModelInput, Any], RunnableConfig, dict[str, Any]]:
+        self,
+        prompt: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        *,
+        remember: bool = True,
+    ) -> RoutedCall:
         config = self._add_config(ensure_config(config))
+        kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
         decision = self._decider.decide(
             prompt,
             force=force,
             json_schema=self._json_schema,
             thread_id=thread_of(config),
-            remember=True,
+            remember=remember,
         )
         # A schema may be asked for by a forced tool, which does not go together with thinking.
         route = replace(decision, effort=None).as_dict()
-        return self._by_tier[decision.tier], with_route(config, route), route
+        return RoutedCall(
+            model=self._by_tier[decision.tier],
+            route=route,
+            config=with_route(config, route),
+            kwargs=kwargs,
+        )
+
+    def _steps(
+        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> Steps:
+        call = self._plan(prompt, config, kwargs)
+        if self._attempts is None:
+            return call, (yield call)
+
+        def again(tier: str) -> RoutedCall:
+            own = without_run_id(config)
+            return self._plan(prompt, own, {**kwargs, FORCE_KEY: tier}, remember=False)
+
+        return (yield from self._attempts.of(call, again, None))
 
 
 def _marked(output: Any, route: Mapping[str, Any]) -> Any:

@@ -31,6 +31,12 @@ class BoundTools(list[Any]):
         self._options = dict(options)
         self._bindings: dict[int, RunnableBinding[Any, Any]] = {}
 
+    @property
+    def schema(self) -> Any:
+        """The schema of a structured output, if the tools were bound for one."""
+        structured = self._options.get("ls_structured_output_format")
+        return structured.get("schema") if isinstance(structured, Mapping) else None
+
     def bound_to(self, model: BaseChatModel) -> RunnableBinding[Any, Any]:
         """A tier's own binding of the tools.
 
