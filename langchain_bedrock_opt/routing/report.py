@@ -110,7 +110,8 @@ class RoutingReport:
             "without a price": self.unpriced,
         }
         said = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
-        return f"{self.calls} calls, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
 
 
 _NOTHING = "No routed calls."
