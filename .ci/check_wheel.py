@@ -23,17 +23,25 @@ def main() -> None:
     handlers = list(logging.getLogger().handlers)
 
     import langchain_bedrock_opt
+    from langchain_bedrock_opt.errors import MissingExtraError
 
     heavy = {"numpy", "diskcache", "moto", "rich", "redis"} & set(sys.modules)
     assert "langchain_bedrock_opt.chat_model" not in sys.modules, "names are not lazy"
+    needing = set()
     for name in langchain_bedrock_opt.__all__:
-        getattr(langchain_bedrock_opt, name)
+        try:
+            getattr(langchain_bedrock_opt, name)
+        except MissingExtraError as error:
+            assert "pip install" in str(error), error
+            needing.add(name)
+    assert needing == {"BedrockRoutingMiddleware"}, needing
     assert boto3.client is client, "boto3.client was replaced"
     assert boto3.session.Session.client is session_client, "Session.client was replaced"
     assert logging.getLogger().handlers == handlers, "a log handler was added"
     assert not logging.getLogger("langchain_bedrock_opt").handlers, "a log handler was added"
     core = [line for line in requires("langchain-bedrock-opt") or () if "extra ==" not in line]
-    print(f"{len(langchain_bedrock_opt.__all__)} public names import; {len(core)} dependencies")
+    names = len(langchain_bedrock_opt.__all__) - len(needing)
+    print(f"{names} public names import, {len(needing)} says its extra; {len(core)} dependencies")
     assert not heavy & {"moto", "redis"}, heavy
 
 
