@@ -16,6 +16,20 @@ def refuse(*_args: object, **_kwargs: object) -> None:
     raise AssertionError("importing the package opened a connection")
 
 
+def is_importable(name: str) -> bool:
+    """Import a public name; if it needs an extra, the error has to say which."""
+    import langchain_bedrock_opt
+    from langchain_bedrock_opt.errors import MissingExtraError
+
+    try:
+        getattr(langchain_bedrock_opt, name)
+    except MissingExtraError as error:
+        if "pip install" not in str(error):
+            raise
+        return False
+    return True
+
+
 def main() -> None:
     """Import everything public and compare the world before and after."""
     socket.socket.connect = refuse  # type: ignore[assignment,method-assign]
@@ -23,17 +37,10 @@ def main() -> None:
     handlers = list(logging.getLogger().handlers)
 
     import langchain_bedrock_opt
-    from langchain_bedrock_opt.errors import MissingExtraError
 
     heavy = {"numpy", "diskcache", "moto", "rich", "redis"} & set(sys.modules)
     assert "langchain_bedrock_opt.chat_model" not in sys.modules, "names are not lazy"
-    needing = set()
-    for name in langchain_bedrock_opt.__all__:
-        try:
-            getattr(langchain_bedrock_opt, name)
-        except MissingExtraError as error:
-            assert "pip install" in str(error), error
-            needing.add(name)
+    needing = {name for name in langchain_bedrock_opt.__all__ if not is_importable(name)}
     assert needing == {"BedrockRoutingMiddleware"}, needing
     assert boto3.client is client, "boto3.client was replaced"
     assert boto3.session.Session.client is session_client, "Session.client was replaced"
