@@ -6,14 +6,7 @@ import argparse
 import sys
 from importlib import import_module
 
-NAMES = (
-    "import_time",
-    "call_overhead",
-    "concurrency",
-    "emulator_http",
-    "routing",
-    "escalation",
-)
+NAMES = ("import_time", "call_overhead", "concurrency", "emulator_http", "escalation")
 
 
 def main() -> int:
