@@ -208,13 +208,15 @@ def _about_model(model_id: str, region: str | None, *, needs_profile: bool) -> s
         offered = [f"{scope}.{spec.id}" for scope in spec.profile_scopes]
         if not needs_profile and not spec.needs_profile:
             offered.insert(0, spec.id)
-        if offered:
+        # What was just refused is none of them, wherever else it may be offered.
+        if offered := [other for other in offered if other != model_id]:
             return f"Take the one that is offered{place}: {', '.join(offered)}."
     if needs_profile:
         return f"For example us.{model_id} or global.{model_id}, where they are offered{place}."
     scope, _, _ = model_id.rpartition(_base_of(model_id))
     close = get_close_matches(_base_of(model_id), known_model_ids(), n=1, cutoff=0.6)
-    near = f"Did you mean {scope + close[0]!r}? " if close else ""
+    is_other = bool(close) and scope + close[0] != model_id
+    near = f"Did you mean {scope + close[0]!r}? " if is_other else ""
     return (
         f"(Model id {model_id!r}{place}.) {near}Ids are listed by "
         "`aws bedrock list-foundation-models` and `aws bedrock list-inference-profiles`."

@@ -116,12 +116,13 @@ def test_an_unknown_model_is_told_from_other_refusals() -> None:
 
 
 def test_a_profile_of_another_geography_names_those_that_are_offered() -> None:
-    """A known model under a scope that is not callable here is answered with all its ids."""
+    """A known model under a scope that is not callable here is answered with its other ids."""
     refusal = client_error("ValidationException", "The provided model identifier is invalid.")
 
     error = service_error(refusal, "us.amazon.nova-lite-v1:0", "ap-northeast-1")
 
     assert "offered in ap-northeast-1: amazon.nova-lite-v1:0, " in str(error)
+    assert "us.amazon.nova-lite-v1:0" not in str(error)
     assert "apac.amazon.nova-lite-v1:0" in str(error)
 
 
