@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,3 +33,14 @@ def shared_data() -> Path:
     if not shared.is_dir():
         pytest.skip(f"the shared evaluation data is not beside this clone ({shared.name}/)")
     return shared
+
+
+@pytest.fixture(scope="session")
+def recordings(shared_data: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """Reads the recorded exchanges of an operation, or those under another name, as dicts."""
+
+    def read(name: str) -> list[dict[str, Any]]:
+        lines = (shared_data / "wire" / f"{name}.jsonl").read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    return read

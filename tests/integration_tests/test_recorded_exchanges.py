@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,15 +14,12 @@ from botocore.eventstream import EventStreamBuffer
 from langchain_bedrock_opt import BedrockEmulator
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
 
+Recordings = Callable[[str], list[dict[str, Any]]]
+
 OPERATIONS = ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream")
 
 # What a local Bedrock can't know: whether credentials have expired.
 NOT_OURS = ("ExpiredTokenException", "UnrecognizedClientException")
-
-
-def recordings(shared_data: Path, name: str) -> list[dict[str, Any]]:
-    lines = (shared_data / "wire" / f"{name}.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def replay(emulator: BedrockEmulator, record: dict[str, Any]) -> HttpResponse:
@@ -66,11 +62,11 @@ def events(data: bytes) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_recorded_requests_are_accepted(shared_data: Path, operation: str) -> None:
+def test_recorded_requests_are_accepted(recordings: Recordings, operation: str) -> None:
     """Every request that the real service answered is answered here, with status 200."""
     emulator = BedrockEmulator()
     refused = {}
-    for record in recordings(shared_data, operation):
+    for record in recordings(operation):
         response = replay(emulator, record)
         body = drained(response)
         if response.status != record["response"]["status"]:
@@ -79,11 +75,11 @@ def test_recorded_requests_are_accepted(shared_data: Path, operation: str) -> No
     assert refused == {}
 
 
-def test_recorded_refusals_are_repeated(shared_data: Path) -> None:
+def test_recorded_refusals_are_repeated(recordings: Recordings) -> None:
     """Every request that the real service refused is refused here, with its status and words."""
     emulator = BedrockEmulator()
     compared = 0
-    for record in recordings(shared_data, "errors"):
+    for record in recordings("errors"):
         theirs = record["response"]
         error_type = theirs["headers"].get("x-amzn-errortype", "")
         if error_type.partition(":")[0] in NOT_OURS:
@@ -100,12 +96,12 @@ def test_recorded_refusals_are_repeated(shared_data: Path) -> None:
     assert compared >= 9
 
 
-def test_an_expired_token_can_be_played(shared_data: Path) -> None:
+def test_an_expired_token_can_be_played(recordings: Recordings) -> None:
     """The recorded refusal of old credentials comes out of a planned fault to the letter."""
     from langchain_bedrock_opt.emulator import Fault
 
     emulator = BedrockEmulator()
-    for record in recordings(shared_data, "errors"):
+    for record in recordings("errors"):
         theirs = record["response"]
         error_type = theirs["headers"].get("x-amzn-errortype", "")
         code = error_type.partition(":")[0]
@@ -120,10 +116,10 @@ def test_an_expired_token_can_be_played(shared_data: Path) -> None:
         assert json.loads(drained(ours)) == json.loads(theirs["body"])
 
 
-def test_streams_have_the_recorded_form(shared_data: Path) -> None:
+def test_streams_have_the_recorded_form(recordings: Recordings) -> None:
     """Our streams begin and end as recorded ones, with their headers, sorted keys and padding."""
     emulator = BedrockEmulator()
-    for record in recordings(shared_data, "ConverseStream"):
+    for record in recordings("ConverseStream"):
         ours = list(events(drained(replay(emulator, record))))
         theirs = list(events(base64.b64decode(record["response"]["body_b64"])))
 
@@ -136,23 +132,23 @@ def test_streams_have_the_recorded_form(shared_data: Path) -> None:
             assert payload["p"].startswith("ab")
 
 
-def test_answers_have_the_recorded_headers(shared_data: Path) -> None:
+def test_answers_have_the_recorded_headers(recordings: Recordings) -> None:
     """Every header of a recorded answer that says something about the call is on ours too."""
     emulator = BedrockEmulator()
     # `server-timing` was on one recording only, of a tool that Nova runs on the server.
     of_the_connection = {"connection", "content-length", "transfer-encoding", "server-timing"}
     for operation in OPERATIONS:
-        for record in recordings(shared_data, operation):
+        for record in recordings(operation):
             ours = {name.lower() for name in replay(emulator, record).headers}
             theirs = {name.lower() for name in record["response"]["headers"]}
 
             assert theirs - of_the_connection <= ours, record["id"]
 
 
-def test_converse_answers_have_the_recorded_keys(shared_data: Path) -> None:
+def test_converse_answers_have_the_recorded_keys(recordings: Recordings) -> None:
     """An answer of ours has the keys that all recorded answers have, down to usage."""
     emulator = BedrockEmulator()
-    for record in recordings(shared_data, "Converse"):
+    for record in recordings("Converse"):
         ours = json.loads(drained(replay(emulator, record)))
         theirs = json.loads(record["response"]["body"])
 
@@ -161,9 +157,9 @@ def test_converse_answers_have_the_recorded_keys(shared_data: Path) -> None:
         assert isinstance(ours["metrics"]["latencyMs"], int)
 
 
-def test_an_application_profile_is_described_as_recorded(shared_data: Path) -> None:
+def test_an_application_profile_is_described_as_recorded(recordings: Recordings) -> None:
     """GetInferenceProfile answers for a registered profile with the recorded keys."""
-    (record,) = recordings(shared_data, "GetInferenceProfile")
+    (record,) = recordings("GetInferenceProfile")
     theirs = json.loads(record["response"]["body"])
     emulator = BedrockEmulator(
         application_profiles={theirs["inferenceProfileArn"]: theirs["models"][0]["modelArn"]}

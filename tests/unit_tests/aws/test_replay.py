@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -25,6 +23,8 @@ from langchain_bedrock_opt.aws.replay import (
     response_from_json,
     to_json,
 )
+
+Recordings = Callable[[str], list[dict[str, Any]]]
 
 MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
@@ -89,15 +89,10 @@ def streamed(client: Any) -> dict[str, Any]:
     return comparable(merged.message)
 
 
-def recordings(shared_data: Path, operation: str) -> list[dict[str, Any]]:
-    lines = (shared_data / "wire" / f"{operation}.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def test_recorded_responses_replay_as_they_were_parsed(shared_data: Path) -> None:
+def test_recorded_responses_replay_as_they_were_parsed(recordings: Recordings) -> None:
     """Each recorded Converse response, kept as JSON, gives the AIMessage of the live parse."""
     compared, unparsable = 0, set()
-    for record in recordings(shared_data, "Converse"):
+    for record in recordings("Converse"):
         body = record["response"]["body"].encode()
         live = live_client(body, "application/json")
         try:
@@ -116,10 +111,10 @@ def test_recorded_responses_replay_as_they_were_parsed(shared_data: Path) -> Non
     assert unparsable <= UNPARSABLE_UPSTREAM
 
 
-def test_recorded_streams_replay_as_they_were_parsed(shared_data: Path) -> None:
+def test_recorded_streams_replay_as_they_were_parsed(recordings: Recordings) -> None:
     """Each recorded event stream, kept as JSON, gives the merged AIMessage of the live parse."""
     compared, unparsable = 0, set()
-    for record in recordings(shared_data, "ConverseStream"):
+    for record in recordings("ConverseStream"):
         content = base64.b64decode(record["response"]["body_b64"])
         live = live_client(content, "application/vnd.amazon.eventstream")
         try:

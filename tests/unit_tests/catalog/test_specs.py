@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -20,9 +19,6 @@ from langchain_bedrock_opt.catalog.model_ids import (
 )
 from langchain_bedrock_opt.catalog.specs import Modality, ModelSpec, known_model_ids, spec_of
 
-ROOT = Path(__file__).parents[3]
-WIRE = Path(os.environ.get("BEDROCK_OPT_SHARED", ROOT.parent / "shared")) / "data" / "wire"
-
 
 def _spec(model_id: str) -> ModelSpec:
     spec = spec_of(model_id)
@@ -37,20 +33,18 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def answered() -> list[ModelId]:
+def answered(shared_data: Path, recordings: Callable[[str], list[dict[str, Any]]]) -> list[ModelId]:
     """The foundation models and profiles that recorded calls got an answer from."""
-    if not WIRE.is_dir():
-        pytest.skip(f"no recorded exchanges at {WIRE}")
-    return [parsed for parsed in map(parse_model_id, _answered_ids()) if parsed.base]
+    names = sorted(path.stem for path in (shared_data / "wire").glob("*.jsonl"))
+    ids = _answered_ids(exchange for name in names for exchange in recordings(name))
+    return [parsed for parsed in map(parse_model_id, ids) if parsed.base]
 
 
-def _answered_ids() -> Iterator[str]:
-    for path in sorted(WIRE.glob("*.jsonl")):
-        for line in path.read_text("utf-8").splitlines():
-            exchange = json.loads(line)
-            url = unquote(exchange.get("request", {}).get("path", ""))
-            if url.startswith("/model/") and exchange["response"]["status"] == 200:
-                yield url.removeprefix("/model/").rpartition("/")[0]
+def _answered_ids(exchanges: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for exchange in exchanges:
+        url = unquote(exchange.get("request", {}).get("path", ""))
+        if url.startswith("/model/") and exchange["response"]["status"] == 200:
+            yield url.removeprefix("/model/").rpartition("/")[0]
 
 
 def test_no_model_has_two_rows() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,22 +28,6 @@ from langchain_bedrock_opt.emulator.types import (
     Reply,
     ServiceFailure,
 )
-
-_REPOSITORY = Path(__file__).parents[3]
-_RECORDINGS = (
-    Path(os.environ.get("BEDROCK_OPT_SHARED", _REPOSITORY.parent / "shared")) / "data" / "wire"
-)
-
-
-@pytest.fixture
-def recordings() -> Callable[[str], list[dict[str, Any]]]:
-    def read(name: str) -> list[dict[str, Any]]:
-        path = _RECORDINGS / f"{name}.jsonl"
-        if not path.exists():
-            pytest.skip(f"no recorded exchanges at {path}")
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-    return read
 
 
 def _headers(message: Any) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -32,8 +30,7 @@ from langchain_bedrock_opt.emulator.replies.counting import counted, input_token
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.types import Pace, Reply, ServiceFailure
 
-_SHARED = Path(os.environ.get("BEDROCK_OPT_SHARED") or Path(__file__).parents[4] / "shared")
-_WIRE = _SHARED / "data" / "wire"
+Recordings = Callable[[str], list[dict[str, Any]]]
 
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 CHATS: list[tuple[str, dict[str, Any]]] = [
@@ -51,14 +48,6 @@ CHATS: list[tuple[str, dict[str, Any]]] = [
     ("openai.gpt-oss-20b-1:0", {"messages": [{"role": "user", "content": "Hi"}]}),
     ("qwen.qwen3-32b-v1:0", {"prompt": "Hi"}),
 ]
-
-
-def recorded(operation: str) -> Iterator[Any]:
-    path = _WIRE / f"{operation}.jsonl"
-    if not path.exists():
-        pytest.skip("the recorded exchanges are not on this machine")
-    for line in path.read_text("utf-8").splitlines():
-        yield json.loads(line)
 
 
 def model_and_body(exchange: Any) -> tuple[str, dict[str, Any]]:
@@ -85,9 +74,9 @@ def is_optional(key: str) -> bool:
     return "cache" in key.lower() or key in ("type", "system_fingerprint", "message")
 
 
-def test_recorded_requests_get_answers_of_the_recorded_shape() -> None:
+def test_recorded_requests_get_answers_of_the_recorded_shape(recordings: Recordings) -> None:
     """What a native client reads in a recorded answer is in ours, in the same order."""
-    for exchange in recorded("InvokeModel"):
+    for exchange in recordings("InvokeModel"):
         model, body = model_and_body(exchange)
         theirs = json.loads(exchange["response"]["body"])
         if is_embedding(model):
@@ -114,9 +103,9 @@ def _covers(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-def test_recorded_streams_have_our_chunks_shape() -> None:
+def test_recorded_streams_have_our_chunks_shape(recordings: Recordings) -> None:
     """The kinds of chunks, their order and their keys are those of recorded streams."""
-    for exchange in recorded("InvokeModelWithResponseStream"):
+    for exchange in recordings("InvokeModelWithResponseStream"):
         model, body = model_and_body(exchange)
         buffer = EventStreamBuffer()
         buffer.add_data(base64.b64decode(exchange["response"]["body_b64"]))
@@ -317,9 +306,9 @@ def test_chat_completions_carry_tools_both_ways() -> None:
     assert "ok" in to_body(model, answer(model, follow), follow)["choices"][0]["message"]["content"]
 
 
-def test_recorded_refusal_of_a_server_tool() -> None:
+def test_recorded_refusal_of_a_server_tool(recordings: Recordings) -> None:
     """A tool type that Bedrock does not know is refused in the recorded words."""
-    exchange = next(e for e in recorded("errors") if e["id"] == "errors-016")
+    exchange = next(e for e in recordings("errors") if e["id"] == "errors-016")
     request = json.loads(exchange["request"]["body"])
     body = read_body(base64.b64decode(request["input"]["invokeModel"]["body"]))
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -17,8 +15,6 @@ from langchain_bedrock_opt.catalog.specs import known_model_ids, spec_of
 from langchain_bedrock_opt.emulator.models import CONTROL_PLANE, ModelDirectory
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 from langchain_bedrock_opt.errors import EmulatorError
-
-_SHARED = Path(os.environ.get("BEDROCK_OPT_SHARED") or Path(__file__).parents[4] / "shared")
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
@@ -149,12 +145,12 @@ def test_a_resource_of_an_unknown_model_or_a_taken_name_is_refused() -> None:
         directory.register_prompt_router([directory.provisioned[0].arn[:-1] + "0"], NOVA, "router")
 
 
-def test_the_recorded_application_profile_is_reproduced() -> None:
+def test_the_recorded_application_profile_is_reproduced(
+    recordings: Callable[[str], list[dict[str, Any]]],
+) -> None:
     """GetInferenceProfile of a profile copied from a global one looks as it was recorded."""
-    path = _SHARED / "data" / "wire" / "GetInferenceProfile.jsonl"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    recorded = json.loads(json.loads(path.read_text("utf-8"))["response"]["body"])
+    (exchange,) = recordings("GetInferenceProfile")
+    recorded = json.loads(exchange["response"]["body"])
     directory = ModelDirectory(now=lambda: NOW)
     arn = directory.register_application_profile(
         f"global.{HAIKU}", recorded["inferenceProfileArn"], description=recorded["description"]

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from langchain_aws import ChatBedrockConverse
 
 from langchain_bedrock_opt.usage.callback import BedrockUsageCallbackHandler
-
-SHARED = Path(os.environ.get("BEDROCK_OPT_SHARED") or Path(__file__).parents[4] / "shared")
-RECORDED = SHARED / "data" / "wire" / "Converse.jsonl"
 
 
 def answer_with(body: str, **request: Any) -> Any:
     return json.loads(body)
 
 
-@pytest.mark.skipif(not RECORDED.is_file(), reason="the recorded exchanges are not here")
 def test_recorded_answers_count_what_bedrock_counted(
     chat: Callable[..., ChatBedrockConverse],
+    recordings: Callable[[str], list[dict[str, Any]]],
 ) -> None:
     """For each recorded answer, the billed kinds are the numbers that Bedrock sent."""
     checked = 0
-    for line in RECORDED.read_text("utf-8").splitlines():
-        body = json.loads(json.loads(line)["response"]["body"])
+    for exchange in recordings("Converse"):
+        body = json.loads(exchange["response"]["body"])
         wire = body.get("usage")
         if wire is None:
             continue  # a recorded refusal
