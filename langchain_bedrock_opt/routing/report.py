@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
-from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
+from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
@@ -134,18 +134,18 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
         for record in routed
         if record.usage is not None and record.cost_pico_usd is not None and not record.cache_hit
     ]
-    # Counted by the keys that a decision bears; one of a later version may have others.
-    reasons = Counter(signal for record in routed for signal in _signals(record))
-    mix = Counter(record.route.tier for record in routed if record.route is not None)
+    routes = [record.route for record in routed if record.route is not None]
+    reasons = Counter(signal for route in routes for signal in _signals(route))
+    mix = Counter(route.tier for route in routes)
     return RoutingReport(
         calls=len(routed),
         by_tier={**{tier.name: mix[tier.name] for tier in tiers}, **mix},
-        forced=sum(record.route is not None and record.route.forced for record in routed),
+        forced=sum(route.forced for route in routes),
         sticky=reasons["sticky"],
         constrained=reasons["constraint"],
         short_of_budget=reasons["budget"],
-        escalated=_count(routed, "escalated_from"),
-        fell_back=_count(routed, "fallback_from"),
+        escalated=sum(route.escalated_from is not None for route in routes),
+        fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),
         cache_hits=sum(record.cache_hit for record in routed),
         cost_pico_usd=sum(record.cost_pico_usd or 0 for record in routed),
@@ -167,14 +167,9 @@ def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecor
     )
 
 
-def _signals(record: UsageRecord) -> set[str]:
+def _signals(route: RouteDecision) -> set[str]:
     # What had a say besides the score has no weight of its own.
-    reasons = () if record.route is None else record.route.reasons
-    return {reason.signal for reason in reasons if not reason.weight}
-
-
-def _count(records: Sequence[UsageRecord], attribute: str) -> int:
-    return sum(getattr(record.route, attribute, None) is not None for record in records)
+    return {reason.signal for reason in route.reasons if not reason.weight}
 
 
 def _alone(price: ModelPrice | None, records: Sequence[UsageRecord]) -> int | None:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.emulator.replies.digests import digest, token
+from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 from langchain_bedrock_opt.emulator.types import Reply, ServiceFailure
 
 Body = dict[str, Any]
@@ -168,3 +170,40 @@ def decoded(data: Any) -> bytes:
 def compact(document: Any) -> str:
     """A tool call's input as the JSON text that native formats carry it in."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedPiece:
+    """A piece of a streamed answer.
+
+    Attributes:
+        text: The piece.
+        written: Tokens of the answer up to here; at the end, exactly the reply's.
+        is_first: Whether it begins the answer.
+        is_last: Whether it ends the answer.
+    """
+
+    text: str
+    written: int
+    is_first: bool
+    is_last: bool
+
+
+def counted_pieces(call: NativeCall, text: str) -> Iterator[CountedPiece]:
+    """Cut an answer into pieces, for formats whose chunks tell how much is written so far.
+
+    Args:
+        call: The call that is answered.
+        text: The answer, with the white space its format begins with.
+    """
+    pieces = list(text_pieces(text))
+    total, written = call.reply.output_tokens, 0
+    for number, piece in enumerate(pieces, 1):
+        is_last = number == len(pieces)
+        written = min(written + estimate_tokens(piece), total)
+        yield CountedPiece(
+            text=piece,
+            written=total if is_last else written,
+            is_first=number == 1,
+            is_last=is_last,
+        )

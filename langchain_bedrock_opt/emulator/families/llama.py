@@ -6,16 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.emulator.families.answers import (
     Body,
     Family,
     NativeCall,
+    counted_pieces,
     from_prompt,
     inference,
     required,
 )
-from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _TURN: Final = re.compile(
     r"<\|(?:start_header_id|header_start)\|>(\w+)<\|(?:end_header_id|header_end)\|>"
@@ -61,16 +60,12 @@ def _to_body(call: NativeCall) -> Body:
 
 
 def _to_chunks(call: NativeCall) -> Iterator[Body]:
-    pieces = list(text_pieces(f"\n\n{call.text}"))
-    written = 0
-    for number, piece in enumerate(pieces, 1):
-        last = number == len(pieces)
-        written = min(written + estimate_tokens(piece), call.reply.output_tokens)
+    for part in counted_pieces(call, f"\n\n{call.text}"):
         yield {
-            "generation": piece,
-            "prompt_token_count": call.prompt_tokens if number == 1 else None,
-            "generation_token_count": call.reply.output_tokens if last else written,
-            "stop_reason": _reason(call) if last else None,
+            "generation": part.text,
+            "prompt_token_count": call.prompt_tokens if part.is_first else None,
+            "generation_token_count": part.written,
+            "stop_reason": _reason(call) if part.is_last else None,
         }
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.emulator.families.answers import (
     Body,
     Family,
     NativeCall,
+    counted_pieces,
     from_prompt,
     inference,
     required,
 )
-from langchain_bedrock_opt.emulator.replies.pieces import text_pieces
 
 _REASONS: Final = {"max_tokens": "LENGTH", "stop_sequence": "STOP_CRITERIA_MET"}
 
@@ -46,17 +45,13 @@ def _to_body(call: NativeCall) -> Body:
 
 
 def _to_chunks(call: NativeCall) -> Iterator[Body]:
-    pieces = list(text_pieces(f"\n{call.text}"))
-    written = 0
-    for number, piece in enumerate(pieces, 1):
-        last = number == len(pieces)
-        written = min(written + estimate_tokens(piece), call.reply.output_tokens)
+    for part in counted_pieces(call, f"\n{call.text}"):
         yield {
-            "outputText": piece,
+            "outputText": part.text,
             "index": 0,
-            "totalOutputTextTokenCount": call.reply.output_tokens if last else written,
-            "completionReason": _reason(call) if last else None,
-            "inputTextTokenCount": call.prompt_tokens if number == 1 else None,
+            "totalOutputTextTokenCount": part.written,
+            "completionReason": _reason(call) if part.is_last else None,
+            "inputTextTokenCount": call.prompt_tokens if part.is_first else None,
         }
 
 
