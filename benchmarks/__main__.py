@@ -6,7 +6,14 @@ import argparse
 import sys
 from importlib import import_module
 
-NAMES = ("import_time", "call_overhead", "concurrency", "emulator_http", "escalation")
+NAMES = (
+    "import_time",
+    "call_overhead",
+    "concurrency",
+    "emulator_http",
+    "routing",
+    "escalation",
+)
 
 
 def main() -> int:

@@ -30,6 +30,12 @@ STEP: Final = "step"
 NUMBER: Final = "number"
 """Numbers that are written as words."""
 
+NEGATION: Final = "negation"
+"""Words that turn a statement around: easy to overlook."""
+
+SEVERAL: Final = "several"
+"""Words that ask for more than one thing at once."""
+
 REQUEST: Final = "request"
 """Endings of a Japanese sentence that ask for something without a question mark."""
 
@@ -60,6 +66,9 @@ _ENGLISH: Final = {
     NUMBER: """
         one two three four five six seven eight nine ten eleven twelve dozen hundred thousand
         million once twice half double triple first second third quarter""",
+    NEGATION: """
+        not no never none nor neither cannot isn doesn don didn won wouldn false""",
+    SEVERAL: "also both respectively additionally plus simultaneously",
 }
 
 _JAPANESE: Final = {
@@ -84,6 +93,8 @@ _JAPANESE: Final = {
         それぞれ まず 次に 最後に 手順 ステップ 段階 その後 毎 ごと 各 合計 全部で 総 残り あたり
         につき より 多く 少な もし なら したがって 考慮 とすると""",
     NUMBER: "最初 倍 半分 2つ 二つ 二人 三人 百 千 万",
+    NEGATION: "ない なく ません なかった 以外 誤り 誤って 偽",
+    SEVERAL: "さらに 加えて 両方 同時に および 及び ならびに",
     REQUEST: "ください 下さい なさい せよ でしょうか。 ますか。 ですか。",
 }
 

@@ -16,9 +16,11 @@ from langchain_bedrock_opt.routing.lexicon import (
     CONSTRAINT,
     EASY,
     HARD,
+    NEGATION,
     NUMBER,
     OPEN,
     REQUEST,
+    SEVERAL,
     STEP,
     kinds_of_words,
 )
@@ -38,6 +40,9 @@ _LISTED: Final = re.compile(
     "^\\s*(?:\\d{1,2}[.)\u3001\uff0e]|[-*\u2022\u30fb])\\s?\\S", re.MULTILINE
 )
 _QUESTION_MARKS: Final = ("?", "\uff1f", "\u061f")
+_COMMAS: Final = (",", "\u3001", "\uff0c")
+_BRACKETS: Final = ("(", "\uff08", "[")
+_SYMBOL: Final = re.compile(r"[^\w\s]")
 _CODE_MARKS: Final = (
     *("```", "()", "==", "!=", "=>", "->", "</", ");", "};", "&&", "||"),
     *("def ", "return ", "import ", "assert ", "public ", "SELECT "),
@@ -54,6 +59,7 @@ class Signals:
 
     Attributes:
         words: Length of the question in words; scripts without spaces count by the character.
+        spaceless: Share of its characters that are of such a script.
         asks: Questions and requests, numbered or bulleted items among them.
         easy: Words that ask for look-up, translation, summary.
         open: Words that ask for an explanation, a text, a solution.
@@ -63,6 +69,11 @@ class Signals:
         numbers: Numbers.
         code: Marks of program code.
         maths: Marks of formulas.
+        several: Words that ask for more than one thing at once.
+        negations: Words that negate.
+        commas: Commas, of any script.
+        brackets: Opening brackets.
+        symbols: Characters that are neither letters, digits nor spaces, in percent of all.
         background_tokens: Estimated tokens before the question.
         human_turns: Human turns.
         tools: Tools bound.
@@ -71,6 +82,7 @@ class Signals:
     """
 
     words: float = 0.0
+    spaceless: float = 0.0
     asks: int = 0
     easy: int = 0
     open: int = 0
@@ -80,6 +92,11 @@ class Signals:
     numbers: int = 0
     code: int = 0
     maths: int = 0
+    several: int = 0
+    negations: int = 0
+    commas: int = 0
+    brackets: int = 0
+    symbols: float = 0.0
     background_tokens: int = 0
     human_turns: int = 0
     tools: int = 0
@@ -101,8 +118,10 @@ def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = No
     """
     ask = conversation.ask
     kinds = kinds_of_words(ask)
+    words, spaceless = _words(ask, conversation.ask_chars)
     return Signals(
-        words=_words(ask, conversation.ask_chars),
+        words=words,
+        spaceless=spaceless,
         asks=_asks(ask, kinds),
         easy=kinds[EASY],
         open=kinds[OPEN],
@@ -112,6 +131,11 @@ def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = No
         numbers=len(_DIGITS.findall(ask)) + kinds[NUMBER],
         code=_code(ask),
         maths=_maths(ask),
+        several=kinds[SEVERAL],
+        negations=kinds[NEGATION],
+        commas=_count(ask, _COMMAS),
+        brackets=_count(ask, _BRACKETS),
+        symbols=100 * len(_SYMBOL.findall(ask)) / max(len(ask), 1),
         background_tokens=conversation.background.tokens(),
         human_turns=conversation.human_turns,
         tools=len(tools or ()),
@@ -120,7 +144,11 @@ def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = No
     )
 
 
-def _words(ask: str, full_chars: int) -> float:
+def _words(ask: str, full_chars: int) -> tuple[float, float]:
+    """Length in words, and the share of characters of scripts without spaces."""
+    if not ask:
+        return 0.0, 0.0
+    spaceless = 0
     if ask.isascii():
         words = float(len(ask.split()))
     else:
@@ -128,7 +156,7 @@ def _words(ask: str, full_chars: int) -> float:
         spaceless = len(ask) - len(rest) + runs
         words = len(rest.split()) + spaceless / _CHARS_PER_WORD
     # A long text was scanned at its ends only; the rest is taken to be alike.
-    return words * max(1.0, full_chars / len(ask)) if ask else 0.0
+    return words * max(1.0, full_chars / len(ask)), spaceless / len(ask)
 
 
 def _asks(ask: str, kinds: Counter[str]) -> int:

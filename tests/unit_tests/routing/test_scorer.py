@@ -156,12 +156,28 @@ def test_the_whole_request_counts() -> None:
     assert value([SystemMessage("Background. " * 500), ask]) > base
 
 
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        ("Weather in Oslo", "Weather in Oslo, Rome and Lima, and also the time in both"),
+        ("オスロの天気", "オスロ、ローマ、リマの天気、さらに両方の時刻"),
+    ],
+)
+def test_several_calls_at_once_are_harder_with_tools(one: str, several: str) -> None:
+    """With tools bound, a request that wants many calls rises more than without."""
+    tools = [{"name": "weather"}, {"name": "time"}]
+    rise = value(several, tools) - value(one, tools)
+
+    assert rise > value(several) - value(one) > 0
+    assert "calls" in {reason.signal for reason in SCORER.score(several, tools).reasons}
+
+
 def test_a_short_follow_up_is_read_with_the_turn_before() -> None:
     """A short "go on" after a hard question is not an easy prompt."""
     talk: list[BaseMessage] = [HumanMessage(HARD_JA), AIMessage("…"), HumanMessage("続けて")]
 
     assert value(talk) > 0.9 * value(HARD_JA)
-    assert value("続けて") < 0.2
+    assert tier_of("続けて") == "simple"
 
 
 def test_a_tool_loop_does_not_move_the_score() -> None:
