@@ -25,7 +25,7 @@ from benchmarks.routing_data import FOLDS, Source, sources
 from benchmarks.routing_metrics import apgr
 from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer
 
-L2 = 1.5
+L2 = 3.0
 WEIGHTS = (
     Path(__file__).resolve().parent.parent
     / "langchain_bedrock_opt"

@@ -1,6 +1,7 @@
 """The choice of a model for each prompt.
 
-Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`),
+Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`, with
+the learned weights of `ngrams`),
 which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`,
 `decider`), and the doors: the chat model that sends it there (`chat_model`, with `forwarding`,
 `opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,

@@ -8,7 +8,6 @@ same signals. They are hints with small weights, not a grammar.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -38,6 +37,8 @@ SEVERAL: Final = "several"
 
 REQUEST: Final = "request"
 """Endings of a Japanese sentence that ask for something without a question mark."""
+
+KINDS: Final = (EASY, OPEN, HARD, CONSTRAINT, STEP, NUMBER, NEGATION, SEVERAL, REQUEST)
 
 _ENGLISH: Final = {
     EASY: """
@@ -113,7 +114,7 @@ _JAPANESE_KINDS: Final = _by_word(_JAPANESE)
 _PHRASE: Final = re.compile("|".join(sorted(_JAPANESE_KINDS, key=len, reverse=True)))
 
 
-def kinds_of_words(text: str) -> Counter[str]:
+def kinds_of_words(text: str) -> dict[str, int]:
     """How many distinct words and phrases of each kind a text holds.
 
     Requests are counted each time, the others once.
@@ -124,14 +125,16 @@ def kinds_of_words(text: str) -> Counter[str]:
         >>> kinds_of_words("AとBを比較して、次にBとCを比較してください。")["hard"]
         1
     """
+    kinds = dict.fromkeys(KINDS, 0)
     lowered = text.lower()
-    words = _ENGLISH_WORDS.intersection(_WORD.findall(lowered))
-    kinds = Counter([_ENGLISH_KINDS[word] for word in words])
+    for word in _ENGLISH_WORDS.intersection(_WORD.findall(lowered)):
+        kinds[_ENGLISH_KINDS[word]] += 1
     if _LOOKUP.match(lowered):
         kinds[EASY] += 1
     if not text.isascii():
         phrases = _PHRASE.findall(text)
-        kinds.update([_JAPANESE_KINDS[phrase] for phrase in set(phrases)])
+        for phrase in set(phrases):
+            kinds[_JAPANESE_KINDS[phrase]] += 1
         if kinds[REQUEST]:
             kinds[REQUEST] = sum(_JAPANESE_KINDS[phrase] is REQUEST for phrase in phrases)
     return kinds

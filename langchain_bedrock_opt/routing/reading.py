@@ -124,6 +124,8 @@ def read_conversation(model_input: LanguageModelInput) -> Conversation:
         >>> read_conversation([("human", "Hi"), ("ai", "Hello!")]).human_turns
         1
     """
+    if isinstance(model_input, str):
+        return _one_text(model_input)
     messages = _messages(model_input)
     last = _last_human(messages)
     before, asking, after = messages[:last], messages[last : last + 1], messages[last + 1 :]
@@ -145,9 +147,21 @@ def read_conversation(model_input: LanguageModelInput) -> Conversation:
     )
 
 
+def _one_text(text: str) -> Conversation:
+    """A text is one human turn; what it comes to is written out, as a message takes longer."""
+    amount = Amount()
+    amount.add_text(text)
+    return Conversation(
+        ask=_clip(text),
+        ask_chars=len(text),
+        human_turns=1,
+        background=Amount(),
+        with_ask=amount,
+        total=amount,
+    )
+
+
 def _messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
-    if isinstance(model_input, str):
-        return [HumanMessage(model_input)]
     if isinstance(model_input, PromptValue):
         return model_input.to_messages()
     if isinstance(model_input, Sequence):

@@ -22,16 +22,18 @@ from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
 
 LOWEST_DEFAULT: Final = 0.29
 HIGHEST_DEFAULT: Final = 0.52
-# On a day's mixed traffic these two leave half of the prompts in the lowest of three tiers and a
-# third in the middle one, in English and in Japanese.
+# On a day's mixed traffic these two leave some two fifths of the prompts in the lowest of three
+# tiers and as many in the middle one, in English and in Japanese.
 
 _DAY: Final = (
-    (0.0, 0.03),
-    (0.1, 0.1),
-    (0.38, 0.15),
-    (0.54, 0.29),
-    (0.69, 0.52),
-    (0.8, 0.8),
+    (0.0, 0.1),
+    (0.1, 0.15),
+    (0.38, 0.2),
+    (0.5, 0.27),
+    (0.62, 0.4),
+    (0.75, 0.6),
+    (0.85, 0.76),
+    (0.95, 0.88),
     (1.0, 1.0),
 )
 """Shares of the demo's day of prompts, and the scores of `ComplexityScorer` that they are below;

@@ -203,20 +203,20 @@ def test_japanese_requests_end_without_a_question_mark() -> None:
 
 
 def test_translated_problems_take_the_same_tier(shared_data: Path) -> None:
-    """At least 80 % of the problems take one tier in Japanese and English, over two real tiers."""
+    """At least 85 % of the problems take one tier in Japanese and English, over two real tiers."""
     with gzip.open(shared_data / "routing" / "mgsm_parity.csv.gz", "rt", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 
     pairs = [(tier_of(row["ja"]), tier_of(row["en"])) for row in rows]
 
-    assert sum(ja == en for ja, en in pairs) >= 0.8 * len(pairs)
+    assert sum(ja == en for ja, en in pairs) >= 0.85 * len(pairs)
     for tiers in zip(*pairs, strict=True):
         used = Counter(tiers).values()
         assert sum(count >= 0.1 * len(pairs) for count in used) >= 2
 
 
 def test_a_days_traffic_is_spread_over_the_tiers(shared_data: Path) -> None:
-    """About half of the prompts are simple and some complex, in Japanese as in English."""
+    """Two fifths of the prompts or more are simple, some complex, in Japanese as in English."""
     lines = (shared_data / "workload" / "prompts.jsonl").read_text("utf-8").splitlines()
     tiers = defaultdict(list)
     for row in map(json.loads, lines):
@@ -224,6 +224,6 @@ def test_a_days_traffic_is_spread_over_the_tiers(shared_data: Path) -> None:
 
     for used in tiers.values():
         share = {name: count / len(used) for name, count in Counter(used).items()}
-        assert 0.4 < share["simple"] < 0.6
-        assert 0.25 < share["moderate"] < 0.42
+        assert 0.38 < share["simple"] < 0.6
+        assert 0.25 < share["moderate"] < 0.5
         assert 0.08 < share["complex"] < 0.28
