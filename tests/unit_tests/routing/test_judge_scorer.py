@@ -77,7 +77,7 @@ def make_router(
 
 def asked(bedrock: BedrockEmulator, model: str = JUDGE) -> list[Any]:
     """The requests that a model got."""
-    return [entry.params for entry in bedrock.journal.calls() if entry.model_id == model]
+    return [entry.params for entry in bedrock.journal.calls(model_id=model)]
 
 
 def tier_of(answer: Any) -> str:

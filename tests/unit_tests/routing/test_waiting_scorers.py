@@ -249,7 +249,8 @@ async def test_another_tiers_attempt_is_not_scored_again(
 ) -> None:
     """A tier that stands in for a throttled one takes the score and the reasons that are known."""
     scorer = Waiting()
-    answer, failed = bedrock._answer, []
+    answer = bedrock._answer
+    failed: list[str] = []
 
     def throttled_once(request: dict[str, Any]) -> Any:
         if not failed:
