@@ -110,7 +110,8 @@ class Memo(Generic[_T]):
         if task is None:
             task = tasks[key] = loop.create_task(self._ask(key, ask))
             task.add_done_callback(lambda done: _forget(tasks, key, done))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])  # who is cancelled here does not cancel the task
+        return task.result()
 
     async def _ask(self, key: bytes, ask: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         answer = await ask()

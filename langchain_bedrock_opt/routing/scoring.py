@@ -98,7 +98,7 @@ class Scoring:
     """
 
     def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+        self._scorer = scorer
         self._waiting = scorer if isinstance(scorer, AsyncScorer) else None
         self._shipped = ComplexityScorer()
         self._stand_in = StandIn(type(scorer).__name__, self._shipped)
@@ -123,7 +123,7 @@ class Scoring:
         if is_forced and self._waiting is not None:
             return self._unasked(messages, tools)
         try:
-            return _checked(self.scorer.score(messages, tools))
+            return _checked(self._scorer.score(messages, tools))
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
             failure = error
         return self._stand_in.score(failure, messages, tools)
@@ -147,7 +147,7 @@ class Scoring:
     def _unasked(
         self, messages: LanguageModelInput, tools: Sequence[Any] | None
     ) -> ComplexityScore:
-        detail = f"the tier was named, so {type(self.scorer).__name__} was not asked"
+        detail = f"the tier was named, so {type(self._scorer).__name__} was not asked"
         return with_note(self._shipped.score(messages, tools), NOT_ASKED, detail)
 
 

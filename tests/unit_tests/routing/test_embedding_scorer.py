@@ -113,6 +113,15 @@ def test_the_prior_is_worth_its_neighbours(embeddings: Letters) -> None:
     assert drawn.score(HARD[0]).value == pytest.approx((3 * gain + 2 * 0.2) / 5)
 
 
+@pytest.mark.parametrize(("count", "k"), [(3, 3), (20, 5), (200, 20), (800, 50)])
+def test_a_tenth_of_the_examples_is_asked(embeddings: Letters, count: int, k: int) -> None:
+    """By default a tenth of the examples are neighbours, from 5 to 50, and never more than all."""
+    prompts = [f"prompt {number}" for number in range(count)]
+    scorer = EmbeddingScorer.fit(embeddings, prompts, [0.5] * count)
+
+    assert scorer.score("Hi").reasons[0].detail.startswith(f"{k} nearest")
+
+
 def test_nearer_examples_count_for_more() -> None:
     """By distance the nearest example outweighs a farther one; uniformly it does not."""
     examples = LabelledVectors([[1, 0], [0, 1]], [1.0, 0.0])
@@ -322,7 +331,7 @@ def test_a_file_holds_no_prompt(tmp_path: Path, scorer: EmbeddingScorer) -> None
     [
         {"format": "embedding-scorer-9"},
         {"k": "many"},
-        {"prior": None, "k": None},
+        {"blend": None},
         {"prior_weight": "x"},
         {"examples": {"dimensions": 64, "vectors": "!", "gains": ""}},
         {"examples": {"dimensions": 63}},

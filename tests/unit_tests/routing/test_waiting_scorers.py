@@ -56,6 +56,18 @@ class Waiting:
         return ComplexityScore(value=0.9, reasons=(reason,))
 
 
+class Quick:
+    """Finds every request hard, at once."""
+
+    def __init__(self) -> None:
+        self.doors: list[str] = []
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        self.doors.append("sync")
+        reason = Reason(signal="waited", weight=0.9)
+        return ComplexityScore(value=0.9, reasons=(reason,))
+
+
 class Broken:
     """Fails, or gives what is no score."""
 
@@ -237,18 +249,20 @@ async def test_a_named_tier_is_not_scored(make_router: MakeRouter, *, is_async: 
     assert "Waiting" in told["reasons"][-1]["detail"]
 
 
+@pytest.mark.parametrize("kind", [Waiting, Quick])
 @pytest.mark.parametrize("structured_too", [False, True])
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_another_tiers_attempt_is_not_scored_again(
     make_router: MakeRouter,
     bedrock: Any,
     monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[], Waiting | Quick],
     *,
     structured_too: bool,
     is_async: bool,
 ) -> None:
     """A tier that stands in for a throttled one takes the score and the reasons that are known."""
-    scorer = Waiting()
+    scorer = kind()
     answer = bedrock._answer
     failed: list[str] = []
 
