@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any, Literal, cast
@@ -251,7 +251,7 @@ class ForwardingChatModel(BaseChatModel):
             arguments = {**call.kwargs, "version": version, "stop": stop}
             return call.model.astream_events(input, call.config, **arguments)
 
-        return _awaited(open_events()) if version == "v3" else _iterated(open_events())
+        return _awaited(open_events) if version == "v3" else _iterated(open_events)
 
     def generate(
         self,
@@ -348,14 +348,14 @@ class ForwardingChatModel(BaseChatModel):
         return chat_result(self.generate([messages], stop, **kwargs))
 
 
-async def _awaited(opening: Awaitable[Any]) -> Any:
+async def _awaited(opened: Callable[[], Awaitable[Any]]) -> Any:
     """What an awaitable gives that has to be waited for itself."""
-    return await (await opening)
+    return await (await opened())
 
 
-async def _iterated(opening: Awaitable[Any]) -> AsyncIterator[Any]:
+async def _iterated(opened: Callable[[], Awaitable[Any]]) -> AsyncIterator[Any]:
     """The parts of an iterator that has to be waited for."""
-    async with aclosing(await opening) as parts:
+    async with aclosing(await opened()) as parts:
         async for part in parts:
             yield part
 

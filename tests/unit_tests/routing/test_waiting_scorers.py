@@ -15,7 +15,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from langchain_bedrock_opt import BedrockRoutingMiddleware, ChatBedrockOptimized
+from langchain_bedrock_opt import (
+    BedrockRoutingMiddleware,
+    BedrockUsageCallbackHandler,
+    ChatBedrockOptimized,
+)
 from langchain_bedrock_opt.contracts import REPORT_KEY, ROUTE_METADATA_KEY
 from langchain_bedrock_opt.errors import ConfigurationError, ThrottledError
 from langchain_bedrock_opt.routing import (
@@ -157,6 +161,15 @@ async def test_async_doors_await_the_score(
     assert set(scorer.doors) == {"async"}
     assert len(scorer.doors) == len(runs.tiers)
     assert set(runs.tiers) == {"complex"}
+
+
+async def test_events_that_nobody_reads_cost_nothing(make_router: MakeRouter, bedrock: Any) -> None:
+    """An iterator of events that is closed unread has neither scored nor called."""
+    scorer = Waiting()
+
+    await make_router(scorer=scorer).astream_events("Hi", version="v2").aclose()
+
+    assert scorer.doors == bedrock.requests == []
 
 
 def test_sync_doors_ask_for_the_score(make_router: MakeRouter, tiers: dict[str, str]) -> None:
@@ -322,6 +335,18 @@ async def test_a_scorer_that_fails_breaks_no_call(
     assert len(said) == 1
     assert kind.__name__ in said[0]
     assert "prompt" not in said[0]
+
+
+def test_the_report_counts_failed_scorers(make_router: MakeRouter) -> None:
+    """A router's report says how many calls another scorer has scored."""
+    usage = BedrockUsageCallbackHandler()
+    router = make_router(scorer=Broken(ConnectionError("down")))
+    router.batch(["Hi", "Ho"], {"callbacks": [usage]})
+
+    found = router.report(usage.ledger)
+
+    assert found.scorer_failed == 2
+    assert "2 scored in a failed scorer's place" in str(found)
 
 
 async def test_what_is_no_prompt_is_still_refused(make_router: MakeRouter) -> None:
