@@ -57,7 +57,8 @@ class BedrockEmulator:
             `documents_have_plain_names`: Bedrock may drop one before this package does.
         provisioned: Base model ids by the name of a provisioned throughput.
         application_profiles: Ids to copy from by the name of an application inference profile.
-        prompt_routers: Model ids by the name of a prompt router, its fallback last.
+        prompt_routers: Model ids by the name of a prompt router, its fallback last. It takes the
+            fallback for long prompts; see `models.register_prompt_router`.
         host: Where the server listens; only this machine by default.
         port: The server's port; 0 takes any that is free.
         sleep: Waits for so many seconds.

@@ -139,15 +139,26 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 
 def _converse_turn(parts: Parts, visit: Visit, *, streaming: bool) -> Turn:
     params = visit.call.params
+    chosen, traced = _routed(parts, params)
     # Behind an ARN nobody registered the model is a guess, which must not decide what is valid.
-    known = parts.directory.base_of(params["modelId"], region=visit.region)
+    known = parts.directory.base_of(chosen, region=visit.region)
     base = parts.directory.default_model_id if known is None else known
     check_converse(params, known, streaming=streaming, without=parts.without_rules)
     turn = _turn(parts, visit, base, params)
-    echoed = {key: params[key] for key in _ECHOED if params.get(key)}
-    if not echoed:
+    extra = {key: params[key] for key in _ECHOED if params.get(key)} | traced
+    if not extra:
         return turn
-    return replace(turn, reply=replace(turn.reply, extra={**echoed, **turn.reply.extra}))
+    return replace(turn, reply=replace(turn.reply, extra={**extra, **turn.reply.extra}))
+
+
+def _routed(parts: Parts, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The id that is to answer, and what the answer says of it if a prompt router chose it."""
+    model_id = params["modelId"]
+    router = parts.directory.prompt_router(model_id)
+    if router is None:
+        return model_id, {}
+    chosen = router.choose(input_tokens(params))
+    return chosen, {"trace": {"promptRouter": {"invokedModelId": chosen}}}
 
 
 def _turn(parts: Parts, visit: Visit, base: str, request: Mapping[str, Any]) -> Turn:

@@ -1,14 +1,14 @@
 """The choice of a model for each prompt.
 
 Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`, with
-the learned weights of `ngrams`),
-which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`,
-`decider`), and the doors: the chat model that sends it there (`chat_model`, with `forwarding`,
-`opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,
-which only decides; `explain` and `report` tell people of it. Who answers if a tier fails:
-`attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and
-`recovery`. Does not live here: facts and prices of models
-(`catalog`), caching, and anything that calls Bedrock itself.
+the learned weights of `ngrams`; `judge_scorer`, `prompt_router_scorer` and `embedding_scorer` with
+`neighbours` by asking a network, all over `remote` and `memo`; `scoring` asks any of them), which
+tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`, `decider`),
+and the doors: the chat model that sends it there (`chat_model`, with `forwarding`, `opening`,
+`results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`, which only
+decides; `explain` and `report` tell people of it. Who answers if a tier fails: `attempts`, with
+`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and `recovery`. Does not
+live here: facts and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
 
@@ -29,13 +29,18 @@ from langchain_bedrock_opt.routing.checks import (
     MalformedToolCall,
     Validator,
 )
+from langchain_bedrock_opt.routing.embedding_scorer import EmbeddingScorer
 from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation
+from langchain_bedrock_opt.routing.judge_scorer import JudgeScorer
+from langchain_bedrock_opt.routing.neighbours import LabelledVectors
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
+from langchain_bedrock_opt.routing.prompt_router_scorer import PromptRouterScorer
 from langchain_bedrock_opt.routing.refusals import Refusal
 from langchain_bedrock_opt.routing.report import RoutingReport
 from langchain_bedrock_opt.routing.route import route
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scoring import AsyncScorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness
 from langchain_bedrock_opt.routing.targets import CalibrationCurve, ScoreSample
 
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agreement",
+    "AsyncScorer",
     "BedrockRoutingMiddleware",
     "BreakEven",
     "CalibrationCurve",
@@ -53,13 +59,17 @@ __all__ = [
     "ComplexityScorer",
     "Cut",
     "Doubt",
+    "EmbeddingScorer",
     "Empty",
     "Escalation",
     "EscalationStats",
     "Explanation",
     "FailedSchema",
+    "JudgeScorer",
+    "LabelledVectors",
     "MalformedToolCall",
     "Needs",
+    "PromptRouterScorer",
     "Reason",
     "Refusal",
     "RouteDecision",

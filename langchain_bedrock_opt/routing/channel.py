@@ -31,8 +31,21 @@ def pop_force(kwargs: dict[str, Any], config: Mapping[str, Any]) -> str | None:
         kwargs: The call's arguments; `force` and `model` are removed.
         config: The call's config; `config["configurable"]["force"]` holds where neither is given.
     """
-    force, model = kwargs.pop("force", None), kwargs.pop("model", None)
-    named = force or model or (config.get("configurable") or {}).get(FORCE_KEY)
+    named = force_of(kwargs, config)
+    kwargs.pop("force", None)
+    kwargs.pop("model", None)
+    return named
+
+
+def force_of(kwargs: Mapping[str, Any], config: Mapping[str, Any] | None) -> str | None:
+    """The tier or model the caller has named, as `pop_force` finds it.
+
+    Args:
+        kwargs: The call's arguments.
+        config: The call's config.
+    """
+    configurable = (config or {}).get("configurable") or {}
+    named = kwargs.get("force") or kwargs.get("model") or configurable.get(FORCE_KEY)
     return None if named is None else str(named)
 
 

@@ -20,6 +20,7 @@ from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.routing.attempts import RoutedCall
 from langchain_bedrock_opt.routing.channel import (
     FORCE_KEY,
+    force_of,
     pop_force,
     thread_of,
     with_effort,
@@ -34,7 +35,7 @@ from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
 from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
@@ -71,7 +72,9 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     Args:
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
-        scorer: Scores prompts; `ComplexityScorer` by default.
+        scorer: Scores prompts; `ComplexityScorer` by default. One that asks a network, such as
+            `JudgeScorer`, is awaited by the asynchronous methods, and asked by `decide` and
+            `explain`, too. If it fails, `ComplexityScorer` scores in its place.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
         sticky: Let a conversation go up a tier, but not down while its prompt cache is warm, which
             is for five minutes after its last turn. False routes each turn by itself; a
@@ -264,15 +267,26 @@ class ChatBedrockRouter(ForwardingChatModel):
         return report(records, self._decider.tiers)
 
     def _plan(
-        self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        score: ComplexityScore | None = None,
     ) -> RoutedCall:
-        return self._call(messages, config, kwargs, remember=True)
+        return self._call(messages, config, kwargs, score, remember=True)
+
+    async def _ascore(
+        self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> ComplexityScore | None:
+        force = force_of(kwargs, ensure_config(config))
+        return await self._decider.ascore(messages, tools=kwargs.get("tools"), force=force)
 
     def _call(
         self,
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
+        score: ComplexityScore | None,
         *,
         remember: bool,
     ) -> RoutedCall:
@@ -281,7 +295,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         force = pop_force(kwargs, config)
         tools = kwargs.get("tools")
         decision = self._decider.decide(
-            messages, tools=tools, force=force, thread_id=thread_of(config), remember=remember
+            messages,
+            tools=tools,
+            force=force,
+            thread_id=thread_of(config),
+            remember=remember,
+            score=score,
         )
         model = self._models[decision.tier]
         if isinstance(tools, BoundTools):
@@ -295,15 +314,16 @@ class ChatBedrockRouter(ForwardingChatModel):
     def _replan(
         self,
         tier: str,
-        source: BaseChatModel,
+        first: RoutedCall,
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
     ) -> RoutedCall:
-        fitted = translate(kwargs, source, self._models[tier])
+        fitted = translate(kwargs, first.model, self._models[tier])
         own = without_run_id(config)
+        score = ComplexityScore(value=first.route["score"])
         # A stand-in says nothing of where the conversation belongs.
-        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, remember=False)
+        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, score, remember=False)
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""

@@ -12,7 +12,8 @@ from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.reading import read_conversation
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scoring import Scoring
 from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 
 _TOOL_TOKENS: Final = 150
@@ -45,7 +46,7 @@ class Decider:
         stickiness: Stickiness | None = None,
     ) -> None:
         self.tiers = tuple(tiers)
-        self._scorer = scorer
+        self._scoring = Scoring(scorer)
         self._stickiness = stickiness
         if policy.target is not None and policy.sample is None:
             _check_known(scorer, policy)
@@ -65,6 +66,7 @@ class Decider:
         json_schema: bool = False,
         thread_id: object = None,
         remember: bool = False,
+        score: ComplexityScore | None = None,
     ) -> RouteDecision:
         """Decide where a request goes.
 
@@ -75,6 +77,7 @@ class Decider:
             json_schema: The answer must follow a JSON schema natively.
             thread_id: The conversation's id, if it has one.
             remember: The request is sent: its conversation is with this tier from now on.
+            score: The request's score, where it is known; None asks the scorer.
 
         Raises:
             UnknownTierError: `force` names no tier.
@@ -82,7 +85,8 @@ class Decider:
                 that `force` names.
         """
         forced = None if force is None else self._allowed(self.named(force))
-        score = self._scorer.score(messages, tools)
+        if score is None:
+            score = self._scoring.score(messages, tools, is_forced=forced is not None)
         sticky = self._stickiness
         place = None if sticky is None else place_of(messages, thread_id)
         if forced is None:
@@ -102,6 +106,25 @@ class Decider:
             forced=forced is not None,
             effort=choice.effort,
         )
+
+    async def ascore(
+        self,
+        messages: LanguageModelInput,
+        *,
+        tools: Sequence[Any] | None = None,
+        force: str | None = None,
+    ) -> ComplexityScore | None:
+        """Await a request's score, if the router's scorer has to wait for it.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound, in any form.
+            force: The tier or model that the caller has named.
+
+        Returns:
+            The score for `decide`; None if that may ask the scorer itself.
+        """
+        return await self._scoring.ascore(messages, tools, is_forced=force is not None)
 
     def decide_unasked(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any, Literal, cast
@@ -34,6 +34,7 @@ from langchain_bedrock_opt.routing.opening import (
     read_stream,
 )
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
+from langchain_bedrock_opt.routing.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.tools import BoundTools
 
 
@@ -48,14 +49,34 @@ class ForwardingChatModel(BaseChatModel):
 
     @abstractmethod
     def _plan(
-        self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        messages: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        score: ComplexityScore | None = None,
     ) -> RoutedCall:
-        """Choose the model for a call, and what it is called with."""
+        """Choose the model for a call, and what it is called with.
+
+        Args:
+            messages: The request.
+            config: The run's config.
+            kwargs: The caller's arguments.
+            score: What `_ascore` has given.
+        """
+
+    async def _ascore(
+        self,
+        messages: LanguageModelInput,  # noqa: ARG002 - for subclasses
+        config: RunnableConfig | None,  # noqa: ARG002
+        kwargs: dict[str, Any],  # noqa: ARG002
+    ) -> ComplexityScore | None:
+        """Await what the choice has to wait for; None if there is no such thing."""
+        return None
 
     def _replan(
         self,
         tier: str,
-        source: BaseChatModel,
+        first: RoutedCall,
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
@@ -64,7 +85,7 @@ class ForwardingChatModel(BaseChatModel):
 
         Args:
             tier: The tier's name.
-            source: The model that the call was meant for.
+            first: The call as it was planned.
             messages: The request.
             config: The config of the first call; its run id stays the first run's.
             kwargs: The caller's arguments.
@@ -83,16 +104,15 @@ class ForwardingChatModel(BaseChatModel):
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
+        score: ComplexityScore | None = None,
         *,
         is_checked: bool = True,
     ) -> Steps:
         """The calls that answer a request; just one if the model has no `_attempts`."""
-        call = self._plan(messages, config, kwargs)
+        call = self._plan(messages, config, kwargs, score)
         if self._attempts is None:
             return call, (yield call)
-        again = partial(
-            self._replan, source=call.model, messages=messages, config=config, kwargs=kwargs
-        )
+        again = partial(self._replan, first=call, messages=messages, config=config, kwargs=kwargs)
         expected = _expectations(kwargs) if is_checked else None
         return (yield from self._attempts.of(call, again, expected))
 
@@ -131,8 +151,9 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """As `invoke`, asynchronously."""
+        score = await self._ascore(input, config, kwargs)
         call, message = await aperform(
-            self._steps(input, config, kwargs),
+            self._steps(input, config, kwargs, score),
             lambda call: call.model.ainvoke(input, call.config, stop=stop, **call.kwargs),
         )
         return mark_message(cast("AIMessage", message), call.route)
@@ -179,7 +200,8 @@ class ForwardingChatModel(BaseChatModel):
             stream = call.model.astream(input, call.config, stop=stop, **call.kwargs)
             return await aread_stream(stream, reading)
 
-        steps = self._steps(input, config, kwargs, is_checked=reading == "whole")
+        score = await self._ascore(input, config, kwargs)
+        steps = self._steps(input, config, kwargs, score, is_checked=reading == "whole")
         call, chunks = await aperform(steps, open_stream)
         is_first = True
         async with aclosing(apass_on(chunks)) as parts:
@@ -222,9 +244,14 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Any:
         """As `stream_events`, asynchronously; `v3` gives an awaitable `AsyncChatModelStream`."""
-        call = self._plan(input, config, kwargs)
-        arguments = {**call.kwargs, "version": version, "stop": stop}
-        return call.model.astream_events(input, call.config, **arguments)
+
+        async def open_events() -> Any:
+            score = await self._ascore(input, config, kwargs)
+            call = self._plan(input, config, kwargs, score)
+            arguments = {**call.kwargs, "version": version, "stop": stop}
+            return call.model.astream_events(input, call.config, **arguments)
+
+        return _awaited(open_events) if version == "v3" else _iterated(open_events)
 
     def generate(
         self,
@@ -289,8 +316,9 @@ class ForwardingChatModel(BaseChatModel):
 
         async def answer(index: int, conversation: list[BaseMessage]) -> LLMResult:
             own = _with_run_id(config, None if index else run_id)
+            score = await self._ascore(conversation, own, kwargs)
             call, result = await aperform(
-                self._steps(conversation, own, kwargs),
+                self._steps(conversation, own, kwargs, score),
                 lambda call: call.model.agenerate(
                     [conversation],
                     stop,
@@ -318,6 +346,18 @@ class ForwardingChatModel(BaseChatModel):
     ) -> ChatResult:
         # Abstract in the base class, so it must be here; the public methods never come by.
         return chat_result(self.generate([messages], stop, **kwargs))
+
+
+async def _awaited(opened: Callable[[], Awaitable[Any]]) -> Any:
+    """What an awaitable gives that has to be waited for itself."""
+    return await (await opened())
+
+
+async def _iterated(opened: Callable[[], Awaitable[Any]]) -> AsyncIterator[Any]:
+    """The parts of an iterator that has to be waited for."""
+    async with aclosing(await opened()) as parts:
+        async for part in parts:
+            yield part
 
 
 def _run_config(

@@ -19,10 +19,10 @@ from typing_extensions import NotRequired
 
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
-from langchain_bedrock_opt.routing.channel import FORCE_KEY, mark_message, thread_of, with_effort
+from langchain_bedrock_opt.routing.channel import force_of, mark_message, thread_of, with_effort
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier
 
@@ -181,18 +181,33 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
         """As `wrap_model_call`, asynchronously."""
-        plan = self._plan(request)
+        plan = self._plan(request, await self._ascore(request))
         if plan is None:
             return await handler(request)
         return _answered(await handler(plan.request), plan)
 
-    def _plan(self, request: ModelRequest[Any]) -> _Plan | None:
-        """Where a model call goes; None to leave it alone."""
-        kept = cast("dict[str, Any]", request.state.get(_STATE_KEY) or {})
-        if request.model is not self._defaults.of_run(kept.get(_RUN), request.model):
+    async def _ascore(self, request: ModelRequest[Any]) -> ComplexityScore | None:
+        """Await the score of a run that is to be decided now; None where it is not needed."""
+        kept = _kept(request)
+        messages = _messages(request)
+        if kept.get(_DECISION) is not None or not _asks(messages) or self._is_replaced(request):
             return None
+        force = force_of({}, ensure_config())
+        return await self._decider.ascore(messages, tools=_tools(request), force=force)
+
+    def _is_replaced(self, request: ModelRequest[Any]) -> bool:
+        """Whether another middleware has put a model in the default one's place."""
+        return request.model is not self._defaults.of_run(_kept(request).get(_RUN), request.model)
+
+    def _plan(
+        self, request: ModelRequest[Any], score: ComplexityScore | None = None
+    ) -> _Plan | None:
+        """Where a model call goes; None to leave it alone."""
+        if self._is_replaced(request):
+            return None
+        kept = _kept(request)
         decided = kept.get(_DECISION)
-        decision = self._decision(request, decided)
+        decision = self._decision(request, decided, score)
         asked = {**request.model_settings, "tool_choice": request.tool_choice}
         if request.response_format is not None:
             asked["tool_choice"] = "any"  # by which the agent may ask for its form
@@ -211,7 +226,10 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         )
 
     def _decision(
-        self, request: ModelRequest[Any], decided: dict[str, Any] | None
+        self,
+        request: ModelRequest[Any],
+        decided: dict[str, Any] | None,
+        score: ComplexityScore | None,
     ) -> RouteDecision:
         """The run's decision, made now if this is its first model call."""
         messages = _messages(request)
@@ -220,18 +238,11 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if decided is not None:
             self._decider.remember(messages, decided["tier"], thread_id=thread_id)
             return RouteDecision.from_dict(decided)
-        # A form of the answer may become one more tool.
-        form = [] if request.response_format is None else [request.response_format]
-        tools = [*request.tools, *form]
-        force = (config.get("configurable") or {}).get(FORCE_KEY)
-        if force is None and not any(isinstance(each, HumanMessage) for each in messages):
+        tools, force = _tools(request), force_of({}, config)
+        if force is None and not _asks(messages):
             return self._decider.decide_unasked(messages, self._default, tools=tools)
         return self._decider.decide(
-            messages,
-            tools=tools,
-            force=None if force is None else str(force),
-            thread_id=thread_id,
-            remember=True,
+            messages, tools=tools, force=force, thread_id=thread_id, remember=True, score=score
         )
 
 
@@ -259,6 +270,21 @@ def _messages(request: ModelRequest[Any]) -> list[BaseMessage]:
     system = request.system_message
     messages: list[AnyMessage] = request.messages
     return [*messages] if system is None else [system, *messages]
+
+
+def _asks(messages: list[BaseMessage]) -> bool:
+    return any(isinstance(each, HumanMessage) for each in messages)
+
+
+def _tools(request: ModelRequest[Any]) -> list[Any]:
+    # A form of the answer may become one more tool.
+    form = [] if request.response_format is None else [request.response_format]
+    return [*request.tools, *form]
+
+
+def _kept(request: ModelRequest[Any]) -> dict[str, Any]:
+    """What the agent's state holds of its run's route."""
+    return cast("dict[str, Any]", request.state.get(_STATE_KEY) or {})
 
 
 def _answered(

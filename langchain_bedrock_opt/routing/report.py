@@ -11,6 +11,7 @@ from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.scoring import FAILED
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
 
 
@@ -35,6 +36,7 @@ class RoutingReport:
         sticky: Calls that only their conversation kept in a stronger tier.
         constrained: Calls whose tier of choice could not serve them.
         short_of_budget: Calls that got the cheapest tier because the budget was running out.
+        scorer_failed: Calls that another scorer scored because the router's own failed.
         escalated: Calls that a stronger tier answered after a weaker one's answer was no good.
         fell_back: Calls that another tier answered because the first was not to be reached.
         failed: Calls without an answer.
@@ -54,6 +56,7 @@ class RoutingReport:
     sticky: int
     constrained: int
     short_of_budget: int
+    scorer_failed: int
     escalated: int
     fell_back: int
     failed: int
@@ -103,6 +106,7 @@ class RoutingReport:
             "sticky": self.sticky,
             "constrained": self.constrained,
             "short of budget": self.short_of_budget,
+            "scored in a failed scorer's place": self.scorer_failed,
             "escalated": self.escalated,
             "fell back": self.fell_back,
             "failed": self.failed,
@@ -144,6 +148,7 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
         sticky=reasons["sticky"],
         constrained=reasons["constraint"],
         short_of_budget=reasons["budget"],
+        scorer_failed=reasons[FAILED],
         escalated=sum(route.escalated_from is not None for route in routes),
         fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),

@@ -10,7 +10,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.channel import pop_force
+from langchain_bedrock_opt.routing.channel import force_of
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
@@ -56,13 +56,15 @@ def route(
     decider = Decider(facts, scorer or ComplexityScorer(), policy or RoutingPolicy())
 
     def decide(prompt: LanguageModelInput, config: RunnableConfig, **kwargs: Any) -> RouteDecision:
-        force = pop_force(kwargs, config)
+        force = force_of(kwargs, config)
         return decider.decide(prompt, tools=kwargs.get("tools"), force=force)
 
     async def adecide(
         prompt: LanguageModelInput, config: RunnableConfig, **kwargs: Any
     ) -> RouteDecision:
-        # Microseconds: a thread would take longer than the decision.
-        return decide(prompt, config, **kwargs)
+        force, tools = force_of(kwargs, config), kwargs.get("tools")
+        score = await decider.ascore(prompt, tools=tools, force=force)
+        # Microseconds, where the scorer has nothing to wait for: no thread is worth it.
+        return decider.decide(prompt, tools=tools, force=force, score=score)
 
     return RunnableLambda(decide, afunc=adecide, name="route")

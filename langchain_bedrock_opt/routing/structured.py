@@ -19,6 +19,7 @@ from langchain_bedrock_opt.routing.attempts import (
 )
 from langchain_bedrock_opt.routing.channel import (
     FORCE_KEY,
+    force_of,
     mark_message,
     pop_force,
     thread_of,
@@ -26,6 +27,7 @@ from langchain_bedrock_opt.routing.channel import (
     without_run_id,
 )
 from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.scorer import ComplexityScore
 
 
 class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
@@ -75,8 +77,9 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> Any:
         """As `invoke`, asynchronously."""
+        score = await self._ascore(input, config, kwargs)
         call, output = await aperform(
-            self._steps(input, config, kwargs),
+            self._steps(input, config, kwargs, score),
             lambda call: call.model.ainvoke(input, call.config, **call.kwargs),
         )
         return _marked(output, call.route)
@@ -98,15 +101,21 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """As `stream`, asynchronously."""
-        call = self._plan(input, config, kwargs)
+        call = self._plan(input, config, kwargs, await self._ascore(input, config, kwargs))
         async for part in call.model.astream(input, call.config, **call.kwargs):
             yield part
+
+    async def _ascore(
+        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> ComplexityScore | None:
+        return await self._decider.ascore(prompt, force=force_of(kwargs, ensure_config(config)))
 
     def _plan(
         self,
         prompt: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
+        score: ComplexityScore | None = None,
         *,
         remember: bool = True,
     ) -> RoutedCall:
@@ -119,6 +128,7 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
             json_schema=self._json_schema,
             thread_id=thread_of(config),
             remember=remember,
+            score=score,
         )
         # A schema may be asked for by a forced tool, which does not go together with thinking.
         route = replace(decision, effort=None).as_dict()
@@ -130,15 +140,19 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         )
 
     def _steps(
-        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+        self,
+        prompt: LanguageModelInput,
+        config: RunnableConfig | None,
+        kwargs: dict[str, Any],
+        score: ComplexityScore | None = None,
     ) -> Steps:
-        call = self._plan(prompt, config, kwargs)
+        call = self._plan(prompt, config, kwargs, score)
         if self._attempts is None:
             return call, (yield call)
 
         def again(tier: str) -> RoutedCall:
-            own = without_run_id(config)
-            return self._plan(prompt, own, {**kwargs, FORCE_KEY: tier}, remember=False)
+            own, known = without_run_id(config), ComplexityScore(value=call.route["score"])
+            return self._plan(prompt, own, {**kwargs, FORCE_KEY: tier}, known, remember=False)
 
         return (yield from self._attempts.of(call, again, None))
 

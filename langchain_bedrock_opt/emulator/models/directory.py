@@ -19,6 +19,9 @@ from langchain_bedrock_opt.errors import EmulatorError, ModelIdError
 DEFAULT_MODEL_ID: Final = "amazon.nova-lite-v1:0"
 """The model that answers behind an ARN nobody registered, unless the user names another."""
 
+LONG_FROM: Final = 50
+"""Input tokens from which on a prompt router's fallback model answers, unless it says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionedModel:
@@ -68,10 +71,11 @@ class PromptRouter:
         arn: Its ARN, which is called as a model id.
         name: Its name.
         model_arns: The models it chooses from.
-        fallback_arn: The model it takes where nothing speaks for another. The emulator does not
-            predict quality, so it always takes this one.
+        fallback_arn: The model it takes where nothing speaks for another.
         base_model_id: The bare id behind `fallback_arn`.
         created_at: When it was registered, in UTC.
+        long_from: The input tokens from which on a prompt goes to the fallback model. The emulator
+            does not predict quality: a shorter prompt goes to the first of the others.
     """
 
     arn: str
@@ -80,6 +84,12 @@ class PromptRouter:
     fallback_arn: str
     base_model_id: str
     created_at: datetime
+    long_from: int = LONG_FROM
+
+    def choose(self, input_tokens: int) -> str:
+        """The ARN of the model that takes a prompt of so many tokens."""
+        others = [arn for arn in self.model_arns if arn != self.fallback_arn]
+        return others[0] if others and input_tokens < self.long_from else self.fallback_arn
 
 
 Resource: TypeAlias = "ProvisionedModel | ApplicationProfile | PromptRouter"
@@ -259,13 +269,16 @@ class ModelDirectory:
             )
         )
 
-    def register_prompt_router(self, models: Sequence[str], fallback: str, name: str) -> str:
-        """Make a prompt router.
+    def register_prompt_router(
+        self, models: Sequence[str], fallback: str, name: str, *, long_from: int = LONG_FROM
+    ) -> str:
+        """Make a prompt router. It goes by the length of prompts, as it can't tell hard from easy.
 
         Args:
             models: The ids of the models it chooses from.
             fallback: The one it takes where nothing speaks for another.
             name: Its name, unique in the account, or its whole ARN.
+            long_from: The input tokens from which on the fallback takes a prompt.
 
         Returns:
             Its ARN.
@@ -283,8 +296,14 @@ class ModelDirectory:
                 fallback_arn=self.arn_of(fallback),
                 base_model_id=self._known_base(fallback),
                 created_at=self._now(),
+                long_from=long_from,
             )
         )
+
+    def prompt_router(self, model_id: str) -> PromptRouter | None:
+        """The prompt router behind an ARN; None if it is none, or not registered."""
+        resource = self._resources.get(model_id)
+        return resource if isinstance(resource, PromptRouter) else None
 
     @property
     def provisioned(self) -> tuple[ProvisionedModel, ...]:

@@ -1,0 +1,157 @@
+"""Asking a scorer that may have to wait, and may fail: no call breaks by it.
+
+`ComplexityScorer` does neither. A scorer that asks a network does both.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol, runtime_checkable
+
+from langchain_core.language_models import LanguageModelInput
+
+from langchain_bedrock_opt.contracts import Reason
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+
+logger = logging.getLogger(__name__)
+
+FAILED: Final = "scorer_failed"
+"""The signal of a score that another scorer gave, because the one that was asked failed."""
+
+NOT_ASKED: Final = "scorer_not_asked"
+"""The signal of a score that says nothing of the decision, because a tier was named."""
+
+
+@runtime_checkable
+class AsyncScorer(Scorer, Protocol):
+    """A scorer that waits for something, such as a network.
+
+    The router's asynchronous methods await `ascore`; its synchronous ones call `score`. A scorer
+    without `ascore` is called in the event loop, so it must not take long.
+    """
+
+    async def ascore(
+        self, messages: LanguageModelInput, tools: Sequence[Any] | None = None
+    ) -> ComplexityScore:
+        """As `score`, without keeping the event loop waiting."""
+
+
+class StandIn:
+    """Scores where another scorer has failed, says so, counts it, and logs it once.
+
+    Args:
+        name: The name of the scorer that may fail.
+        scorer: Who scores then.
+    """
+
+    def __init__(self, name: str, scorer: Scorer) -> None:
+        self._name = name
+        self._scorer = scorer
+        self._lock = threading.Lock()
+        self.failures = 0
+
+    def score(
+        self, failure: Exception, messages: LanguageModelInput, tools: Sequence[Any] | None
+    ) -> ComplexityScore:
+        """The score, with the failure among its reasons.
+
+        Args:
+            failure: What the other scorer raised.
+            messages: The request.
+            tools: The tools that are bound.
+
+        Raises:
+            TypeError: The request is nothing a chat model could be given; that is no failure of
+                the scorer.
+        """
+        score = self._scorer.score(messages, tools)
+        with self._lock:
+            self.failures += 1
+            is_first = self.failures == 1
+        if is_first:
+            # Others' messages may repeat the prompt; those of our own settings do not.
+            kind = type(failure).__name__
+            told = f"{kind}: {failure}" if isinstance(failure, ConfigurationError) else kind
+            logger.warning(
+                "Scorer <%s> failed, another one scores in its place (said once): %s",
+                self._name,
+                told,
+            )
+        return with_note(score, FAILED, type(failure).__name__)
+
+
+def with_note(score: ComplexityScore, signal: str, detail: str) -> ComplexityScore:
+    """A score with one more reason, which weighs nothing."""
+    note = Reason(signal=signal, weight=0.0, detail=detail)
+    return replace(score, reasons=(*score.reasons, note))
+
+
+class Scoring:
+    """Asks the scorer of a router, and the shipped one where it fails or need not be asked.
+
+    Args:
+        scorer: The router's scorer.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._waiting = scorer if isinstance(scorer, AsyncScorer) else None
+        self._shipped = ComplexityScorer()
+        self._stand_in = StandIn(type(scorer).__name__, self._shipped)
+
+    def score(
+        self,
+        messages: LanguageModelInput,
+        tools: Sequence[Any] | None,
+        *,
+        is_forced: bool,
+    ) -> ComplexityScore:
+        """Score a request.
+
+        Args:
+            messages: What a chat model's `invoke` takes.
+            tools: The tools that are bound.
+            is_forced: The tier is named already, so that nothing is to be waited or paid for.
+
+        Raises:
+            TypeError: `messages` is nothing a chat model could be given.
+        """
+        if is_forced and self._waiting is not None:
+            return self._unasked(messages, tools)
+        try:
+            return _checked(self._scorer.score(messages, tools))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
+            failure = error
+        return self._stand_in.score(failure, messages, tools)
+
+    async def ascore(
+        self,
+        messages: LanguageModelInput,
+        tools: Sequence[Any] | None,
+        *,
+        is_forced: bool,
+    ) -> ComplexityScore | None:
+        """As `score`; None where nothing has to be waited for, and `score` does."""
+        if is_forced or self._waiting is None:
+            return None
+        try:
+            return _checked(await self._waiting.ascore(messages, tools))
+        except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
+            failure = error
+        return self._stand_in.score(failure, messages, tools)
+
+    def _unasked(
+        self, messages: LanguageModelInput, tools: Sequence[Any] | None
+    ) -> ComplexityScore:
+        detail = f"the tier was named, so {type(self._scorer).__name__} was not asked"
+        return with_note(self._shipped.score(messages, tools), NOT_ASKED, detail)
+
+
+def _checked(score: ComplexityScore) -> ComplexityScore:
+    if not 0 <= score.value <= 1:
+        raise ValueError(f"a score of {score.value}, not from 0 to 1")
+    return score
