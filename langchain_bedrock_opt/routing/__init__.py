@@ -6,8 +6,11 @@ which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `s
 `opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,
 which only decides; `explain` and `report` tell people of it. Who answers if a tier fails:
 `attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and
-`recovery`. Does not live here: facts and prices of models
-(`catalog`), caching, and anything that calls Bedrock itself.
+`recovery`. Learning from labels:
+`calibrate`, which reads `examples` (with `example_files` and `labels`), fits `learned` and
+`isotonic`, judges by `worth` and `reliability` and makes a `calibration` (with `calibration_view`
+and `json_values`); `calibrated` starts the doors with one. Does not live here: facts and prices of
+models (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
 
@@ -17,7 +20,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
+from langchain_bedrock_opt.errors import CalibrationError
 from langchain_bedrock_opt.routing.break_even import BreakEven
+from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
 from langchain_bedrock_opt.routing.checks import (
     Check,
@@ -29,7 +34,9 @@ from langchain_bedrock_opt.routing.checks import (
     Validator,
 )
 from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
+from langchain_bedrock_opt.routing.examples import Example
 from langchain_bedrock_opt.routing.explain import Explanation
+from langchain_bedrock_opt.routing.learned import LearnedScorer
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.refusals import Refusal
 from langchain_bedrock_opt.routing.report import RoutingReport
@@ -45,7 +52,9 @@ __all__ = [
     "Agreement",
     "BedrockRoutingMiddleware",
     "BreakEven",
+    "Calibration",
     "CalibrationCurve",
+    "CalibrationError",
     "ChatBedrockRouter",
     "Check",
     "ComplexityScore",
@@ -55,8 +64,10 @@ __all__ = [
     "Empty",
     "Escalation",
     "EscalationStats",
+    "Example",
     "Explanation",
     "FailedSchema",
+    "LearnedScorer",
     "MalformedToolCall",
     "Needs",
     "Reason",
