@@ -46,6 +46,10 @@ _FEWEST_FOR_CURVE: Final = 20
 
 _COIN: Final = 0.5
 
+_TO_99_PERCENT: Final = 2.576 / 1.96
+"""From half of a 95 % interval to half of a 99 % one. With labels that were drawn, learned weights
+were better than the shipped ones in 28 to 45 of 100 cases, and so far above a coin in one or two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
@@ -276,7 +280,8 @@ def _check_better(calibration: Calibration) -> None:
     if after is None or before is None or calibration.apgr_interval is None:
         return
     low, high = calibration.apgr_interval
-    if after > before and low > _COIN:
+    surely = after - _TO_99_PERCENT * (after - low)
+    if after > before and surely > _COIN:
         return
     what = "what there was" if after <= before else "a coin (0.5) beyond doubt"
     raise CalibrationError(

@@ -76,16 +76,14 @@ def _tier_rows(calibration: Calibration) -> Iterator[tuple[str, ...]]:
 
 
 def _worth(calibration: Calibration) -> str:
-    if calibration.apgr is None or calibration.apgr_interval is None:
+    after, before = calibration.apgr, calibration.shipped_apgr
+    if after is None or before is None or calibration.apgr_interval is None:
         return "APGR is not known: nothing says what the strongest tier gains on these prompts."
-    said = f"APGR {calibration.apgr:.3f} {_ends(calibration.apgr_interval)}"
+    said = f"APGR {after:.3f} {_ends(calibration.apgr_interval)}"
     if calibration.difference_interval is None:
         return f"{said}; the weights were kept. A coin has 0.5."
-    return (
-        f"{said}, before {calibration.shipped_apgr:.3f}; gained "
-        f"{calibration.apgr - (calibration.shipped_apgr or 0):+.3f} "
-        f"{_ends(calibration.difference_interval)}. A coin has 0.5."
-    )
+    gained = f"{after - before:+.3f} {_ends(calibration.difference_interval)}"
+    return f"{said}, before {before:.3f}; gained {gained}. A coin has 0.5."
 
 
 def _ends(interval: tuple[float, float]) -> str:
