@@ -25,7 +25,7 @@ class FallingCurve:
 
     Example:
         >>> curve = FallingCurve.fit([0.1, 0.2, 0.8, 0.9], [1, 1, 0, 0])
-        >>> curve.at(0.0), curve.at(0.5), curve.at(1.0)
+        >>> curve.at(0.0), round(curve.at(0.5), 6), curve.at(1.0)
         (1.0, 0.5, 0.0)
     """
 
