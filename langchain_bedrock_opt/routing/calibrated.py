@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ def probe_of(scorer: Scorer) -> tuple[float, ...]:
 
 
 def settle(
-    names: Iterable[str],
+    names: Collection[str],
     scorer: Scorer | None,
     policy: RoutingPolicy | None,
     calibration: CalibrationSource | None,

@@ -39,9 +39,11 @@ NAMES = ("simple", "moderate", "complex")
 
 
 def test_labels_that_follow_a_rule_make_a_better_router(
-    router: ChatBedrockRouter, labelled: Labelled
+    make_router: MakeRouter, tiers: dict[str, str], labelled: Labelled
 ) -> None:
     """Prompts like those that the cheapest tier failed go up, and the others stay."""
+    router = make_router({name: tiers[name] for name in ("simple", "complex")})
+
     found = router.calibrate(labelled(), quality=0.9)
 
     assert found.apgr is not None
@@ -50,7 +52,7 @@ def test_labels_that_follow_a_rule_make_a_better_router(
     assert found.difference_interval is not None
     assert found.difference_interval[0] > 0
     assert router.decide("Tell the new zorble of number 7 hello.").tier == "simple"
-    assert router.decide("Tell the new quimpet of number 7 hello.").tier != "simple"
+    assert router.decide("Tell the new quimpet of number 7 hello.").tier == "complex"
 
 
 def test_what_is_foretold_comes_true(router: ChatBedrockRouter, labelled: Labelled) -> None:
