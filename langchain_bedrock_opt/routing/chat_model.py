@@ -318,7 +318,8 @@ class ChatBedrockRouter(ForwardingChatModel):
             scale: What the worst and the best answer get, such as `(1, 5)`, where labels are
                 numbers that are not from 0 to 1.
             labels: How good answers were, by the run id of usage records.
-            refit: False keeps the weights, and fits curves and thresholds only.
+            refit: False keeps the weights, and fits curves and thresholds only. Weights that were
+                learned before need prompts that they have not seen then.
             seed: Of the parts of cross-validation and the draws for confidence intervals.
 
         Returns:
