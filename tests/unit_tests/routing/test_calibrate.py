@@ -300,7 +300,7 @@ def test_calls_in_other_threads_see_the_old_router_or_the_new_one(
     seen, stop = set(), threading.Event()
 
     def ask() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.001):
             decision = router.decide(prompt)
             seen.add((decision.tier, decision.score))
 
