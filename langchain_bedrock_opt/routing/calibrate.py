@@ -49,7 +49,7 @@ _COIN: Final = 0.5
 _SURE: Final = 3 / 1.96
 """From half of a 95 % interval to three standard deviations. It takes that much: of weights learned
 from 100 drawn labels, 36 of 80 were better than the shipped ones, nine of them better than a coin
-by their 95 % interval, and none by this. The bootstrap does not see that folds share their prompts."""
+by their 95 % interval, and none by this. The bootstrap does not see that folds share prompts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
