@@ -3,7 +3,8 @@
 Sources: RouteLLM's MMLU and GSM8K outcomes and ZeroEval's (Apache-2.0), Shaberi's grades
 (Apache-2.0), LLMRouter's (MIT), and MGSM's Japanese wording of the grade-school problems (CC BY
 4.0). The share-alike question sets (JMMLU, JCommonsenseQA, ELYZA's hundred tasks) are not used.
-Only weights of hashed n-grams are written, no prompt.
+Written are weights of hashed n-grams, and hashes of one prompt in sixteen, by which calibration
+notices that it is about to judge the weights on what they have seen.
 
 Every source counts by the square root of its size; what is explained is the differences within a
 source, in its standard deviations, so that no source sets the scale. `L2` and the lengths of the
@@ -23,7 +24,7 @@ import numpy as np
 
 from benchmarks.routing_data import FOLDS, Source, sources
 from benchmarks.routing_metrics import apgr
-from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer
+from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer, marks_of
 
 L2 = 3.0
 WEIGHTS = (
@@ -60,6 +61,7 @@ def fit(data: Sequence[Source], keep: Sequence[Sequence[bool]]) -> HashedNgramSc
         "sources": [source.name for source, kept in zip(data, keep, strict=True) if any(kept)],
         "prompts": len(texts),
         "l2": L2,
+        "marks": marks_of(texts),
         "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
     }
     return HashedNgramScorer.fit(
@@ -144,7 +146,7 @@ def main() -> int:
     if arguments.write:
         WEIGHTS.parent.mkdir(exist_ok=True)
         WEIGHTS.write_bytes(scorer.to_bytes())
-    print(scorer, f"{len(scorer.to_bytes())} bytes")
+    print(f"{len(scorer.to_bytes())} bytes, {scorer.about['prompts']} prompts")
     return 0
 
 

@@ -3,6 +3,7 @@
 ```
 BedrockOptError
 ├── ConfigurationError (ValueError)       something was set up wrongly; says the value and the fix
+│   ├── CalibrationError                  labels do not make a better router; nothing was changed
 │   ├── MissingExtraError (ImportError)   an optional dependency is not installed
 │   └── UnknownTierError (LookupError)    a routing tier that does not exist was asked for
 ├── ModelIdError (ValueError)             a text that can't be a Bedrock model id or ARN
@@ -47,6 +48,19 @@ class BedrockOptError(LangChainException):
 
 class ConfigurationError(BedrockOptError, ValueError):
     """Something was set up wrongly. The message names the value and what to do."""
+
+
+class CalibrationError(ConfigurationError):
+    """The labels at hand don't make a better router, so it was left as it is.
+
+    Args:
+        message: What was found, and what to do.
+        calibration: The `Calibration` that was turned down, where it came to one.
+    """
+
+    def __init__(self, message: str, calibration: Any = None) -> None:
+        super().__init__(message)
+        self.calibration = calibration
 
 
 class MissingExtraError(ConfigurationError, ImportError):

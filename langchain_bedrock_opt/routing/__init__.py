@@ -7,8 +7,11 @@ tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickin
 and the doors: the chat model that sends it there (`chat_model`, with `forwarding`, `opening`,
 `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`, which only
 decides; `explain` and `report` tell people of it. Who answers if a tier fails: `attempts`, with
-`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and `recovery`. Does not
-live here: facts and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
+`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and `recovery`. Learning
+from labels: `calibrate`, which reads `examples` (with `example_files` and `labels`), fits `learned`
+and `isotonic`, judges by `worth` and `reliability` and makes a `calibration` (with
+`calibration_view` and `json_values`); `calibrated` starts the doors with one. Does not live here:
+facts and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
 
@@ -18,7 +21,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
+from langchain_bedrock_opt.errors import CalibrationError
 from langchain_bedrock_opt.routing.break_even import BreakEven
+from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
 from langchain_bedrock_opt.routing.checks import (
     Check,
@@ -31,8 +36,10 @@ from langchain_bedrock_opt.routing.checks import (
 )
 from langchain_bedrock_opt.routing.embedding_scorer import EmbeddingScorer
 from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
+from langchain_bedrock_opt.routing.examples import Example
 from langchain_bedrock_opt.routing.explain import Explanation
 from langchain_bedrock_opt.routing.judge_scorer import JudgeScorer
+from langchain_bedrock_opt.routing.learned import LearnedScorer
 from langchain_bedrock_opt.routing.neighbours import LabelledVectors
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.prompt_router_scorer import PromptRouterScorer
@@ -52,7 +59,9 @@ __all__ = [
     "AsyncScorer",
     "BedrockRoutingMiddleware",
     "BreakEven",
+    "Calibration",
     "CalibrationCurve",
+    "CalibrationError",
     "ChatBedrockRouter",
     "Check",
     "ComplexityScore",
@@ -63,10 +72,12 @@ __all__ = [
     "Empty",
     "Escalation",
     "EscalationStats",
+    "Example",
     "Explanation",
     "FailedSchema",
     "JudgeScorer",
     "LabelledVectors",
+    "LearnedScorer",
     "MalformedToolCall",
     "Needs",
     "PromptRouterScorer",

@@ -18,6 +18,9 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.routing.attempts import RoutedCall
+from langchain_bedrock_opt.routing.calibrate import Present, calibrate
+from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
+from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.channel import (
     FORCE_KEY,
     force_of,
@@ -29,13 +32,15 @@ from langchain_bedrock_opt.routing.channel import (
 )
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
+from langchain_bedrock_opt.routing.examples import read_examples
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
+from langchain_bedrock_opt.routing.labels import Scale
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
 from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
@@ -85,12 +90,15 @@ class ChatBedrockRouter(ForwardingChatModel):
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
             `{"simple": "moderate"}`. Each tier is asked once.
+        calibration: What `calibrate` has learned, or the file it was saved to. It brings the
+            scorer and the thresholds; thresholds or a target of the policy stand above its own.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
     Raises:
-        ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit, or
-            parameters are given and no tier takes them.
+        ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit,
+            parameters are given and no tier takes them, or the calibration can't be read, is for
+            other tiers or for another scorer.
 
     Example:
         ```python
@@ -128,6 +136,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     fallback: Any = Field(default=None, exclude=True)
     """Who is asked when a tier can't be reached."""
 
+    calibration: Any = Field(default=None, exclude=True, repr=False)
+    """What was learned from labels, if the router is calibrated."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -140,12 +151,13 @@ class ChatBedrockRouter(ForwardingChatModel):
         sticky: bool | Stickiness = True,
         escalate: bool | Escalation | None = None,
         fallback: Fallback = None,
+        calibration: CalibrationSource | None = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
         own, for_tiers = split_params(params)
         models = build_models(tiers, for_tiers)
-        scorer, policy = scorer or ComplexityScorer(), policy or RoutingPolicy()
+        scorer, policy, calibration = settle(models, scorer, policy, calibration)
         facts = [describe_tier(name, model) for name, model in models.items()]
         # Kept as a field: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
@@ -160,6 +172,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             params=for_tiers,
             escalate=escalate,
             fallback=fallback,
+            calibration=calibration,
             **own,
         )
         self._models = models
@@ -251,20 +264,92 @@ class ChatBedrockRouter(ForwardingChatModel):
             self._decider, messages, tools=tools, force=force, output_tokens=output_tokens
         )
 
-    def report(self, records: Iterable[UsageRecord] | HasRecords) -> RoutingReport:
+    def report(
+        self,
+        records: Iterable[UsageRecord] | HasRecords,
+        *,
+        labels: Mapping[str, Any] | None = None,
+        scale: Scale | None = None,
+    ) -> RoutingReport:
         """Sum up what routing did, and what each tier alone would have cost.
 
         Args:
             records: Usage records, or a ledger that has them.
+            labels: How good answers were, by run id.
+            scale: What the worst and the best answer get, where labels are not from 0 to 1.
 
         Returns:
-            The mix of tiers, what had a say besides the score, and the costs. A notebook shows it
-            as a table.
+            The mix of tiers, what had a say besides the score, the costs and, for a calibrated
+            router, the share of good answers that is expected. A notebook shows it as a table.
 
         Raises:
-            ConfigurationError: `records` is neither.
+            ConfigurationError: `records` is neither, or a label is none.
         """
-        return report(records, self._decider.tiers)
+        tiers, calibration = self._decider.tiers, self.calibration
+        return report(records, tiers, calibration=calibration, labels=labels, scale=scale)
+
+    def calibrate(
+        self,
+        examples: Any,
+        *,
+        quality: float | None = None,
+        cost_share: float | None = None,
+        shares: Sequence[float] | None = None,
+        scale: Scale | None = None,
+        labels: Mapping[str, Any] | None = None,
+        refit: bool = True,
+        seed: int = 0,
+    ) -> Calibration:
+        """Learn from labelled answers which prompts which tier is good enough for.
+
+        Refits the scorer's weights, finds out how good each tier is by the score, and sets the
+        thresholds so that a target is met. Everything is judged by cross-validation; if the
+        weights are no better than those that were there, nothing is changed. Else the router goes
+        by the new ones from the next call on, also while it is in use by other threads.
+
+        Args:
+            examples: A path to JSON lines or CSV, also with `.gz`; mappings or `Example`s; or a
+                ledger or usage records, with `labels`. Rows have the prompt as `prompt`,
+                `messages`, `question`, `text` or `input`, and how good the answer was as `label`,
+                `correct`, `rating`, `grade`, `score` or `thumbs` with the `tier` (by default the
+                cheapest); or in `outcomes` by tier; or in a column for each tier. Records hold no
+                prompts, so with them the weights are kept.
+            quality: How good the answers must be, as a share of the strongest tier's.
+            cost_share: What all calls may cost, as a share of the strongest tier alone.
+            shares: What share of the prompts each tier takes. Without any of the three, what the
+                policy has holds, or the shares that the tiers have of these prompts now.
+            scale: What the worst and the best answer get, such as `(1, 5)`, where labels are
+                numbers that are not from 0 to 1.
+            labels: How good answers were, by the run id of usage records.
+            refit: False keeps the weights, and fits curves and thresholds only. Weights that were
+                learned before need prompts that they have not seen then.
+            seed: Of the parts of cross-validation and the draws for confidence intervals.
+
+        Returns:
+            What was learned, with the figures that say what it is worth.
+
+        Raises:
+            CalibrationError: There are under 100 labelled prompts, all labels are equal, or what
+                was learned is no better. The router is unchanged.
+            ConfigurationError: A row is malformed, or the target can't be reached.
+        """
+        decider, policy = self._decider, self.policy
+        present = Present(
+            tiers=decider.tiers,
+            scorer=self.scorer,
+            thresholds=decider.thresholds,
+            policy=policy,
+            calibration=self.calibration,
+        )
+        targets = {"quality": quality, "cost_share": cost_share, "shares": shares}
+        cases = read_examples(examples, decider.tiers, labels=labels, scale=scale)
+        found = calibrate(cases, present, targets=targets, refit=refit, seed=seed)
+        scorer = found.scorer or self.scorer
+        policy = policy.with_thresholds(found.thresholds)
+        # A call asks the decider once: it sees all of the old one, or all of this one.
+        self._decider = Decider(decider.tiers, scorer, policy, as_stickiness(self.sticky))
+        self.scorer, self.policy, self.calibration = scorer, policy, found
+        return found
 
     def _plan(
         self,
@@ -385,7 +470,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
         options = {"include_raw": include_raw, **kwargs}
         return RoutedStructuredOutput(
-            decider=self._decider,
+            decider=lambda: self._decider,
             by_tier={
                 name: model.with_structured_output(schema, **options)
                 for name, model in self._models.items()

@@ -19,10 +19,11 @@ from typing_extensions import NotRequired
 
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
+from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.channel import force_of, mark_message, thread_of, with_effort
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier
 
@@ -95,11 +96,12 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
         sticky: As in `ChatBedrockRouter`: across the runs of a conversation.
         default: The tier for a run without a human message; the first by default.
+        calibration: As in `ChatBedrockRouter`: what a router has learned, or its file.
         **params: Arguments of `ChatBedrockOptimized` for the tiers given as ids.
 
     Raises:
-        ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit, or
-            parameters are given and no tier takes them.
+        ConfigurationError: A tier is neither id nor chat model, the thresholds or the calibration
+            don't fit, or parameters are given and no tier takes them.
         UnknownTierError: `default` names no tier.
         MissingExtraError: `langchain` is not installed.
 
@@ -131,16 +133,14 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         policy: RoutingPolicy | None = None,
         sticky: bool | Stickiness = True,
         default: str | None = None,
+        calibration: CalibrationSource | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
         self._models = build_models(tiers, params)
-        self._decider = Decider(
-            [describe_tier(name, model) for name, model in self._models.items()],
-            scorer or ComplexityScorer(),
-            policy or RoutingPolicy(),
-            as_stickiness(sticky),
-        )
+        facts = [describe_tier(name, model) for name, model in self._models.items()]
+        scorer, policy, _ = settle(self._models, scorer, policy, calibration)
+        self._decider = Decider(facts, scorer, policy, as_stickiness(sticky))
         self._default = self._decider.named(default or next(iter(self._models)))
         self._defaults = _AgentModels()
 

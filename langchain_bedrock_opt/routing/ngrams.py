@@ -11,8 +11,9 @@ import binascii
 import json
 import math
 import unicodedata
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +41,9 @@ _TAIL: Final = 600
 _SEED: Final = 0x9E3779B1
 _FACTOR: Final = 0x85EBCA6B
 # Odd numbers without pattern in their bits, as multiplicative hashing wants them.
+
+_ONE_IN: Final = 16
+"""Of the texts that weights were learned from, as many leave a mark with them."""
 
 _MAX_STEPS: Final = 50
 _TOLERANCE: Final = 1e-3
@@ -87,8 +91,9 @@ class HashedNgramScorer:
         self.about = dict(about or {})
 
     def __repr__(self) -> str:
-        """What is told of the model."""
-        return f"HashedNgramScorer({self.about!r})"
+        """What is told of the model, save for the marks."""
+        said = {name: value for name, value in self.about.items() if name != "marks"}
+        return f"HashedNgramScorer({said!r})"
 
     def score(self, text: str) -> float:
         """Score a text. Takes tens of microseconds; no longer for long texts.
@@ -104,6 +109,15 @@ class HashedNgramScorer:
             return 0.0
         total = float(self._weights.take(buckets).sum())
         return (total / math.sqrt(len(buckets)) - self.center) / self.scale
+
+    def knows(self, texts: Iterable[str]) -> bool:
+        """Whether some of the texts were learned from, so that their scores flatter the weights.
+
+        Args:
+            texts: A hundred or more: one in sixteen of those that were learned from can be told.
+        """
+        marks = frozenset(self.about.get("marks") or ())
+        return not marks.isdisjoint(marks_of(texts) if marks else ())
 
     @classmethod
     def load(cls) -> HashedNgramScorer:
@@ -195,6 +209,17 @@ class HashedNgramScorer:
 def _shipped() -> HashedNgramScorer:
     package = resources.files("langchain_bedrock_opt.routing")
     return HashedNgramScorer.from_bytes((package / "data" / "ngrams.bin").read_bytes())
+
+
+def marks_of(texts: Iterable[str]) -> list[int]:
+    """Hashes of one in sixteen texts, by which these are known again whatever their white space.
+
+    Args:
+        texts: Any texts.
+    """
+    joined = (" ".join(text.split()).encode("utf-8", "surrogatepass") for text in texts)
+    hashes = {int.from_bytes(blake2b(text, digest_size=4).digest(), "big") for text in joined}
+    return sorted(mark for mark in hashes if mark % _ONE_IN == 0)
 
 
 def _buckets(text: str) -> NDArray[np.uint32]:

@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.effort import effort_at
 from langchain_bedrock_opt.routing.limits import Headroom, lacks, left_of, residency
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
@@ -53,7 +54,8 @@ class RoutingPolicy:
         quality: How good the answers must be, as a share of the strongest tier's. Needs a
             `calibration`.
         shares: What share of the prompts each tier takes, from the cheapest; they add up to 1.
-        calibration: How good each tier is by the score of a prompt.
+        calibration: How good each tier is by the score of a prompt: a `Calibration`, whose sample
+            is asked then if there is none, or anything with `quality(tier, score)`.
         sample: The scores of a sample of your prompts, which the three targets ask. Without one
             they take a mixed day of traffic, scored by the `ComplexityScorer`.
         scopes: The only scopes that data may go to: `in-region`, `jp`, `eu`, … A tier of another
@@ -106,6 +108,9 @@ class RoutingPolicy:
             raise ConfigurationError(f"{' and '.join(named)}: give one of them.")
         self.thresholds = thresholds
         self.target = _target(cost_share, quality, shares, calibration)
+        if sample is None and quality is not None and isinstance(calibration, Calibration):
+            # It knows how the prompts scored that its curves are of.
+            sample = calibration.sample
         self.sample = sample
         self.residency = residency(scopes, regions)
         self.headroom = headroom
@@ -171,6 +176,34 @@ class RoutingPolicy:
             fitted.thresholds = self.target.thresholds(tiers, sample)
             fitted.target = None
         return fitted
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
+        """The same policy with these thresholds in place of its own, or of its target.
+
+        Args:
+            thresholds: Where each tier but the first begins.
+
+        Raises:
+            ConfigurationError: A threshold is not between 0 and 1.
+
+        Example:
+            >>> RoutingPolicy(cost_share=0.4).with_thresholds({"complex": 0.7})
+            RoutingPolicy(thresholds={'complex': 0.7})
+        """
+        _check_range(tuple(thresholds.values()))
+        own = copy(self)
+        own.thresholds, own.target, own.sample = dict(thresholds), None, None
+        return own
+
+    def with_sample(self, sample: ScoreSample) -> Self:
+        """The same policy with a sample for its target to ask.
+
+        Args:
+            sample: The scores of prompts.
+        """
+        own = copy(self)
+        own.sample = sample
+        return own
 
     def thresholds_for(self, names: Sequence[str]) -> tuple[float, ...]:
         """The score at which each tier begins, the first at 0.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.calibration import Calibration
+from langchain_bedrock_opt.routing.labels import Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.scoring import FAILED
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
@@ -48,6 +51,11 @@ class RoutingReport:
         single_tier_pico_usd: What those calls would cost with each tier alone, had it spent the
             same tokens; None where no price is known. Models count tokens differently, so this is
             an estimate.
+        labelled: Answers that have a label.
+        observed_good: The mean of these labels, from 0 to 1; None if there are none.
+        expected_good: What the calibration expects: of the answers with a label, or of all if
+            there are none; None if the router is not calibrated. It takes scores as they were
+            when the calls were routed, so calls before the calibration don't count right.
     """
 
     calls: int
@@ -65,6 +73,9 @@ class RoutingReport:
     unpriced: int
     compared_cost_pico_usd: int
     single_tier_pico_usd: Mapping[str, int | None]
+    labelled: int = 0
+    observed_good: float | None = None
+    expected_good: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as a JSON-ready dict."""
@@ -115,22 +126,40 @@ class RoutingReport:
         }
         said = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
         calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
+        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}.{self._good()}"
+
+    def _good(self) -> str:
+        parts = []
+        if self.expected_good is not None:
+            parts.append(f"{self.expected_good:.1%} expected by calibration")
+        if self.observed_good is not None:
+            parts.append(f"{self.observed_good:.1%} observed over {self.labelled} labels")
+        return f" Good answers: {', '.join(parts)}." if parts else ""
 
 
 _NOTHING = "No routed calls."
 _HEAD = ("tier", "calls", "share", "all calls here", "routed costs")
 
 
-def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -> RoutingReport:
+def report(
+    records: Iterable[UsageRecord] | HasRecords,
+    tiers: Sequence[Tier],
+    *,
+    calibration: Calibration | None = None,
+    labels: Mapping[str, Any] | None = None,
+    scale: Scale | None = None,
+) -> RoutingReport:
     """Sum up routed calls.
 
     Args:
         records: Usage records, or a ledger that has them.
         tiers: The router's tiers, from the cheapest to the strongest.
+        calibration: What the router has learned, if it is calibrated.
+        labels: How good answers were, by run id.
+        scale: What the worst and the best answer get, where labels are not from 0 to 1.
 
     Raises:
-        ConfigurationError: `records` is neither.
+        ConfigurationError: `records` is neither, or a label is none.
     """
     routed = [record for record in _records(records) if record.route is not None]
     compared = [
@@ -159,7 +188,37 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
         ),
         compared_cost_pico_usd=sum(record.cost_pico_usd or 0 for record in compared),
         single_tier_pico_usd={tier.name: _alone(tier.price, compared) for tier in tiers},
+        **_good(routed, calibration, labels or {}, scale),
     )
+
+
+def _good(
+    routed: Sequence[UsageRecord],
+    calibration: Calibration | None,
+    labels: Mapping[str, Any],
+    scale: Scale | None,
+) -> dict[str, Any]:
+    """Answers that were good, and what calibration expects of the same answers."""
+    answered = [record for record in routed if record.status != "error"]
+    found = [
+        (record, label)
+        for record in answered
+        if (label := read_label(labels.get(record.run_id), f"Run {record.run_id}")) is not None
+    ]
+    values = on_scale([label for _, label in found], scale)
+    judged = [record for record, _ in found] or answered
+    expected = [
+        calibration.quality(record.route.tier, record.route.score)
+        for record in judged
+        if calibration is not None
+        and record.route is not None
+        and record.route.tier in calibration.tiers
+    ]
+    return {
+        "labelled": len(values),
+        "observed_good": fmean(values) if values else None,
+        "expected_good": fmean(expected) if expected else None,
+    }
 
 
 def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:

@@ -10,10 +10,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.channel import force_of
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scorer import Scorer
 from langchain_bedrock_opt.routing.tiers import describe_tier
 
 
@@ -22,6 +23,7 @@ def route(
     *,
     scorer: Scorer | None = None,
     policy: RoutingPolicy | None = None,
+    calibration: CalibrationSource | None = None,
 ) -> Runnable[LanguageModelInput, RouteDecision]:
     """A runnable that decides where a prompt should go, and calls no model.
 
@@ -33,12 +35,14 @@ def route(
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: Scores prompts; `ComplexityScorer` by default.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
+        calibration: As in `ChatBedrockRouter`: what a router has learned, or its file.
 
     Returns:
         A runnable from what a chat model's `invoke` takes to a `RouteDecision`.
 
     Raises:
-        ConfigurationError: There are no tiers, or the policy does not fit them.
+        ConfigurationError: There are no tiers, or the policy or the calibration does not fit
+            them.
 
     Example:
         >>> tiers = {
@@ -53,7 +57,8 @@ def route(
             f"tiers={tiers!r}: give a dict of tier names and model ids or chat models."
         )
     facts = [describe_tier(name, model) for name, model in tiers.items()]
-    decider = Decider(facts, scorer or ComplexityScorer(), policy or RoutingPolicy())
+    scorer, policy, _ = settle(tiers, scorer, policy, calibration)
+    decider = Decider(facts, scorer, policy)
 
     def decide(prompt: LanguageModelInput, config: RunnableConfig, **kwargs: Any) -> RouteDecision:
         force = force_of(kwargs, config)

@@ -152,14 +152,22 @@ class ComplexityScorer:
         signals = extract_signals(conversation, tools)
         found = list(_contributions(signals))
         scale = _UNTRAINED
-        if self._weights is not None:
+        if (weights := self.weights) is not None:
             scale = _TRAINED
-            found += self._wording(conversation.ask, signals)
+            found += self._wording(conversation.ask, signals, weights)
         return _put_on_scale(found, scale, signals)
 
-    def _wording(self, ask: str, signals: Signals) -> Iterator[_Contribution]:
+    @property
+    def weights(self) -> HashedNgramScorer | None:
+        """The learned weights of the wording; None if the signals stand alone."""
         weights = self._weights
-        scorer = weights if isinstance(weights, HashedNgramScorer) else HashedNgramScorer.load()
+        if weights is None or isinstance(weights, HashedNgramScorer):
+            return weights
+        return HashedNgramScorer.load()
+
+    def _wording(
+        self, ask: str, signals: Signals, scorer: HashedNgramScorer
+    ) -> Iterator[_Contribution]:
         if ask:
             usual, weight = _between(_WORDING_CENTER, signals), _between(_PER_WORDING, signals)
             amount = weight * (scorer.score(ask) - usual)

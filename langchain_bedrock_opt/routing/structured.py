@@ -34,7 +34,7 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
     """Decides for each prompt, and hands it to the structured output of the chosen tier.
 
     Args:
-        decider: Decides for the router.
+        decider: Gives what decides for the router, anew for each call: calibration changes it.
         by_tier: The runnable of each tier.
         add_config: Adds the router's own callbacks, tags and metadata to a config.
         json_schema: Only tiers that follow a JSON schema natively may be chosen.
@@ -45,7 +45,7 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
     def __init__(
         self,
         *,
-        decider: Decider,
+        decider: Callable[[], Decider],
         by_tier: Mapping[str, Runnable[LanguageModelInput, Any]],
         add_config: Callable[[RunnableConfig], RunnableConfig],
         json_schema: bool,
@@ -108,7 +108,7 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
     async def _ascore(
         self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
     ) -> ComplexityScore | None:
-        return await self._decider.ascore(prompt, force=force_of(kwargs, ensure_config(config)))
+        return await self._decider().ascore(prompt, force=force_of(kwargs, ensure_config(config)))
 
     def _plan(
         self,
@@ -122,7 +122,7 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         config = self._add_config(ensure_config(config))
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
-        decision = self._decider.decide(
+        decision = self._decider().decide(
             prompt,
             force=force,
             json_schema=self._json_schema,

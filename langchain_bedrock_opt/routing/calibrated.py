@@ -1,0 +1,120 @@
+"""How a router starts calibrated: whose scorer and whose thresholds hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.calibration import Calibration
+from langchain_bedrock_opt.routing.learned import LearnedScorer
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.targets import Quality
+
+CalibrationSource = Calibration | str | os.PathLike[str]
+"""A calibration, or the path it was saved to."""
+
+_PROBES: Final = (
+    "Hello!",
+    "日本の首都は?",
+    "Prove that there are infinitely many primes, then compare three proofs.",
+)
+_SAME: Final = 1e-6
+
+
+def probe_of(scorer: Scorer) -> tuple[float, ...]:
+    """What a scorer of this package gives some fixed texts; nothing for one of the user's.
+
+    Args:
+        scorer: Scores prompts.
+    """
+    if not isinstance(scorer, (ComplexityScorer, LearnedScorer)):
+        return ()
+    return tuple(scorer.score(text).value for text in _PROBES)
+
+
+def settle(
+    names: Collection[str],
+    scorer: Scorer | None,
+    policy: RoutingPolicy | None,
+    calibration: CalibrationSource | None,
+) -> tuple[Scorer, RoutingPolicy, Calibration | None]:
+    """The scorer, policy and calibration that hold for a router's arguments.
+
+    A policy with thresholds or a target of its own stands above the calibration's thresholds; its
+    target asks the calibration's sample if it has none. A policy whose quality rests on a
+    calibration brings that calibration with it.
+
+    Args:
+        names: The tiers' names, from the cheapest to the strongest.
+        scorer: The scorer that was given, if any.
+        policy: The policy that was given, if any.
+        calibration: The calibration that was given, or its path, if any.
+
+    Raises:
+        ConfigurationError: The calibration can't be read, is for other tiers, or for another
+            scorer.
+    """
+    policy = policy or RoutingPolicy()
+    found = _found(calibration, policy)
+    if found is None:
+        return scorer or ComplexityScorer(), policy, None
+    if tuple(names) != found.tiers:
+        raise ConfigurationError(
+            f"The calibration is for the tiers {', '.join(found.tiers)}, the router has "
+            f"{', '.join(names)}: calibrate this router, or give it those tiers."
+        )
+    scorer = _scorer(found, scorer)
+    if policy.target is None and policy.thresholds is None:
+        policy = policy.with_thresholds(found.thresholds)
+    elif policy.target is not None and policy.sample is None:
+        policy = policy.with_sample(found.sample)
+    return scorer, policy, found
+
+
+def _found(source: CalibrationSource | None, policy: RoutingPolicy) -> Calibration | None:
+    curve = policy.target.curve if isinstance(policy.target, Quality) else None
+    brought = curve if isinstance(curve, Calibration) else None
+    if source is None:
+        return brought
+    if isinstance(source, (str, os.PathLike)):
+        source = Calibration.load(Path(source))
+    if not isinstance(source, Calibration):
+        raise ConfigurationError(
+            f"calibration is {type(source).__name__}: give a Calibration or the path of one."
+        )
+    if brought is None or brought is source:
+        return source
+    if brought.as_dict() != source.as_dict():
+        raise ConfigurationError(
+            "The policy's quality rests on another calibration than the router's: give one of them."
+        )
+    return brought
+
+
+def _scorer(calibration: Calibration, scorer: Scorer | None) -> Scorer:
+    """The scorer that the calibration is for."""
+    learned = calibration.scorer
+    if learned is not None and scorer is not None and scorer is not learned:
+        raise ConfigurationError(
+            f"scorer is {type(scorer).__name__}, and the calibration brings its own: leave out "
+            "scorer= or calibration=."
+        )
+    found = learned or scorer or ComplexityScorer()
+    if type(found).__name__ != calibration.scored_by:
+        raise ConfigurationError(
+            f"The calibration is for scores by {calibration.scored_by}, the router's scorer is "
+            f"{type(found).__name__}: give scorer= the one it was made with, or calibrate again."
+        )
+    probe = probe_of(found)
+    if len(probe) != len(calibration.probe) or any(
+        abs(now - then) > _SAME for now, then in zip(probe, calibration.probe, strict=True)
+    ):
+        raise ConfigurationError(
+            f"{calibration.scored_by} scores otherwise than when this calibration was made, by "
+            "another version of this package or with other weights: calibrate again."
+        )
+    return found
