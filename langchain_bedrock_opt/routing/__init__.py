@@ -14,6 +14,7 @@ Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
@@ -28,7 +29,12 @@ from langchain_bedrock_opt.routing.checks import (
     MalformedToolCall,
     Validator,
 )
-from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
+from langchain_bedrock_opt.routing.escalation import (
+    Agreement,
+    Escalation,
+    EscalationHistory,
+    EscalationStats,
+)
 from langchain_bedrock_opt.routing.explain import Explanation
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.refusals import Refusal
@@ -43,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agreement",
-    "BedrockRoutingMiddleware",
     "BreakEven",
     "CalibrationCurve",
     "ChatBedrockRouter",
@@ -54,6 +59,7 @@ __all__ = [
     "Doubt",
     "Empty",
     "Escalation",
+    "EscalationHistory",
     "EscalationStats",
     "Explanation",
     "FailedSchema",
@@ -71,6 +77,10 @@ __all__ = [
     "Validator",
     "route",
 ]
+
+if find_spec("langchain") is not None:
+    # `import *` asks for all of these. Asked for by its name, it says which extra it needs.
+    __all__ += ["BedrockRoutingMiddleware"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ from langchain_bedrock_opt.routing.channel import (
     without_run_id,
 )
 from langchain_bedrock_opt.routing.decider import Decider
-from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
+from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
@@ -64,7 +64,9 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     One call may be sent to a certain tier, named by the tier or by its model id:
     `invoke(…, force="complex")`, `invoke(…, model="us.amazon.nova-pro-v1:0")`, or, through any
-    chain or agent, `config={"configurable": {"force": "complex"}}`. The first of these holds.
+    chain or agent, `config={"configurable": {"force": "complex"}}`. The first of these holds. On
+    Python 3.10 an async agent does not hand its config to its model: bind it there,
+    `router.with_config(configurable={"force": "complex"})`, or use `BedrockRoutingMiddleware`.
 
     Within a tool loop the decision rests on the last human turn, so that an agent does not change
     its model between two steps.
@@ -82,6 +84,8 @@ class ChatBedrockRouter(ForwardingChatModel):
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
             `{"simple": "moderate"}`. Each tier is asked once.
+        history: Where escalation counts; one of its own by default. Routers that
+            `configurable_fields` makes for a call share that of the router they are made from.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
@@ -125,6 +129,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     fallback: Any = Field(default=None, exclude=True)
     """Who is asked when a tier can't be reached."""
 
+    history: Any = Field(default=None, exclude=True, repr=False)
+    """What escalation has counted so far; `escalation_stats` tells."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -137,6 +144,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         sticky: bool | Stickiness = True,
         escalate: bool | Escalation | None = None,
         fallback: Fallback = None,
+        history: EscalationHistory | None = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -144,10 +152,13 @@ class ChatBedrockRouter(ForwardingChatModel):
         models = build_models(tiers, for_tiers)
         scorer, policy = scorer or ComplexityScorer(), policy or RoutingPolicy()
         facts = [describe_tier(name, model) for name, model in models.items()]
-        # Kept as a field: `configurable_fields` makes a router anew for each call.
+        # It and the history are fields: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
         decider = Decider(facts, scorer, policy, stickiness)
-        attempts = make_attempts(models, escalate, fallback, for_tiers)
+        history = history or EscalationHistory()
+        attempts = make_attempts(
+            models, escalate, fallback, for_tiers, policy=policy, history=history
+        )
         own.setdefault("profile", common_profile(models))
         super().__init__(
             tiers=tiers,  # type: ignore[call-arg] # pydantic's fields, unknown to the base class
@@ -157,6 +168,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             params=for_tiers,
             escalate=escalate,
             fallback=fallback,
+            history=history,
             **own,
         )
         self._models = models
@@ -319,9 +331,7 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     def escalation_stats(self) -> EscalationStats:
         """What escalation has done so far: how often, why, and what it cost and saved."""
-        if self._attempts is None or self._attempts.escalator is None:
-            return EscalationStats()
-        return self._attempts.escalator.stats()
+        return cast("EscalationHistory", self.history).stats()
 
     # --- Binding ---
 
