@@ -92,9 +92,9 @@ class Escalation:
     """When the next tier answers in the place of the one that was asked.
 
     At most once a request. Never for a tier that the caller has named, and never once a token has
-    been streamed to somebody: that is so in `stream`, and in an `invoke` whose tokens a callback
-    sees as they come (`astream_events`, LangGraph's `messages` mode). `buffer_streams` lifts the
-    second rule; such callbacks then see the tokens of both answers.
+    been streamed to somebody: that is so in `stream` and `astream_events`, and in an `invoke` whose
+    tokens a callback sees as they come (the events of a chain, LangGraph's `messages` mode).
+    `buffer_streams` lifts the second rule; such callbacks then see the tokens of both answers.
 
     Attributes:
         checks: What an answer is looked at for, in this order; a function is a `Validator`.
