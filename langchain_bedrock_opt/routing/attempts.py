@@ -24,6 +24,7 @@ from langchain_bedrock_opt.routing.channel import EFFORT_KEY, with_route, withou
 from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.escalation import Escalator, cost_of
 from langchain_bedrock_opt.routing.fallback import FallbackOrder
+from langchain_bedrock_opt.routing.opening import Reading
 from langchain_bedrock_opt.routing.watching import AGREEMENT_TAG, TokenWatch, watched
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,23 @@ class HasAnswer(Protocol):
     @property
     def output_message(self) -> AIMessage | None:
         """The answer; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedAnswer:
+    """An outcome that is made of an answer, such as an object.
+
+    Attributes:
+        value: What was made of it.
+        output_message: The answer; None if it is not to be checked.
+        unparsed: Why it does not have the form it should have.
+        error: The parser's error, in the place of a value.
+    """
+
+    value: Any
+    output_message: AIMessage | None = None
+    unparsed: str | None = None
+    error: Exception | None = None
 
 
 Replan: TypeAlias = Callable[[str], RoutedCall]
@@ -164,6 +182,8 @@ class Attempts:
         """Look at an answer, and have it given again if it fails."""
         escalator = cast("Escalator", self.escalator)
         answer = _message_of(outcome)
+        if isinstance(outcome, ParsedAnswer):
+            expected = replace(expected, unparsed=outcome.unparsed)
         failure, spent = escalator.failure(answer, expected), 0
         if failure is None and escalator.policy.agreement is not None:
             failure, spent = yield from self._compared(call, answer)
@@ -259,6 +279,13 @@ class Attempts:
         return next(iter(able[able.index(call.tier) + 1 :]), None)
 
 
+def reading_of(attempts: Attempts | None) -> Reading:
+    """How far a stream is read before it is passed on."""
+    if attempts is None:
+        return "untouched"
+    return "whole" if attempts.is_buffering else "opened"
+
+
 def _watched(call: RoutedCall, watch: TokenWatch | None) -> RoutedCall:
     return call if watch is None else replace(call, config=watched(call.config, watch))
 
@@ -273,9 +300,11 @@ def _agreement_call(call: RoutedCall, model: BaseChatModel) -> RoutedCall:
     tags = [*(config.get("tags") or ()), AGREEMENT_TAG, _HIDDEN_TAG]
     own: RunnableConfig = {**without_run_id(config), "tags": tags, "metadata": metadata}
     kwargs = dict(call.kwargs)
-    if call.route.get("effort") is not None:
-        del kwargs[EFFORT_KEY]  # made for the tier, and the other model may know none
-    return replace(call, model=model, config=own, kwargs=kwargs)
+    route = call.route
+    if route.get("effort") is not None:  # it was made for the tier, and the other may know none
+        kwargs.pop(EFFORT_KEY, None)
+        route = {name: value for name, value in route.items() if name != "effort"}
+    return replace(call, model=model, route=route, config=own, kwargs=kwargs)
 
 
 def _moved(call: RoutedCall, first: RoutedCall, **changes: Any) -> RoutedCall:

@@ -373,15 +373,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         method = kwargs.get("method", "function_calling")
         if method not in {"json_schema", "prompt_prefill"} and kwargs.get("strict") is None:
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        options = {"include_raw": include_raw, **kwargs}
         return RoutedStructuredOutput(
             decider=self._decider,
-            by_tier={
-                name: model.with_structured_output(schema, **options)
-                for name, model in self._models.items()
-            },
+            models=self._models,
+            schema=schema,
+            options={"include_raw": include_raw, **kwargs},
             add_config=self._own_config,
-            json_schema=method == "json_schema",
             attempts=self._attempts,
         )
 

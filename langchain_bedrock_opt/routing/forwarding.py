@@ -23,7 +23,14 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.schema import StreamEvent
 from pydantic import PrivateAttr
 
-from langchain_bedrock_opt.routing.attempts import Attempts, RoutedCall, Steps, aperform, perform
+from langchain_bedrock_opt.routing.attempts import (
+    Attempts,
+    RoutedCall,
+    Steps,
+    aperform,
+    perform,
+    reading_of,
+)
 from langchain_bedrock_opt.routing.channel import mark_message
 from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.opening import (
@@ -82,9 +89,7 @@ class ForwardingChatModel(BaseChatModel):
     @property
     def _reading(self) -> Reading:
         """How far a stream is read before it is passed on."""
-        if self._attempts is None:
-            return "untouched"
-        return "whole" if self._attempts.is_buffering else "opened"
+        return reading_of(self._attempts)
 
     def _steps(
         self,
@@ -271,7 +276,7 @@ class ForwardingChatModel(BaseChatModel):
 
         async def open_stream(call: RoutedCall) -> EventsRead:
             # The events may be filtered, and then they don't show the answer.
-            watch = AnswerWatch()
+            watch = AnswerWatch(call.config)
             own = watched(call.config, watch) if reading == "whole" else call.config
             stream = call.model.astream_events(prompt, own, version=version, **call.kwargs)
             parts = await aread_stream(stream, reading, tells_something)

@@ -44,10 +44,15 @@ class TokenWatch(_Watch):
 
 
 class AnswerWatch(_Watch):
-    """Keeps the answer of a call whose outcome does not show it."""
+    """Keeps the answer of a call whose outcome does not show it.
 
-    def __init__(self) -> None:
+    Args:
+        config: The call's config, which says whether its answer is only compared.
+    """
+
+    def __init__(self, config: RunnableConfig) -> None:
         self.answer: AIMessage | None = None
+        self._is_compared = AGREEMENT_TAG in (config.get("tags") or ())
 
     def on_llm_end(
         self,
@@ -56,8 +61,8 @@ class AnswerWatch(_Watch):
         tags: Sequence[str] | None = None,
         **kwargs: Any,  # noqa: ARG002 - LangChain's
     ) -> None:
-        """Keep the answer; the last one is the call's, save those that were only compared."""
-        if AGREEMENT_TAG not in (tags or ()):
+        """Keep the answer; the last one is the call's, save those it was compared with."""
+        if (AGREEMENT_TAG in (tags or ())) == self._is_compared:
             generation = cast("ChatGeneration", response.generations[0][0])
             self.answer = cast("AIMessage", generation.message)
 
