@@ -13,6 +13,7 @@ from functools import reduce
 from operator import add
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
+from langchain_aws import ChatBedrockConverse
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -287,7 +288,16 @@ def reading_of(attempts: Attempts | None) -> Reading:
 
 
 def _watched(call: RoutedCall, watch: TokenWatch | None) -> RoutedCall:
-    return call if watch is None else replace(call, config=watched(call.config, watch))
+    if watch is None or not _may_be_heard(call):
+        return call
+    return replace(call, config=watched(call.config, watch))
+
+
+def _may_be_heard(call: RoutedCall) -> bool:
+    """Whether a callback may hear the tokens of a call as they come; a watch costs time, too."""
+    has_callbacks = call.config.get("callbacks") or getattr(call.model, "callbacks", None)
+    # Of another kind of model, such as a router, it is not known what callbacks are inside.
+    return bool(has_callbacks) or not isinstance(call.model, ChatBedrockConverse)
 
 
 def _agreement_call(call: RoutedCall, model: BaseChatModel) -> RoutedCall:

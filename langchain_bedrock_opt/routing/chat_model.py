@@ -83,7 +83,8 @@ class ChatBedrockRouter(ForwardingChatModel):
             `Escalation` with checks of your own. Both answers are runs, and both cost.
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
-            `{"simple": "moderate"}`. Each tier is asked once.
+            `{"simple": "moderate"}`. Each tier is asked once. A tier that was waited for until the
+            read timeout is not stood in for: its answer may have been paid for.
         history: Where escalation counts; one of its own by default. Routers that
             `configurable_fields` makes for a call share that of the router they are made from.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
