@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockRouter
@@ -104,6 +104,29 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
     call.is_stream = "stream" in request.param  # type: ignore[attr-defined]
     return call
+
+
+class Runs(BaseCallbackHandler):
+    """The models whose runs began, as a trace names them."""
+
+    def __init__(self) -> None:
+        self.models: list[str] = []
+
+    def on_chat_model_start(self, *args: Any, metadata: dict[str, Any], **kwargs: Any) -> None:
+        self.models.append(metadata["ls_model_name"])
+
+
+async def test_a_call_that_goes_well(local: Bedrock, ask: Ask) -> None:
+    """With all of this on it is still one run of the tier's model, its tokens counted once."""
+    runs, tokens = Runs(), UsageMetadataCallbackHandler()
+    router = local.router(escalate=Escalation(buffer_streams=True), fallback="next")
+
+    assert await ask(router, EASY, {"callbacks": [runs, tokens]}) == FIRST
+
+    assert runs.models == local.models == [SIMPLE]
+    assert {name: used["total_tokens"] for name, used in tokens.usage_metadata.items()} == {
+        SIMPLE: 15
+    }
 
 
 # --- Tiers that fail ---
