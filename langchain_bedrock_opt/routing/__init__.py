@@ -5,10 +5,11 @@ which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `s
 `decider`), and the doors: the chat model that sends it there (`chat_model`, with `forwarding`,
 `opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,
 which only decides; `explain` and `report` tell people of it. Who answers if a tier fails:
-`attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and
-`recovery`. Does not live here: facts and prices of models
+`attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation`,
+`recovery` and `watching`. Does not live here: facts and prices of models
 (`catalog`), caching, and anything that calls Bedrock itself.
-Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
+Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and crowds
+`tests/integration_tests/routing`.
 """
 
 from __future__ import annotations

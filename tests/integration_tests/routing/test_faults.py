@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockRouter
 from langchain_bedrock_opt.emulator.faults import Fault
@@ -112,8 +112,10 @@ class Runs(BaseCallbackHandler):
     def __init__(self) -> None:
         self.models: list[str] = []
 
-    def on_chat_model_start(self, *args: Any, metadata: dict[str, Any], **kwargs: Any) -> None:
-        self.models.append(metadata["ls_model_name"])
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], **kwargs: Any
+    ) -> None:
+        self.models.append(kwargs["metadata"]["ls_model_name"])
 
 
 async def test_a_call_that_goes_well(local: Bedrock, ask: Ask) -> None:
