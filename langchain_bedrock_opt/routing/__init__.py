@@ -8,8 +8,8 @@ which only decides; `explain` and `report` tell people of it. Who answers if a t
 `attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation`,
 `recovery` and `watching`. Does not live here: facts and prices of models
 (`catalog`), caching, and anything that calls Bedrock itself.
-Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and crowds
-`tests/integration_tests/routing`.
+Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and
+crowds `tests/integration_tests/routing`.
 """
 
 from __future__ import annotations
