@@ -9,6 +9,7 @@ from importlib import import_module
 NAMES = (
     "import_time",
     "call_overhead",
+    "routing_overhead",
     "concurrency",
     "emulator_http",
     "routing",

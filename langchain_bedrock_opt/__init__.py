@@ -16,6 +16,7 @@ Names are imported when they are first used: importing this package costs nothin
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ _HOMES: Final = {
 __all__ = [
     "BedrockEmulator",
     "BedrockOptError",
-    "BedrockRoutingMiddleware",
     "BedrockSemanticCache",
     "BedrockServiceError",
     "BedrockUsageCallbackHandler",
@@ -82,6 +82,10 @@ __all__ = [
     "UsageRecord",
     "estimate_tokens",
 ]
+
+if find_spec("langchain") is not None:
+    # `import *` asks for all of these. Asked for by its name, it says which extra it needs.
+    __all__ += ["BedrockRoutingMiddleware"]
 
 
 def __getattr__(name: str) -> Any:

@@ -144,12 +144,32 @@ def test_the_public_names_are_the_ones_that_are_listed() -> None:
     """Every name in `__all__` can be imported, is sorted, and no other name is an attribute."""
     names = langchain_bedrock_opt.__all__
 
-    assert names == sorted(names)
+    assert names[:-1] == sorted(names[:-1])
+    assert names[-1] == "BedrockRoutingMiddleware"  # which needs an extra
     for name in names:
         assert getattr(langchain_bedrock_opt, name).__name__ == name
     assert set(names) <= set(dir(langchain_bedrock_opt))
     with pytest.raises(AttributeError, match="no attribute 'Nonsense'"):
         _ = langchain_bedrock_opt.Nonsense
+
+
+@pytest.mark.parametrize("module", ["langchain_bedrock_opt", "langchain_bedrock_opt.routing"])
+def test_everything_can_be_imported_without_an_extra(module: str) -> None:
+    """`import *` works where langchain is not installed, and the name that needs it says so."""
+    code = (
+        "import sys; sys.modules['langchain'] = None\n"
+        f"from {module} import *\nimport {module} as m\n"
+        "assert {'ChatBedrockRouter', 'RoutingPolicy'} <= set(globals())\n"
+        "try: m.BedrockRoutingMiddleware\n"
+        "except ImportError as error: print(error)"
+    )
+
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert out.returncode == 0, out.stderr
+    assert "langchain-bedrock-opt[agents]" in out.stdout
 
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:

@@ -7,17 +7,20 @@ tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickin
 and the doors: the chat model that sends it there (`chat_model`, with `forwarding`, `opening`,
 `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`, which only
 decides; `explain` and `report` tell people of it. Who answers if a tier fails: `attempts`, with
-`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and `recovery`. Learning
-from labels: `calibrate`, which reads `examples` (with `example_files` and `labels`), fits `learned`
-and `isotonic`, judges by `worth` and `reliability` and makes a `calibration` (with
-`calibration_view` and `json_values`); `calibrated` starts the doors with one. Does not live here:
-facts and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
-Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
+`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation`, `recovery` and
+`watching`. Learning from labels: `calibrate`, which reads `examples` (with `example_files` and
+`labels`), fits `learned` and `isotonic`, judges by `worth` and `reliability` and makes a
+`calibration` (with `calibration_view` and `json_values`); `calibrated` starts the doors with one.
+Does not live here: facts and prices of models (`catalog`), caching, and anything that calls Bedrock
+itself.
+Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and
+crowds `tests/integration_tests/routing`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
@@ -35,7 +38,12 @@ from langchain_bedrock_opt.routing.checks import (
     Validator,
 )
 from langchain_bedrock_opt.routing.embedding_scorer import EmbeddingScorer
-from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
+from langchain_bedrock_opt.routing.escalation import (
+    Agreement,
+    Escalation,
+    EscalationHistory,
+    EscalationStats,
+)
 from langchain_bedrock_opt.routing.examples import Example
 from langchain_bedrock_opt.routing.explain import Explanation
 from langchain_bedrock_opt.routing.judge_scorer import JudgeScorer
@@ -57,7 +65,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Agreement",
     "AsyncScorer",
-    "BedrockRoutingMiddleware",
     "BreakEven",
     "Calibration",
     "CalibrationCurve",
@@ -71,6 +78,7 @@ __all__ = [
     "EmbeddingScorer",
     "Empty",
     "Escalation",
+    "EscalationHistory",
     "EscalationStats",
     "Example",
     "Explanation",
@@ -93,6 +101,10 @@ __all__ = [
     "Validator",
     "route",
 ]
+
+if find_spec("langchain") is not None:
+    # `import *` asks for all of these. Asked for by its name, it says which extra it needs.
+    __all__ += ["BedrockRoutingMiddleware"]
 
 
 def __getattr__(name: str) -> Any:

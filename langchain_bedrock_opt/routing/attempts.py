@@ -11,14 +11,13 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_aws import ChatBedrockConverse
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 
 from langchain_bedrock_opt.aws.errors import is_retry_safe
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY
@@ -26,11 +25,10 @@ from langchain_bedrock_opt.routing.channel import EFFORT_KEY, with_route, withou
 from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.escalation import Escalator, cost_of
 from langchain_bedrock_opt.routing.fallback import FallbackOrder
+from langchain_bedrock_opt.routing.opening import Reading
+from langchain_bedrock_opt.routing.watching import AGREEMENT_TAG, TokenWatch, watched
 
 logger = logging.getLogger(__name__)
-
-AGREEMENT_TAG: Final = "agreement"
-"""Tag of the runs whose answers are only compared."""
 
 _HIDDEN_TAG: Final = "nostream"
 """LangGraph does not pass on the tokens of a run with this tag."""
@@ -58,6 +56,31 @@ class RoutedCall:
     def tier(self) -> str:
         """The chosen tier's name."""
         return str(self.route["tier"])
+
+
+class HasAnswer(Protocol):
+    """An outcome with the answer in it, such as a stream of version 3 that has been read."""
+
+    @property
+    def output_message(self) -> AIMessage | None:
+        """The answer; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedAnswer:
+    """An outcome that is made of an answer, such as an object.
+
+    Attributes:
+        value: What was made of it.
+        output_message: The answer; None if it is not to be checked.
+        unparsed: Why it does not have the form it should have.
+        error: The parser's error, in the place of a value.
+    """
+
+    value: Any
+    output_message: AIMessage | None = None
+    unparsed: str | None = None
+    error: Exception | None = None
 
 
 Replan: TypeAlias = Callable[[str], RoutedCall]
@@ -145,7 +168,7 @@ class Attempts:
         if escalator is None or expected is None:
             return (yield from self._reach(call, again))
         call = self._worthwhile(call, again, escalator)
-        watch = None if escalator.policy.buffer_streams else _TokenWatch()
+        watch = None if escalator.policy.buffer_streams else TokenWatch()
         call, outcome = yield from self._reach(
             _watched(call, watch), lambda tier: _watched(again(tier), watch)
         )
@@ -160,6 +183,8 @@ class Attempts:
         """Look at an answer, and have it given again if it fails."""
         escalator = cast("Escalator", self.escalator)
         answer = _message_of(outcome)
+        if isinstance(outcome, ParsedAnswer):
+            expected = replace(expected, unparsed=outcome.unparsed)
         failure, spent = escalator.failure(answer, expected), 0
         if failure is None and escalator.policy.agreement is not None:
             failure, spent = yield from self._compared(call, answer)
@@ -255,33 +280,24 @@ class Attempts:
         return next(iter(able[able.index(call.tier) + 1 :]), None)
 
 
-class _TokenWatch(BaseCallbackHandler):
-    """Notes whether a call's tokens are being streamed to somebody while it runs.
-
-    LangChain streams an `invoke` under the hood where a callback wants to see tokens.
-    """
-
-    run_inline = True
-
-    def __init__(self) -> None:
-        self.has_seen_token = False
-
-    def on_chat_model_start(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing; a handler without this has LangChain make a text of the whole prompt for it."""
-
-    def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain's
-        """Note a token."""
-        self.has_seen_token = True
+def reading_of(attempts: Attempts | None) -> Reading:
+    """How far a stream is read before it is passed on."""
+    if attempts is None:
+        return "untouched"
+    return "whole" if attempts.is_buffering else "opened"
 
 
-def _watched(call: RoutedCall, watch: _TokenWatch | None) -> RoutedCall:
-    if watch is None:
+def _watched(call: RoutedCall, watch: TokenWatch | None) -> RoutedCall:
+    if watch is None or not _may_be_heard(call):
         return call
-    config = call.config
-    joined = merge_configs(
-        {"callbacks": config.get("callbacks")}, RunnableConfig(callbacks=[watch])
-    )
-    return replace(call, config={**config, "callbacks": joined["callbacks"]})
+    return replace(call, config=watched(call.config, watch))
+
+
+def _may_be_heard(call: RoutedCall) -> bool:
+    """Whether a callback may hear the tokens of a call as they come; a watch costs time, too."""
+    has_callbacks = call.config.get("callbacks") or getattr(call.model, "callbacks", None)
+    # Of another kind of model, such as a router, it is not known what callbacks are inside.
+    return bool(has_callbacks) or not isinstance(call.model, ChatBedrockConverse)
 
 
 def _agreement_call(call: RoutedCall, model: BaseChatModel) -> RoutedCall:
@@ -294,9 +310,11 @@ def _agreement_call(call: RoutedCall, model: BaseChatModel) -> RoutedCall:
     tags = [*(config.get("tags") or ()), AGREEMENT_TAG, _HIDDEN_TAG]
     own: RunnableConfig = {**without_run_id(config), "tags": tags, "metadata": metadata}
     kwargs = dict(call.kwargs)
-    if call.route.get("effort") is not None:
-        del kwargs[EFFORT_KEY]  # made for the tier, and the other model may know none
-    return replace(call, model=model, config=own, kwargs=kwargs)
+    route = call.route
+    if route.get("effort") is not None:  # it was made for the tier, and the other may know none
+        kwargs.pop(EFFORT_KEY, None)
+        route = {name: value for name, value in route.items() if name != "effort"}
+    return replace(call, model=model, route=route, config=own, kwargs=kwargs)
 
 
 def _moved(call: RoutedCall, first: RoutedCall, **changes: Any) -> RoutedCall:
@@ -319,9 +337,11 @@ def _with(call: RoutedCall, **changes: Any) -> RoutedCall:
 
 
 def _message_of(outcome: Any) -> AIMessage:
-    """The answer in what a call gave: a message, a result, or a stream's chunks."""
+    """The answer in what a call gave: a message, a result, chunks, or something that has one."""
+    if isinstance(outcome, AIMessage):
+        return outcome
     if isinstance(outcome, LLMResult):
         return cast("AIMessage", cast("ChatGeneration", outcome.generations[0][0]).message)
     if isinstance(outcome, list):
         return reduce(add, cast("list[AIMessageChunk]", outcome), AIMessageChunk(content=""))
-    return cast("AIMessage", outcome)
+    return cast("HasAnswer", outcome).output_message or AIMessage("")

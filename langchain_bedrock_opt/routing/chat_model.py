@@ -31,7 +31,7 @@ from langchain_bedrock_opt.routing.channel import (
     without_run_id,
 )
 from langchain_bedrock_opt.routing.decider import Decider
-from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
+from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, EscalationStats
 from langchain_bedrock_opt.routing.examples import read_examples
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
@@ -70,7 +70,9 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     One call may be sent to a certain tier, named by the tier or by its model id:
     `invoke(…, force="complex")`, `invoke(…, model="us.amazon.nova-pro-v1:0")`, or, through any
-    chain or agent, `config={"configurable": {"force": "complex"}}`. The first of these holds.
+    chain or agent, `config={"configurable": {"force": "complex"}}`. The first of these holds. On
+    Python 3.10 an async agent does not hand its config to its model: bind it there,
+    `router.with_config(configurable={"force": "complex"})`, or use `BedrockRoutingMiddleware`.
 
     Within a tool loop the decision rests on the last human turn, so that an agent does not change
     its model between two steps.
@@ -89,7 +91,10 @@ class ChatBedrockRouter(ForwardingChatModel):
             `Escalation` with checks of your own. Both answers are runs, and both cost.
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
-            `{"simple": "moderate"}`. Each tier is asked once.
+            `{"simple": "moderate"}`. Each tier is asked once. A tier that was waited for until the
+            read timeout is not stood in for: its answer may have been paid for.
+        history: Where escalation counts; one of its own by default. Routers that
+            `configurable_fields` makes for a call share that of the router they are made from.
         calibration: What `calibrate` has learned, or the file it was saved to. It brings the
             scorer and the thresholds; thresholds or a target of the policy stand above its own.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
@@ -139,6 +144,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     calibration: Any = Field(default=None, exclude=True, repr=False)
     """What was learned from labels, if the router is calibrated."""
 
+    history: Any = Field(default=None, exclude=True, repr=False)
+    """What escalation has counted so far; `escalation_stats` tells."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -152,6 +160,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         escalate: bool | Escalation | None = None,
         fallback: Fallback = None,
         calibration: CalibrationSource | None = None,
+        history: EscalationHistory | None = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -159,10 +168,13 @@ class ChatBedrockRouter(ForwardingChatModel):
         models = build_models(tiers, for_tiers)
         scorer, policy, calibration = settle(models, scorer, policy, calibration)
         facts = [describe_tier(name, model) for name, model in models.items()]
-        # Kept as a field: `configurable_fields` makes a router anew for each call.
+        # It and the history are fields: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
         decider = Decider(facts, scorer, policy, stickiness)
-        attempts = make_attempts(models, escalate, fallback, for_tiers)
+        history = history or EscalationHistory()
+        attempts = make_attempts(
+            models, escalate, fallback, for_tiers, policy=policy, history=history
+        )
         own.setdefault("profile", common_profile(models))
         super().__init__(
             tiers=tiers,  # type: ignore[call-arg] # pydantic's fields, unknown to the base class
@@ -173,6 +185,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             escalate=escalate,
             fallback=fallback,
             calibration=calibration,
+            history=history,
             **own,
         )
         self._models = models
@@ -424,9 +437,7 @@ class ChatBedrockRouter(ForwardingChatModel):
 
     def escalation_stats(self) -> EscalationStats:
         """What escalation has done so far: how often, why, and what it cost and saved."""
-        if self._attempts is None or self._attempts.escalator is None:
-            return EscalationStats()
-        return self._attempts.escalator.stats()
+        return cast("EscalationHistory", self.history).stats()
 
     # --- Binding ---
 
@@ -468,15 +479,12 @@ class ChatBedrockRouter(ForwardingChatModel):
         method = kwargs.get("method", "function_calling")
         if method not in {"json_schema", "prompt_prefill"} and kwargs.get("strict") is None:
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
-        options = {"include_raw": include_raw, **kwargs}
         return RoutedStructuredOutput(
             decider=lambda: self._decider,
-            by_tier={
-                name: model.with_structured_output(schema, **options)
-                for name, model in self._models.items()
-            },
+            models=self._models,
+            schema=schema,
+            options={"include_raw": include_raw, **kwargs},
             add_config=self._own_config,
-            json_schema=method == "json_schema",
             attempts=self._attempts,
         )
 

@@ -25,11 +25,13 @@ class Expectations:
 
     Attributes:
         tools: The tools that are bound, in OpenAI's form where they have one.
-        schema: The class or JSON schema of a structured output.
+        schema: The class or JSON schema of a structured output that comes as a tool call.
+        unparsed: Why the tier's own parser could not make the form of this answer.
     """
 
     tools: Sequence[Any] = field(default=())
     schema: Any = None
+    unparsed: str | None = None
 
 
 @runtime_checkable
@@ -113,8 +115,8 @@ class FailedSchema:
 
     def find(self, answer: AIMessage, expected: Expectations) -> str | None:
         """Whether the structured output can't be made of the answer."""
-        if expected.schema is None:
-            return None
+        if expected.schema is None or expected.unparsed is not None:
+            return expected.unparsed
         if not answer.tool_calls:
             return "no structured answer"
         arguments = answer.tool_calls[0]["args"]
@@ -123,11 +125,23 @@ class FailedSchema:
                 expected.schema.model_validate(arguments)
             except ValueError as error:  # pydantic's; its text quotes the answer
                 return f"{type(error).__name__} of {expected.schema.__name__}"
-        elif isinstance(expected.schema, Mapping):
-            required = expected.schema.get("required") or ()
-            if missing := [name for name in required if name not in arguments]:
-                return f"{len(missing)} required properties missing"
-        return None
+        return missing_properties(expected.schema, arguments)
+
+
+def missing_properties(schema: Any, values: Mapping[str, Any]) -> str | None:
+    """How many properties that a JSON schema requires are missing; None if none are.
+
+    Args:
+        schema: The schema; a class requires nothing here, as its parser does.
+        values: The properties.
+
+    Example:
+        >>> missing_properties({"required": ["name", "people"]}, {"name": "Tokyo"})
+        '1 required properties missing'
+    """
+    required = (schema.get("required") or ()) if isinstance(schema, Mapping) else ()
+    missing = [name for name in required if name not in values]
+    return f"{len(missing)} required properties missing" if missing else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,9 @@ class Escalation:
     """When the next tier answers in the place of the one that was asked.
 
     At most once a request. Never for a tier that the caller has named, and never once a token has
-    been streamed to somebody: that is so in `stream`, and in an `invoke` whose tokens a callback
-    sees as they come (`astream_events`, LangGraph's `messages` mode). `buffer_streams` lifts the
-    second rule; such callbacks then see the tokens of both answers.
+    been streamed to somebody: that is so in `stream` and `astream_events`, and in an `invoke` whose
+    tokens a callback sees as they come (the events of a chain, LangGraph's `messages` mode).
+    `buffer_streams` lifts the second rule; such callbacks then see the tokens of both answers.
 
     Attributes:
         checks: What an answer is looked at for, in this order; a function is a `Validator`.
@@ -163,11 +163,57 @@ class EscalationStats:
         return self.escalated / self.checked if self.checked else 0.0
 
 
+class EscalationHistory:
+    """What a router's escalation has counted, and the break-even guard that learns by it.
+
+    One router is made anew many times where `configurable_fields` sets something for a call, and
+    all of them go on with one history. Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self.guard = BreakEven()
+        self._failed: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._pairs: dict[Pair, BreakEven] = {}
+        self._lock = threading.Lock()
+
+    def add(self, *, failed: str | None = None, **counts: int) -> None:
+        """Count something, by name.
+
+        Args:
+            failed: The check that an answer failed.
+            **counts: How much to add to each count.
+        """
+        with self._lock:
+            self._counts.update(counts)
+            if failed is not None:
+                self._failed[failed] += 1
+
+    def note(self, pair: Pair, guard: BreakEven) -> None:
+        """Remember which guard judges a pair of models."""
+        with self._lock:
+            self._pairs[pair] = guard
+
+    def stats(self) -> EscalationStats:
+        """What escalation has done so far."""
+        with self._lock:
+            counts, failed, pairs = dict(self._counts), dict(self._failed), dict(self._pairs)
+        return EscalationStats(
+            checked=counts.get("checked", 0),
+            failed=failed,
+            escalated=counts.get("escalated", 0),
+            passed_over=counts.get("passed_over", 0),
+            discarded_pico_usd=counts.get("discarded", 0),
+            pairs={pair: guard.balance(pair) for pair, guard in pairs.items()},
+        )
+
+
 class Escalator:
     """An escalation policy at work: it judges answers, and counts.
 
     Args:
         policy: The policy.
+        history: Where it counts.
         check_model: The model that has to agree, if there is one.
         check_id: Its model id.
     """
@@ -175,6 +221,7 @@ class Escalator:
     def __init__(
         self,
         policy: Escalation,
+        history: EscalationHistory,
         *,
         check_model: BaseChatModel | None = None,
         check_id: str | None = None,
@@ -182,11 +229,8 @@ class Escalator:
         self.policy = policy
         self.check_model = check_model
         self.check_id = check_id
-        self._guard = BreakEven() if policy.break_even is True else policy.break_even or None
-        self._failed: Counter[str] = Counter()
-        self._counts: Counter[str] = Counter()
-        self._pairs: dict[Pair, None] = {}
-        self._lock = threading.Lock()
+        self._history = history
+        self._guard = history.guard if policy.break_even is True else policy.break_even or None
 
     def is_worth_trying(self, cheap: str, strong: str, score: float) -> bool:
         """Whether a request shall go to the cheap model first.
@@ -196,10 +240,9 @@ class Escalator:
             strong: The model id of the tier behind it.
             score: The request's complexity.
         """
-        if self._guard is None or self._guard.pays(self._pair(cheap, strong), score):
+        if self._guard is None or self._guard.pays(self._pair(cheap, strong, self._guard), score):
             return True
-        with self._lock:
-            self._counts["passed_over"] += 1
+        self._history.add(passed_over=1)
         return False
 
     def failure(self, answer: AIMessage, expected: Expectations) -> tuple[str, str] | None:
@@ -242,39 +285,24 @@ class Escalator:
             failed: The check it failed.
             better: The answer that took its place.
         """
-        with self._lock:
-            self._counts["checked"] += 1
-            self._counts["escalated"] += better is not None
-            self._counts["discarded"] += spent_on_check
-            if failed is not None:
-                self._failed[failed] += 1
-            if better is not None:
-                self._counts["discarded"] += cost_of(answer, cheap) or 0
+        discarded = 0 if better is None else cost_of(answer, cheap) or 0
+        self._history.add(
+            failed=failed,
+            checked=1,
+            escalated=better is not None,
+            discarded=spent_on_check + discarded,
+        )
         # A failed answer that was not given again says nothing about what giving it again costs.
         is_trial = (failed is None) == (better is None)
         usage, stronger = usage_of(answer), usage_of(better)
         has_usage = usage is not None and (better is None or stronger is not None)
         if self._guard is not None and is_trial and has_usage and usage is not None:
             trial = Trial(cheap=usage, check_pico_usd=spent_on_check, strong=stronger)
-            self._guard.observe(self._pair(cheap, strong), trial, score)
+            self._guard.observe(self._pair(cheap, strong, self._guard), trial, score)
 
-    def stats(self) -> EscalationStats:
-        """What escalation has done so far."""
-        with self._lock:
-            counts, failed, pairs = dict(self._counts), dict(self._failed), list(self._pairs)
-        guard = self._guard
-        return EscalationStats(
-            checked=counts.get("checked", 0),
-            failed=failed,
-            escalated=counts.get("escalated", 0),
-            passed_over=counts.get("passed_over", 0),
-            discarded_pico_usd=counts.get("discarded", 0),
-            pairs={} if guard is None else {pair: guard.balance(pair) for pair in pairs},
-        )
-
-    def _pair(self, cheap: str, strong: str) -> Pair:
+    def _pair(self, cheap: str, strong: str, guard: BreakEven) -> Pair:
         pair = Pair(cheap=cheap, strong=strong, check=self.check_id)
-        self._pairs.setdefault(pair)
+        self._history.note(pair, guard)
         return pair
 
 

@@ -16,26 +16,41 @@ from uuid import UUID
 
 from langchain_core.callbacks import CallbackManagerForLLMRun, Callbacks
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.schema import StreamEvent
 from pydantic import PrivateAttr
 
-from langchain_bedrock_opt.routing.attempts import Attempts, RoutedCall, Steps, aperform, perform
+from langchain_bedrock_opt.routing.attempts import (
+    Attempts,
+    RoutedCall,
+    Steps,
+    aperform,
+    perform,
+    reading_of,
+)
 from langchain_bedrock_opt.routing.channel import mark_message
 from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.opening import (
-    AsyncChunks,
-    Chunks,
+    AsyncParts,
+    EventsRead,
+    Parts,
     Reading,
     apass_on,
+    aread_events,
     aread_stream,
     pass_on,
+    read_events,
     read_stream,
+    says_something,
+    tells_something,
 )
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
 from langchain_bedrock_opt.routing.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.tools import BoundTools
+from langchain_bedrock_opt.routing.watching import AnswerWatch, watched
 
 
 class ForwardingChatModel(BaseChatModel):
@@ -95,9 +110,7 @@ class ForwardingChatModel(BaseChatModel):
     @property
     def _reading(self) -> Reading:
         """How far a stream is read before it is passed on."""
-        if self._attempts is None:
-            return "untouched"
-        return "whole" if self._attempts.is_buffering else "opened"
+        return reading_of(self._attempts)
 
     def _steps(
         self,
@@ -173,9 +186,9 @@ class ForwardingChatModel(BaseChatModel):
         """
         reading = self._reading
 
-        def open_stream(call: RoutedCall) -> Chunks:
+        def open_stream(call: RoutedCall) -> Parts[AIMessageChunk]:
             stream = call.model.stream(input, call.config, stop=stop, **call.kwargs)
-            return read_stream(stream, reading)
+            return read_stream(stream, reading, says_something)
 
         steps = self._steps(input, config, kwargs, is_checked=reading == "whole")
         call, chunks = perform(steps, open_stream)
@@ -196,9 +209,9 @@ class ForwardingChatModel(BaseChatModel):
         """As `stream`, asynchronously."""
         reading = self._reading
 
-        async def open_stream(call: RoutedCall) -> AsyncChunks:
+        async def open_stream(call: RoutedCall) -> AsyncParts[AIMessageChunk]:
             stream = call.model.astream(input, call.config, stop=stop, **call.kwargs)
-            return await aread_stream(stream, reading)
+            return await aread_stream(stream, reading, says_something)
 
         score = await self._ascore(input, config, kwargs)
         steps = self._steps(input, config, kwargs, score, is_checked=reading == "whole")
@@ -220,19 +233,29 @@ class ForwardingChatModel(BaseChatModel):
     ) -> Any:
         """The events of the tier a prompt needs, exactly as the tier gives them.
 
-        They tell of a run from its start, so no other tier takes its place: there is neither
-        escalation nor fallback here.
+        With `fallback` or `escalate` the stream is opened at once and not when it is first read:
+        until something of the answer is there, another tier may stand in, and nothing is seen of
+        the one that failed but by callbacks. Only `Escalation(buffer_streams=True)` has an answer
+        checked here, as in `stream`.
 
         Args:
             input: As in `invoke`.
             config: As in `invoke`.
-            version: `v1` and `v2` give an iterator of events, `v3` a `ChatModelStream`.
+            version: `v3` gives a `ChatModelStream`; LangChain has `v1` and `v2` only in
+                `astream_events`.
             stop: Stop sequences.
             **kwargs: As in `invoke`.
         """
-        call = self._plan(input, config, kwargs)
-        arguments = {**call.kwargs, "version": version, "stop": stop}
-        return call.model.stream_events(input, call.config, **arguments)
+        if version != "v3":
+            return super().stream_events(input, config, version=version, stop=stop, **kwargs)
+        reading = self._reading
+
+        def open_stream(call: RoutedCall) -> ChatModelStream:
+            arguments = {**call.kwargs, "version": version, "stop": stop}
+            return read_events(call.model.stream_events(input, call.config, **arguments), reading)
+
+        steps = self._steps(input, config, kwargs, is_checked=reading == "whole")
+        return perform(steps, open_stream)[1]
 
     def astream_events(
         self,
@@ -243,15 +266,51 @@ class ForwardingChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """As `stream_events`, asynchronously; `v3` gives an awaitable `AsyncChatModelStream`."""
+        """As `stream_events`, asynchronously.
 
-        async def open_events() -> Any:
-            score = await self._ascore(input, config, kwargs)
-            call = self._plan(input, config, kwargs, score)
-            arguments = {**call.kwargs, "version": version, "stop": stop}
-            return call.model.astream_events(input, call.config, **arguments)
+        `v1` and `v2` give an iterator of events, `v3` an awaitable `AsyncChatModelStream`.
+        """
+        kwargs = {**kwargs, "stop": stop}
+        if version == "v3":
+            return self._aopened_events(input, config, kwargs)
+        return self._aevents(input, config, version, kwargs)
 
-        return _awaited(open_events) if version == "v3" else _iterated(open_events)
+    async def _aopened_events(
+        self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
+    ) -> AsyncChatModelStream:
+        reading = self._reading
+
+        async def open_stream(call: RoutedCall) -> AsyncChatModelStream:
+            opening = call.model.astream_events(prompt, call.config, version="v3", **call.kwargs)
+            return await aread_events(await opening, reading)
+
+        score = await self._ascore(prompt, config, kwargs)
+        steps = self._steps(prompt, config, kwargs, score, is_checked=reading == "whole")
+        return (await aperform(steps, open_stream))[1]
+
+    async def _aevents(
+        self,
+        prompt: LanguageModelInput,
+        config: RunnableConfig | None,
+        version: Literal["v1", "v2"],
+        kwargs: dict[str, Any],
+    ) -> AsyncIterator[StreamEvent]:
+        reading = self._reading
+
+        async def open_stream(call: RoutedCall) -> EventsRead:
+            # The events may be filtered, and then they don't show the answer.
+            watch = AnswerWatch(call.config)
+            own = watched(call.config, watch) if reading == "whole" else call.config
+            stream = call.model.astream_events(prompt, own, version=version, **call.kwargs)
+            parts = await aread_stream(stream, reading, tells_something)
+            return EventsRead(parts=parts, output_message=watch.answer)
+
+        score = await self._ascore(prompt, config, kwargs)
+        steps = self._steps(prompt, config, kwargs, score, is_checked=reading == "whole")
+        _, read = await aperform(steps, open_stream)
+        async with aclosing(apass_on(read.parts)) as events:
+            async for event in events:
+                yield event
 
     def generate(
         self,

@@ -14,13 +14,13 @@ from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import ensure_config
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import NotRequired
 
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
 from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
-from langchain_bedrock_opt.routing.channel import force_of, mark_message, thread_of, with_effort
+from langchain_bedrock_opt.routing.channel import mark_message, pop_force, thread_of, with_effort
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
@@ -45,7 +45,11 @@ except ImportError as error:
 
 _STATE_KEY: Final = "bedrock_opt_route"
 _RUN: Final = "run"
+_FORCE: Final = "force"
+_THREAD: Final = "thread_id"
 _DECISION: Final = "decision"
+
+_NO_CONFIG: Final = RunnableConfig()
 
 _MAX_RUNS: Final = 1000
 """Runs at once whose default model is remembered."""
@@ -149,13 +153,39 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """The chat model of each tier, from the cheapest to the strongest."""
         return dict(self._models)
 
-    def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002 - the hook's signature
-        """Begin a run: what an earlier run of the thread was routed to is over."""
-        return {_STATE_KEY: {_RUN: uuid4().hex}}
+    # LangGraph hands the config to a hook that has a parameter for it. What `ensure_config` finds
+    # is empty in async agents on Python 3.10, where tasks don't get their caller's context.
 
-    async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
+    def before_agent(
+        self,
+        state: AgentState[Any],  # noqa: ARG002 - the hook's signature
+        runtime: Runtime[Any],  # noqa: ARG002 - likewise
+        config: RunnableConfig = _NO_CONFIG,
+    ) -> dict[str, Any]:
+        """Begin a run: what an earlier run of the thread was routed to is over.
+
+        Args:
+            state: The agent's state.
+            runtime: The run's runtime.
+            config: The run's config.
+        """
+        thread = thread_of(config)
+        return {
+            _STATE_KEY: {
+                _RUN: uuid4().hex,
+                _FORCE: pop_force({}, config),
+                _THREAD: None if thread is None else str(thread),  # a checkpoint has to hold it
+            }
+        }
+
+    async def abefore_agent(
+        self,
+        state: AgentState[Any],
+        runtime: Runtime[Any],
+        config: RunnableConfig = _NO_CONFIG,
+    ) -> dict[str, Any]:
         """As `before_agent`."""
-        return self.before_agent(state, runtime)
+        return self.before_agent(state, runtime, config)
 
     def wrap_model_call(
         self,
@@ -192,8 +222,7 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         messages = _messages(request)
         if kept.get(_DECISION) is not None or not _asks(messages) or self._is_replaced(request):
             return None
-        force = force_of({}, ensure_config())
-        return await self._decider.ascore(messages, tools=_tools(request), force=force)
+        return await self._decider.ascore(messages, tools=_tools(request), force=kept.get(_FORCE))
 
     def _is_replaced(self, request: ModelRequest[Any]) -> bool:
         """Whether another middleware has put a model in the default one's place."""
@@ -207,7 +236,7 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             return None
         kept = _kept(request)
         decided = kept.get(_DECISION)
-        decision = self._decision(request, decided, score)
+        decision = self._decision(request, kept, score)
         asked = {**request.model_settings, "tool_choice": request.tool_choice}
         if request.response_format is not None:
             asked["tool_choice"] = "any"  # by which the agent may ask for its form
@@ -228,17 +257,16 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _decision(
         self,
         request: ModelRequest[Any],
-        decided: dict[str, Any] | None,
+        kept: Mapping[str, Any],
         score: ComplexityScore | None,
     ) -> RouteDecision:
         """The run's decision, made now if this is its first model call."""
         messages = _messages(request)
-        config = ensure_config()
-        thread_id = thread_of(config)
+        decided, thread_id, force = (kept.get(key) for key in (_DECISION, _THREAD, _FORCE))
         if decided is not None:
             self._decider.remember(messages, decided["tier"], thread_id=thread_id)
             return RouteDecision.from_dict(decided)
-        tools, force = _tools(request), force_of({}, config)
+        tools = _tools(request)
         if force is None and not _asks(messages):
             return self._decider.decide_unasked(messages, self._default, tools=tools)
         return self._decider.decide(

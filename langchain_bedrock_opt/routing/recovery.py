@@ -9,9 +9,10 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.attempts import Attempts
-from langchain_bedrock_opt.routing.escalation import Escalation, Escalator
+from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, Escalator
 from langchain_bedrock_opt.routing.fallback import Fallback, FallbackOrder
-from langchain_bedrock_opt.routing.tiers import build_models, model_id_of
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.tiers import build_models, describe_tier, model_id_of
 
 
 def make_attempts(
@@ -19,6 +20,9 @@ def make_attempts(
     escalate: bool | Escalation | None,  # noqa: FBT001 - the router's argument, as it came
     fallback: Fallback,
     params: Mapping[str, Any],
+    *,
+    policy: RoutingPolicy,
+    history: EscalationHistory,
 ) -> Attempts | None:
     """What plans a router's attempts; None if there is one for each request.
 
@@ -27,13 +31,16 @@ def make_attempts(
         escalate: The router's argument.
         fallback: The router's argument.
         params: Constructor arguments for an agreement model that is given as an id.
+        policy: Says where data may go.
+        history: What escalation counts, and learns by.
 
     Raises:
-        ConfigurationError: An argument is not what it can be.
+        ConfigurationError: An argument is not what it can be, or data may not go to the agreement
+            model.
     """
     names = list(models)
     order = FallbackOrder(fallback, names)
-    escalator = _escalator(models, escalate, params)
+    escalator = _escalator(models, escalate, params, policy, history)
     if escalator is None and not order.is_on:
         return None
     ids = {name: model_id_of(model) for name, model in models.items()}
@@ -44,18 +51,36 @@ def _escalator(
     models: Mapping[str, BaseChatModel],
     escalate: bool | Escalation | None,  # noqa: FBT001 - the router's argument, as it came
     params: Mapping[str, Any],
+    policy: RoutingPolicy,
+    history: EscalationHistory,
 ) -> Escalator | None:
     if escalate is None or escalate is False:
         return None
-    policy = Escalation() if escalate is True else escalate
-    if not isinstance(policy, Escalation):
+    escalation = Escalation() if escalate is True else escalate
+    if not isinstance(escalation, Escalation):
         raise ConfigurationError(f"escalate={escalate!r}: give True, None or an Escalation(…).")
-    if policy.agreement is None:
-        return Escalator(policy)
-    name = policy.agreement.model
-    if isinstance(name, str) and name in models:
-        model = models[name]
-    else:
-        own = params if isinstance(name, str) else {}
-        model = build_models({"agreement": name}, own)["agreement"]
-    return Escalator(policy, check_model=model, check_id=model_id_of(model))
+    if escalation.agreement is None:
+        return Escalator(escalation, history)
+    model = _check_model(escalation.agreement.model, models, params)
+    _check_place(model, policy)
+    return Escalator(escalation, history, check_model=model, check_id=model_id_of(model))
+
+
+def _check_model(
+    named: str | BaseChatModel, models: Mapping[str, BaseChatModel], params: Mapping[str, Any]
+) -> BaseChatModel:
+    if isinstance(named, str) and named in models:
+        return models[named]
+    own = params if isinstance(named, str) else {}
+    return build_models({"agreement": named}, own)["agreement"]
+
+
+def _check_place(model: BaseChatModel, policy: RoutingPolicy) -> None:
+    """Refuse an agreement model that would see prompts where they may not go."""
+    residency, place = policy.residency, describe_tier("agreement", model)
+    if residency is None or residency.allows(place):
+        return
+    raise ConfigurationError(
+        f"Agreement model {place.model_id} lacks {residency.refusal(place)}: it sees every prompt "
+        "that it checks. Give one that the policy's scopes and regions allow."
+    )

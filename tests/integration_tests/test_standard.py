@@ -69,7 +69,10 @@ class OnTheEmulator:
             place |= {"client": IN_PROCESS.client(), "bedrock_client": IN_PROCESS.client("bedrock")}
         if self.kind is not ChatBedrockRouter:
             return {"model": self.model_id, **place}
-        return {"tiers": {"simple": OTHER[self.model_id], "complex": self.model_id}, **place}
+        tiers = {"simple": OTHER[self.model_id], "complex": self.model_id}
+        # In process it is told to look at answers, too: what goes well must not look different.
+        recovery = {} if self.is_served else {"escalate": True, "fallback": "next"}
+        return {"tiers": tiers, **recovery, **place}
 
     @property
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:

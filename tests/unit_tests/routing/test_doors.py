@@ -18,7 +18,13 @@ from langchain_bedrock_opt import BedrockUsageCallbackHandler, UsageLedger, Usag
 from langchain_bedrock_opt.catalog.prices import price_of
 from langchain_bedrock_opt.contracts import REPORT_KEY, Reason, RouteDecision, TokenUsage
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
-from langchain_bedrock_opt.routing import ChatBedrockRouter, RoutingPolicy, route
+from langchain_bedrock_opt.routing import (
+    BreakEven,
+    ChatBedrockRouter,
+    Escalation,
+    RoutingPolicy,
+    route,
+)
 
 MakeRouter = Callable[..., ChatBedrockRouter]
 
@@ -308,6 +314,39 @@ def test_the_tiers_can_be_configured(make_router: MakeRouter, bedrock: Any) -> N
 
     assert bedrock.models == ["us.amazon.nova-pro-v1:0"]
     assert bedrock.requests[0]["inferenceConfig"] == {"maxTokens": 7}
+
+
+def test_configured_routers_count_together(make_router: MakeRouter) -> None:
+    """Escalation counts, and the guard learns, across the routers that are made for calls."""
+    guard = BreakEven(minimum=3, window=5, prior_trials=0)
+    refuse: Any = [lambda answer: False]
+    base = make_router(escalate=Escalation(checks=refuse, break_even=guard))
+    router = base.configurable_fields(policy=ConfigurableField(id="policy"))
+    own: Any = {"configurable": {"policy": RoutingPolicy({"moderate": 0.9, "complex": 0.95})}}
+
+    for _ in range(4):
+        router.invoke(EASY, own)
+    base.invoke(EASY)
+
+    stats = base.escalation_stats()
+    assert (stats.checked, stats.escalated, stats.passed_over) == (5, 5, 2)
+    assert stats.failed == {"validator": 5}
+    assert [balance.trials for balance in stats.pairs.values()] == [3, 2]
+
+
+def test_a_configured_escalation_learns_from_call_to_call(make_router: MakeRouter) -> None:
+    """Switched on for a call by its config, escalation goes on where the last call left it."""
+    base = make_router()
+    router = base.configurable_fields(escalate=ConfigurableField(id="escalate"))
+    refuse: Any = [lambda answer: False]
+
+    for _ in range(3):
+        router.invoke(EASY, {"configurable": {"escalate": Escalation(checks=refuse)}})
+    router.invoke(EASY)
+
+    stats = base.escalation_stats()
+    assert stats.checked == stats.escalated == 3
+    assert [balance.trials for balance in stats.pairs.values()] == [3]
 
 
 def test_a_dump_holds_no_secret(make_router: MakeRouter) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.tools import tool
 
 from langchain_bedrock_opt import BedrockEmulator
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
+    Agreement,
     ChatBedrockRouter,
     ComplexityScore,
+    Escalation,
     Needs,
     RoutingPolicy,
     Tier,
@@ -95,6 +98,29 @@ def test_what_is_not_known_of_a_place_is_not_allowed(make_router: MakeRouter) ->
     )
 
     assert router.decide("Hi").tier == "provisioned"
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ("us.amazon.nova-micro-v1:0", "scope us"),
+        ("big", "scope us"),
+        (FakeListChatModel(responses=["?"]), "scope not known"),
+    ],
+)
+def test_a_second_opinion_does_not_leave_the_allowed_places(
+    make_router: MakeRouter, bedrock: Any, model: Any, place: str
+) -> None:
+    """A model that is to agree is refused where data may not go: an id, a tier or a chat model."""
+    tiers = {"small": "jp.amazon.nova-2-lite-v1:0", "big": "us.amazon.nova-pro-v1:0"}
+    policy = RoutingPolicy(scopes=["jp"])
+
+    with pytest.raises(ConfigurationError, match=f"^Agreement model .* {place}, .*Give one that"):
+        make_router(tiers, policy=policy, escalate=Escalation(agreement=Agreement(model=model)))
+    allowed = Escalation(agreement=Agreement(model="jp.amazon.nova-2-lite-v1:0"))
+    make_router(tiers, policy=policy, escalate=allowed).invoke("Hi")
+
+    assert set(bedrock.models) == {"jp.amazon.nova-2-lite-v1:0"}
 
 
 @pytest.mark.parametrize("where", [{"scopes": "jp"}, {"regions": "us-east-1"}, {"scopes": []}])

@@ -163,8 +163,9 @@ def test_each_run_of_a_thread_is_decided_anew(
     assert bedrock.models == [tiers["simple"], tiers["complex"], tiers["simple"]]
 
 
-def test_a_conversation_stays_up_across_runs(
-    routing: BedrockRoutingMiddleware, bedrock: Any, tiers: dict[str, str]
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_conversation_stays_up_across_runs(
+    routing: BedrockRoutingMiddleware, bedrock: Any, tiers: dict[str, str], *, is_async: bool
 ) -> None:
     """While the prompt cache is warm a thread that went up does not come down."""
     agent: Any = create_agent(
@@ -173,22 +174,43 @@ def test_a_conversation_stays_up_across_runs(
     config: Any = {"configurable": {"thread_id": "t"}}
 
     for text in (HARD, EASY):
-        agent.invoke(ask(text), config)
+        _ = await agent.ainvoke(ask(text), config) if is_async else agent.invoke(ask(text), config)
 
     assert bedrock.models == [tiers["complex"], tiers["complex"]]
 
 
-def test_a_config_can_name_the_tier(
-    routing: BedrockRoutingMiddleware, bedrock: Any, tiers: dict[str, str]
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_thread_is_known_by_its_id(
+    make: MakeMiddleware, bedrock: Any, tiers: dict[str, str], *, is_async: bool
+) -> None:
+    """A thread whose earlier turns were trimmed away is still the one that went up."""
+    routing = make()
+    agent: Any = create_agent(routing.models["simple"], [add], middleware=[routing])
+    config: Any = {"configurable": {"thread_id": 7}}
+    trimmed: Any = {"messages": [AIMessage("So it is."), HumanMessage(EASY)]}
+
+    for state in (ask(HARD), trimmed):
+        _ = await agent.ainvoke(state, config) if is_async else agent.invoke(state, config)
+
+    assert bedrock.models == [tiers["complex"], tiers["complex"]]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_config_can_name_the_tier(
+    routing: BedrockRoutingMiddleware, bedrock: Any, tiers: dict[str, str], *, is_async: bool
 ) -> None:
     """`force` in the config sends a run to a tier, and an unknown one is refused."""
     agent: Any = create_agent(routing.models["simple"], [add], middleware=[routing])
 
-    agent.invoke(ask(EASY), {"configurable": {"force": "moderate"}})
+    async def run(tier: str) -> None:
+        config: Any = {"configurable": {"force": tier}}
+        _ = await agent.ainvoke(ask(EASY), config) if is_async else agent.invoke(ask(EASY), config)
+
+    await run("moderate")
 
     assert bedrock.models == [tiers["moderate"]]
     with pytest.raises(UnknownTierError, match="'huge'"):
-        agent.invoke(ask(EASY), {"configurable": {"force": "huge"}})
+        await run("huge")
 
 
 @pytest.mark.parametrize(("default", "tier"), [(None, "simple"), ("moderate", "moderate")])

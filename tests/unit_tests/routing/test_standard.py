@@ -39,3 +39,11 @@ class TestRouterStandard(ChatModelUnitTests):
     @property
     def model_override_value(self) -> str:
         return "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+class TestRecoveringRouterStandard(TestRouterStandard):
+    """The same of a router that escalates and falls back."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "escalate": True, "fallback": "next"}

@@ -188,11 +188,19 @@ def _json_answer(bedrock: Any) -> Callable[[dict[str, Any]], Any]:
     return answer
 
 
+@pytest.mark.parametrize("recovery", [{}, {"escalate": True, "fallback": "next"}])
 @pytest.mark.parametrize(("prompt", "tier"), [(EASY, "simple"), (HARD, "complex")])
 async def test_an_agent_keeps_its_tier_through_a_tool_loop(
-    router: ChatBedrockRouter, bedrock: Any, tiers: dict[str, str], prompt: str, tier: str
+    make_router: MakeRouter,
+    bedrock: Any,
+    tiers: dict[str, str],
+    *,
+    prompt: str,
+    tier: str,
+    recovery: dict[str, Any],
 ) -> None:
     """An agent's three tool calls and its answer all come from one tier, each with its decision."""
+    router = make_router(**recovery)
     bedrock.tool_rounds = 3
     agent: Any = create_agent(router, [add])
 
