@@ -2,12 +2,13 @@
 
 Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`),
 which tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`,
-`decider`), and the doors: the chat model that sends it there (`chat_model`, with `forwarding`,
-`opening`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`,
-which only decides; `explain` and `report` tell people of it. Who answers if a tier fails:
-`attempts`, with `checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation` and
-`recovery`. Does not live here: facts and prices of models
-(`catalog`), caching, and anything that calls Bedrock itself.
+`decider`), what is drawn at random and learned from it (`exploration` with `turns`, `bandit` with
+`feedback`, `off_policy`), what only watches (`shadow`), and the doors: the chat model that sends
+it there (`chat_model`, with `forwarding`, `opening`, `results`, `tools`, `structured` and
+`channel`), the agents' `middleware`, and `route`, which only decides; `explain` and `report` tell
+people of it. Who answers if a tier fails: `attempts`, with `checks`, `refusals`, `escalation`,
+`break_even`, `fallback`, `translation` and `recovery`. Does not live here: facts and prices of
+models (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`.
 """
 
@@ -17,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
+from langchain_bedrock_opt.routing.bandit import ThresholdBandit
 from langchain_bedrock_opt.routing.break_even import BreakEven
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
 from langchain_bedrock_opt.routing.checks import (
@@ -30,6 +32,7 @@ from langchain_bedrock_opt.routing.checks import (
 )
 from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation
+from langchain_bedrock_opt.routing.off_policy import Estimate, PolicyEstimate
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.refusals import Refusal
 from langchain_bedrock_opt.routing.report import RoutingReport
@@ -55,10 +58,12 @@ __all__ = [
     "Empty",
     "Escalation",
     "EscalationStats",
+    "Estimate",
     "Explanation",
     "FailedSchema",
     "MalformedToolCall",
     "Needs",
+    "PolicyEstimate",
     "Reason",
     "Refusal",
     "RouteDecision",
@@ -67,6 +72,7 @@ __all__ = [
     "ScoreSample",
     "Scorer",
     "Stickiness",
+    "ThresholdBandit",
     "Tier",
     "Validator",
     "route",

@@ -31,10 +31,12 @@ from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
+from langchain_bedrock_opt.routing.off_policy import PolicyEstimate, judge
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
 from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
@@ -82,12 +84,16 @@ class ChatBedrockRouter(ForwardingChatModel):
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
             `{"simple": "moderate"}`. Each tier is asked once.
+        shadow: A tier's name or model id that answers every call, as if there were no router,
+            while decisions only tell what it would have done; `force` still holds. There is
+            neither escalation nor fallback.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
     Raises:
         ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit, or
             parameters are given and no tier takes them.
+        UnknownTierError: `shadow` names no tier.
 
     Example:
         ```python
@@ -125,6 +131,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     fallback: Any = Field(default=None, exclude=True)
     """Who is asked when a tier can't be reached."""
 
+    shadow: Any = Field(default=None, exclude=True)
+    """The tier that answers while the policy's decisions are only told."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -137,6 +146,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         sticky: bool | Stickiness = True,
         escalate: bool | Escalation | None = None,
         fallback: Fallback = None,
+        shadow: str | None = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -146,7 +156,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         facts = [describe_tier(name, model) for name, model in models.items()]
         # Kept as a field: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
-        decider = Decider(facts, scorer, policy, stickiness)
+        decider = make_decider(facts, scorer, policy, stickiness, shadow)
         attempts = make_attempts(models, escalate, fallback, for_tiers)
         own.setdefault("profile", common_profile(models))
         super().__init__(
@@ -157,6 +167,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             params=for_tiers,
             escalate=escalate,
             fallback=fallback,
+            shadow=shadow,
             **own,
         )
         self._models = models
@@ -182,6 +193,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             "policy": repr(self.policy),
             "thresholds": self._decider.thresholds,
             "scorer": type(self.scorer).__name__,
+            **({} if self.shadow is None else {"shadow": self.shadow}),
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -262,6 +274,51 @@ class ChatBedrockRouter(ForwardingChatModel):
             ConfigurationError: `records` is neither.
         """
         return report(records, self._decider.tiers)
+
+    def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
+        """Tell the policy's bandit how good an answer was.
+
+        Args:
+            answer: The answer of this router or of one like it, its decision, or that as a dict.
+            label: From 0 (useless) to 1 (good); True and False will do.
+
+        Returns:
+            Whether it counted: it does where the bandit had a say in the choice of the tier.
+
+        Raises:
+            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
+                not from 0 to 1.
+            UnknownTierError: The decision is for a tier that this router does not have.
+        """
+        return self._decider.feedback(answer, label)
+
+    def off_policy(
+        self,
+        records: Iterable[UsageRecord] | HasRecords,
+        policy: RoutingPolicy,
+        *,
+        labels: Mapping[str, float],
+        price_weight: float = 0.0,
+    ) -> PolicyEstimate:
+        """Estimate what another policy would have got, by calls that this router has logged.
+
+        Args:
+            records: Usage records of calls that were explored, or a ledger that has them.
+            policy: The other policy.
+            labels: How good answers were, from 0 to 1, by the run id of their call.
+            price_weight: What a US dollar is worth, in units of the label.
+
+        Returns:
+            The estimates with their intervals; see `off_policy.judge`, which says what they
+            assume and has more arguments. A notebook shows them as a table.
+
+        Raises:
+            ConfigurationError: Nothing was explored, no labelled call can be judged, or an
+                argument is not what it can be.
+        """
+        return judge(
+            records, policy, tiers=self._decider.tiers, labels=labels, price_weight=price_weight
+        )
 
     def _plan(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]

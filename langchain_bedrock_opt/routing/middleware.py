@@ -20,9 +20,9 @@ from typing_extensions import NotRequired
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
 from langchain_bedrock_opt.routing.channel import FORCE_KEY, mark_message, thread_of, with_effort
-from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier
 
@@ -95,12 +95,14 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
         sticky: As in `ChatBedrockRouter`: across the runs of a conversation.
         default: The tier for a run without a human message; the first by default.
+        shadow: As in `ChatBedrockRouter`: a tier's name or model id that takes every run, while
+            decisions only tell what the policy would have done.
         **params: Arguments of `ChatBedrockOptimized` for the tiers given as ids.
 
     Raises:
         ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit, or
             parameters are given and no tier takes them.
-        UnknownTierError: `default` names no tier.
+        UnknownTierError: `default` or `shadow` names no tier.
         MissingExtraError: `langchain` is not installed.
 
     Example:
@@ -131,15 +133,17 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         policy: RoutingPolicy | None = None,
         sticky: bool | Stickiness = True,
         default: str | None = None,
+        shadow: str | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
         self._models = build_models(tiers, params)
-        self._decider = Decider(
+        self._decider = make_decider(
             [describe_tier(name, model) for name, model in self._models.items()],
             scorer or ComplexityScorer(),
             policy or RoutingPolicy(),
             as_stickiness(sticky),
+            shadow,
         )
         self._default = self._decider.named(default or next(iter(self._models)))
         self._defaults = _AgentModels()
@@ -148,6 +152,23 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def models(self) -> Mapping[str, BaseChatModel]:
         """The chat model of each tier, from the cheapest to the strongest."""
         return dict(self._models)
+
+    def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
+        """Tell the policy's bandit how good an answer was, as `ChatBedrockRouter.feedback` does.
+
+        Args:
+            answer: An answer of the agent, its decision, or that as a dict.
+            label: From 0 (useless) to 1 (good); True and False will do.
+
+        Returns:
+            Whether it counted.
+
+        Raises:
+            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
+                not from 0 to 1.
+            UnknownTierError: The decision is for a tier that is not here.
+        """
+        return self._decider.feedback(answer, label)
 
     def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:  # noqa: ARG002 - the hook's signature
         """Begin a run: what an earlier run of the thread was routed to is over."""
@@ -218,7 +239,9 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         config = ensure_config()
         thread_id = thread_of(config)
         if decided is not None:
-            self._decider.remember(messages, decided["tier"], thread_id=thread_id)
+            # In shadow mode the conversation is with the tier it would be with.
+            tier = decided.get("shadow", decided["tier"])
+            self._decider.remember(messages, tier, thread_id=thread_id)
             return RouteDecision.from_dict(decided)
         # A form of the answer may become one more tool.
         form = [] if request.response_format is None else [request.response_format]

@@ -46,6 +46,11 @@ class RoutingReport:
         single_tier_pico_usd: What those calls would cost with each tier alone, had it spent the
             same tokens; None where no price is known. Models count tokens differently, so this is
             an estimate.
+        would_be: Calls in shadow mode by the tier that the policy would have taken; empty without
+            any.
+        would_be_pico_usd: What those that are compared would have cost with these tiers, with the
+            same tokens; None where no price is known.
+        shadow_pico_usd: What the same calls cost with the tier that answered.
     """
 
     calls: int
@@ -62,6 +67,9 @@ class RoutingReport:
     unpriced: int
     compared_cost_pico_usd: int
     single_tier_pico_usd: Mapping[str, int | None]
+    would_be: Mapping[str, int]
+    would_be_pico_usd: int | None
+    shadow_pico_usd: int
 
     def as_dict(self) -> dict[str, Any]:
         """The report as a JSON-ready dict."""
@@ -111,7 +119,16 @@ class RoutingReport:
         }
         said = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
         calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
+        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}.{self._shadow()}"
+
+    def _shadow(self) -> str:
+        if not self.would_be:
+            return ""
+        mix = ", ".join(f"{count} {name}" for name, count in self.would_be.items() if count)
+        return (
+            f" In shadow mode: {mix} by the policy, for {money(self.would_be_pico_usd)} in place "
+            f"of {money(self.shadow_pico_usd)}."
+        )
 
 
 _NOTHING = "No routed calls."
@@ -128,7 +145,7 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
     Raises:
         ConfigurationError: `records` is neither.
     """
-    routed = [record for record in _records(records) if record.route is not None]
+    routed = [record for record in records_of(records) if record.route is not None]
     compared = [
         record
         for record in routed
@@ -137,9 +154,11 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
     routes = [record.route for record in routed if record.route is not None]
     reasons = Counter(signal for route in routes for signal in _signals(route))
     mix = Counter(route.tier for route in routes)
+    would_be = Counter(route.shadow for route in routes if route.shadow is not None)
+    shadowed = [record for record in compared if record.route and record.route.shadow]
     return RoutingReport(
         calls=len(routed),
-        by_tier={**{tier.name: mix[tier.name] for tier in tiers}, **mix},
+        by_tier=_mix(mix, tiers),
         forced=sum(route.forced for route in routes),
         sticky=reasons["sticky"],
         constrained=reasons["constraint"],
@@ -154,10 +173,21 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
         ),
         compared_cost_pico_usd=sum(record.cost_pico_usd or 0 for record in compared),
         single_tier_pico_usd={tier.name: _alone(tier.price, compared) for tier in tiers},
+        would_be=_mix(would_be, tiers) if would_be else {},
+        would_be_pico_usd=_would_be(shadowed, tiers),
+        shadow_pico_usd=sum(record.cost_pico_usd or 0 for record in shadowed),
     )
 
 
-def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+def records_of(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+    """The records, from a ledger or as they are.
+
+    Args:
+        records: Usage records, or a ledger that has them.
+
+    Raises:
+        ConfigurationError: `records` is neither.
+    """
     if isinstance(records, HasRecords):
         return records.records()
     if isinstance(records, Iterable) and not isinstance(records, (str, bytes)):
@@ -170,6 +200,24 @@ def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecor
 def _signals(route: RouteDecision) -> set[str]:
     # What had a say besides the score has no weight of its own.
     return {reason.signal for reason in route.reasons if not reason.weight}
+
+
+def _mix(counts: Mapping[str, int], tiers: Sequence[Tier]) -> dict[str, int]:
+    """Counts in the router's order, and those of other routers' tiers after them."""
+    return {**{tier.name: counts.get(tier.name, 0) for tier in tiers}, **counts}
+
+
+def _would_be(records: Sequence[UsageRecord], tiers: Sequence[Tier]) -> int | None:
+    """What calls in shadow mode would cost with the policy's tiers; None if one has no price."""
+    prices = {tier.name: tier.price for tier in tiers}
+    total = 0
+    for record in records:
+        shadow = record.route and record.route.shadow
+        cost = _alone(prices.get(shadow or ""), [record])
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
 def _alone(price: ModelPrice | None, records: Sequence[UsageRecord]) -> int | None:
