@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
@@ -80,7 +81,7 @@ class Ladder(NamedTuple):
             >>> Ladder((0.0, 0.3, 0.6), (0, 2)).pick(0.4).tier
             2
         """
-        by_score = max(index for index, start in enumerate(self.starts) if score >= start)
+        by_score = max(bisect_right(self.starts, score) - 1, 0)
         wanted = max(by_score, self.at_least)
         tier = next((index for index in self.able if index >= wanted), self.able[-1])
         return Pick(tier, score, by_score, wanted, tier)

@@ -270,7 +270,8 @@ class RoutingPolicy:
         able = [index for index, refused in enumerate(refusals) if not refused]
         if not able:
             raise ConfigurationError(_refusal(tiers, refusals))
-        ladder = Ladder(starts, able, _index(tiers, needs.at_least))
+        at_least = 0 if needs.at_least is None else _index(tiers, needs.at_least)
+        ladder = Ladder(starts, able, at_least)
         pick = ladder.pick(score) if turn is None else self._dice.pick(ladder, score, turn)
         held = None if turn is None else turn.held
         # Where another tier was possible, the budget must be asked for the odds to be right.
@@ -278,19 +279,17 @@ class RoutingPolicy:
         shortage = None if is_settled else self._shortage()
         if shortage is not None:
             return Choice(tier=tiers[able[0]], reasons=(shortage,))
-        others = tuple(tiers[index] for index in able)
-        if held is not None and held.tier in others:
-            return replace(held, alternatives=_without(others, held.tier))
+        if held is not None and any(tiers[index] == held.tier for index in able):
+            others = tuple(tiers[index] for index in able if tiers[index] != held.tier)
+            return replace(held, alternatives=others)
         effort = None
         if self.effort:
             start, end = (*starts, 1.0)[pick.tier : pick.tier + 2]
             effort = effort_at(pick.score, start, end, tiers[pick.tier].efforts)
         return Choice(
             tier=tiers[pick.tier],
-            alternatives=_without(others, tiers[pick.tier]),
-            reasons=_reasons(
-                tiers, refusals, pick, at_least=0 if turn is None else ladder.at_least
-            ),
+            alternatives=tuple(tiers[index] for index in able if index != pick.tier),
+            reasons=_reasons(tiers, refusals, pick, bound=at_least if turn else 0),
             effort=effort,
             propensity=pick.propensity,
         )
@@ -336,15 +335,15 @@ class RoutingPolicy:
 
 
 def _reasons(
-    tiers: Sequence[Tier], refusals: Sequence[Sequence[str]], pick: Pick, *, at_least: int
+    tiers: Sequence[Tier], refusals: Sequence[Sequence[str]], pick: Pick, *, bound: int
 ) -> tuple[Reason, ...]:
-    """What but the score had a say; `at_least` if it was a draw that the conversation bounded."""
+    """What but the score had a say; `bound` is the tier that a draw could not go below."""
     reasons = []
     if pick.wanted > pick.by_score:
         detail = f"the conversation is with {tiers[pick.wanted].name}"
         reasons.append(Reason(signal="sticky", weight=0.0, detail=detail))
-    elif at_least:
-        detail = f"nothing below {tiers[at_least].name} was drawn"
+    elif bound:
+        detail = f"nothing below {tiers[bound].name} was drawn"
         reasons.append(Reason(signal="conversation", weight=0.0, detail=detail))
     if refusals[pick.wanted]:
         detail = f"{tiers[pick.wanted].name} lacks {', '.join(refusals[pick.wanted])}"
@@ -355,10 +354,6 @@ def _reasons(
         detail = f"tried in place of {tiers[pick.greedy].name}"
         reasons.append(Reason(signal="explore", weight=0.0, detail=detail))
     return tuple(reasons)
-
-
-def _without(tiers: Sequence[Tier], one: Tier) -> tuple[Tier, ...]:
-    return tuple(tier for tier in tiers if tier is not one)
 
 
 def _checked(bandit: ThresholdBandit | None) -> ThresholdBandit | None:
@@ -388,7 +383,7 @@ def _target(
     return Quality(quality=quality, curve=calibration)
 
 
-def _index(tiers: Sequence[Tier], name: str | None) -> int:
+def _index(tiers: Sequence[Tier], name: str) -> int:
     return next((index for index, tier in enumerate(tiers) if tier.name == name), 0)
 
 
