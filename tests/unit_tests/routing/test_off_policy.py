@@ -105,18 +105,18 @@ def judged(log: Log, policy: RoutingPolicy = OTHER, **options: Any) -> PolicyEst
 
 @pytest.mark.parametrize("price_weight", [0.0, 2.0])
 @pytest.mark.parametrize(
-    "policy", [OTHER, RoutingPolicy([0.5, 0.8], explore=0.2), RoutingPolicy([0.35, 0.65])]
+    "policy", [OTHER, RoutingPolicy([0.35, 0.65], explore=0.1), RoutingPolicy([0.2, 0.55])]
 )
 def test_estimates_are_right_on_average(policy: RoutingPolicy, price_weight: float) -> None:
-    """Over 100 logs the mean of IPS is the policy's true reward, and that of SNIPS near it."""
+    """Over 64 logs the mean of IPS is the policy's true reward, and that of SNIPS near it."""
     found = [
         judged(simulated(300, seed), policy, price_weight=price_weight, resamples=1)
-        for seed in range(100)
+        for seed in range(64)
     ]
 
     ips, snips = ([getattr(each, name).value for each in found] for name in ("ips", "snips"))
     expected = truth(policy, price_weight)
-    assert np.mean(ips) == pytest.approx(expected, abs=3 * np.std(ips) / 10)
+    assert np.mean(ips) == pytest.approx(expected, abs=3 * np.std(ips) / 8)
     assert np.mean(snips) == pytest.approx(expected, abs=0.01)
     assert np.std(snips) < np.std(ips)
 
