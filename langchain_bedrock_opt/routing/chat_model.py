@@ -26,7 +26,7 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
-from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.decider import Decider, check_known
 from langchain_bedrock_opt.routing.escalation import Escalation, EscalationStats
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
@@ -316,6 +316,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             ConfigurationError: Nothing was explored, no labelled call can be judged, or an
                 argument is not what it can be.
         """
+        check_known(self.scorer, policy)
         return judge(
             records, policy, tiers=self._decider.tiers, labels=labels, price_weight=price_weight
         )

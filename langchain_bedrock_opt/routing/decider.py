@@ -16,7 +16,6 @@ from langchain_bedrock_opt.routing.reading import read_conversation
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
-from langchain_bedrock_opt.routing.turns import Turns
 
 _TOOL_TOKENS: Final = 150
 """What one tool's description takes of the context, about."""
@@ -50,15 +49,14 @@ class Decider:
         self.tiers = tuple(tiers)
         self._scorer = scorer
         self._stickiness = stickiness
-        if policy.target is not None and policy.sample is None:
-            _check_known(scorer, policy)
+        check_known(scorer, policy)
         self._policy = policy.fitted_to(self.tiers)
         self.thresholds = self._policy.thresholds_for([tier.name for tier in tiers])
         if all(self._policy.refusals(tier) for tier in self.tiers):
             self._policy.choose(0.0, self.tiers)  # raises, and says why of each
         windows = [tier.context_window for tier in tiers if tier.context_window]
         self._smallest_window = min(windows, default=None)
-        self._turns = Turns() if policy.is_random else None
+        self._turns = policy.turns
         bandit = policy.bandit
         self._cost_shares = {} if bandit is None else cost_shares(self.tiers, bandit.price_weight)
 
@@ -260,7 +258,18 @@ class Decider:
         )
 
 
-def _check_known(scorer: Scorer, policy: RoutingPolicy) -> None:
+def check_known(scorer: Scorer, policy: RoutingPolicy) -> None:
+    """Check that a policy's target knows the scores that a scorer gives.
+
+    Args:
+        scorer: The scorer.
+        policy: The policy.
+
+    Raises:
+        ConfigurationError: It has a target and no sample, and the scorer is the user's own.
+    """
+    if policy.target is None or policy.sample is not None:
+        return
     if not isinstance(scorer, ComplexityScorer):
         raise ConfigurationError(
             f"{policy!r} needs a sample of prompts to know how {type(scorer).__name__} scores "

@@ -31,7 +31,7 @@ from langchain_bedrock_opt.routing.targets import (
     Shares,
     Target,
 )
-from langchain_bedrock_opt.routing.turns import Turn
+from langchain_bedrock_opt.routing.turns import Turn, Turns
 
 __all__ = ["Choice", "Needs", "RoutingPolicy", "Tier"]
 
@@ -131,6 +131,8 @@ class RoutingPolicy:
         self.explore = explore
         self.bandit = _checked(bandit)
         self._dice = Dice(explore, bandit, rng)
+        # Kept here: `configurable_fields` makes a router anew for each call, its policy stays.
+        self.turns = Turns() if self._dice.is_on else None
         if isinstance(thresholds, Mapping):
             _check_range(tuple(thresholds.values()))
         elif thresholds is not None:
@@ -236,11 +238,6 @@ class RoutingPolicy:
         if self.residency is not None and not self.residency.allows(tier):
             refusals.append(self.residency.refusal(tier))
         return refusals
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the same score may lead to one tier or another."""
-        return self._dice.is_on
 
     def choose(
         self,

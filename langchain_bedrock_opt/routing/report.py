@@ -35,6 +35,7 @@ class RoutingReport:
         sticky: Calls that only their conversation kept in a stronger tier.
         constrained: Calls whose tier of choice could not serve them.
         short_of_budget: Calls that got the cheapest tier because the budget was running out.
+        explored: Calls that were tried one tier up or down.
         escalated: Calls that a stronger tier answered after a weaker one's answer was no good.
         fell_back: Calls that another tier answered because the first was not to be reached.
         failed: Calls without an answer.
@@ -59,6 +60,7 @@ class RoutingReport:
     sticky: int
     constrained: int
     short_of_budget: int
+    explored: int
     escalated: int
     fell_back: int
     failed: int
@@ -111,6 +113,7 @@ class RoutingReport:
             "sticky": self.sticky,
             "constrained": self.constrained,
             "short of budget": self.short_of_budget,
+            "explored": self.explored,
             "escalated": self.escalated,
             "fell back": self.fell_back,
             "failed": self.failed,
@@ -163,6 +166,7 @@ def report(records: Iterable[UsageRecord] | HasRecords, tiers: Sequence[Tier]) -
         sticky=reasons["sticky"],
         constrained=reasons["constraint"],
         short_of_budget=reasons["budget"],
+        explored=reasons["explore"],
         escalated=sum(route.escalated_from is not None for route in routes),
         fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Final
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import HumanMessage, convert_to_messages
+from langchain_core.messages import HumanMessage, SystemMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from langchain_bedrock_opt.routing.records import Choice
@@ -31,11 +31,13 @@ class Turn:
 
     Attributes:
         key: What it is known by, at each step of its tool loop. A hash, no text.
+        loop: What its tool loop is known by: several agents may answer one turn.
         is_looping: Whether its tool loop has begun: something follows the human message.
         held: What was chosen for it at its first step, if that is known.
     """
 
     key: bytes
+    loop: bytes = b""
     is_looping: bool = False
     held: Choice | None = None
 
@@ -44,7 +46,8 @@ def turn_of(model_input: LanguageModelInput, thread_id: object = None) -> Turn:
     """The human turn that a request answers.
 
     It is known by the id of its message, which LangGraph gives to each one, else by the human
-    turns so far; and by the thread. The system prompt has no say: it may hold the time of day.
+    turns so far; and by the thread. The system prompt tells its loop from that of another agent,
+    but has no say in the draw: it may hold the time of day.
 
     Args:
         model_input: What `invoke` takes.
@@ -57,7 +60,8 @@ def turn_of(model_input: LanguageModelInput, thread_id: object = None) -> Turn:
         False
     """
     if isinstance(model_input, str):
-        return Turn(key=_digest((str(thread_id), (mark_of(model_input),))))
+        key = _digest((str(thread_id), (mark_of(model_input),)))
+        return Turn(key=key, loop=_digest((key, ())))
     messages = (
         model_input.to_messages()
         if isinstance(model_input, PromptValue)
@@ -65,11 +69,12 @@ def turn_of(model_input: LanguageModelInput, thread_id: object = None) -> Turn:
     )
     asked = [each for each in messages if isinstance(each, HumanMessage)] or messages[-1:]
     is_looping = bool(asked) and messages[-1] is not asked[-1]
+    known_by: Hashable = tuple(mark_of(each.content) for each in asked)
     if asked and asked[-1].id is not None:
-        key: Hashable = (str(thread_id), asked[-1].id, mark_of(asked[-1].content))
-    else:
-        key = (str(thread_id), tuple(mark_of(each.content) for each in asked))
-    return Turn(key=_digest(key), is_looping=is_looping)
+        known_by = asked[-1].id, mark_of(asked[-1].content)
+    key = _digest((str(thread_id), known_by))
+    system = tuple(mark_of(each.content) for each in messages if isinstance(each, SystemMessage))
+    return Turn(key=key, loop=_digest((key, system)), is_looping=is_looping)
 
 
 def _digest(key: Hashable) -> bytes:
@@ -98,7 +103,7 @@ class Turns:
         if not turn.is_looping:
             return turn
         with self._lock:
-            held = self._choices.get(turn.key)
+            held = self._choices.get(turn.loop)
         return replace(turn, held=held)
 
     def keep(self, turn: Turn, choice: Choice) -> None:
@@ -109,7 +114,7 @@ class Turns:
             choice: The choice.
         """
         with self._lock:
-            self._choices[turn.key] = choice
-            self._choices.move_to_end(turn.key)
+            self._choices[turn.loop] = choice
+            self._choices.move_to_end(turn.loop)
             if len(self._choices) > _MAX_TURNS:
                 self._choices.popitem(last=False)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision
@@ -249,7 +250,7 @@ def test_what_stickiness_holds_up_is_not_explored(make: MakeRouter) -> None:
 def test_the_same_prompt_has_the_same_draw(make: MakeRouter, bedrock: Any) -> None:
     """A preview tells where the call goes, and a repeated prompt can hit a response cache."""
     router = make()
-    prompts = [f"question {number}" for number in range(20)]
+    prompts: list[Any] = [f"question {number}" for number in range(20)]
 
     previews = [router.decide(prompt).model_id for prompt in prompts]
     router.batch(prompts, {"max_concurrency": 1})
@@ -304,6 +305,38 @@ def test_a_tool_loop_keeps_its_tier_and_propensity(
         seen |= {route["tier"] for route in routes}
 
     assert seen == {"simple", "moderate", "complex"}
+
+
+class BySystem:
+    """Finds the work of one agent hard, and that of the others easy."""
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        return ComplexityScore(value=0.95 if messages[0].content == "Prove it." else 0.05)
+
+
+def test_agents_that_answer_one_turn_don_t_mix_their_loops(make: MakeRouter) -> None:
+    """Two agents with system prompts of their own each keep to their own first step."""
+    router, prompt = make(scorer=BySystem()).bind_tools([add]), HumanMessage("question", id="1")
+    prover, talker = SystemMessage("Prove it."), SystemMessage("Be kind.")
+    first = [router.invoke([system, prompt]) for system in (prover, talker)]
+
+    again = [router.invoke([system, *loop_of(prompt, 1)]) for system in (prover, talker)]
+
+    routes = [answer.response_metadata[REPORT_KEY] for answer in first]
+    assert [answer.response_metadata[REPORT_KEY] for answer in again] == routes
+    assert routes[0] != routes[1]
+
+
+def test_a_reconfigured_router_keeps_its_loops(make: MakeRouter) -> None:
+    """A router made anew for each call, by `configurable_fields`, knows the loops of the others."""
+    router = make().configurable_fields(shadow=ConfigurableField(id="shadow"))
+    bound = router.with_config(configurable={"shadow": None}).bind(tools=[add])
+    for number in range(20):
+        loop = loop_of(HumanMessage(f"question {number}"), 1)
+
+        first, again = bound.invoke(loop[:1]), bound.invoke(loop)
+
+        assert again.response_metadata[REPORT_KEY] == first.response_metadata[REPORT_KEY]
 
 
 def test_a_loop_goes_on_in_another_process_with_the_same_seed(make_router: MakeRouter) -> None:
@@ -410,6 +443,7 @@ def test_propensities_survive_the_ledger(make: MakeRouter, tmp_path: Any) -> Non
     (record,) = ledger.records()
     assert record.route == router.decide(prompt)
     assert record.route.propensity == 0.25
+    assert "1 explored" in str(router.report(ledger))
 
 
 def test_old_decisions_can_be_read() -> None:

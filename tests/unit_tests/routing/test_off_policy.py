@@ -148,7 +148,8 @@ def test_the_log_judges_itself_by_its_mean() -> None:
     found = judged(simulated(500, seed=3), LOGGING)
 
     assert found.ips.value == pytest.approx(found.logged.value)
-    assert (found.matched, found.effective_calls) == (1.0, pytest.approx(500))
+    assert found.matched == 1.0
+    assert found.effective_calls == pytest.approx(500)
 
 
 def test_a_bandits_log_can_be_used() -> None:
@@ -242,6 +243,12 @@ def test_a_router_judges_by_its_ledger(
     assert "120 labelled calls, 0 more left out" in str(strong)
     assert "policy, SNIPS" in strong._repr_html_()
     assert json.loads(json.dumps(strong.as_dict()))["calls"] == 120
+
+
+def test_a_target_must_know_the_scorer(make_router: Callable[..., ChatBedrockRouter]) -> None:
+    """A target without a sample is judged by scores of one's own no more than it routes by them."""
+    with pytest.raises(ConfigurationError, match="needs a sample of prompts"):
+        make_router(scorer=ByLength()).off_policy([], RoutingPolicy(cost_share=0.5), labels={})
 
 
 def test_a_policy_out_of_reach_is_warned_of() -> None:
