@@ -403,6 +403,15 @@ def test_any_text_can_be_drawn_for(text: str) -> None:
     assert turn_of(text) == turn_of([HumanMessage(text)]) != turn_of([HumanMessage("other")])
 
 
+def test_a_message_with_an_id_is_known_by_it() -> None:
+    """Equal questions of two ids are drawn apart, and a history that is trimmed changes nothing."""
+    first, second = (HumanMessage("question", id=each) for each in "ab")
+    before = [HumanMessage("Hi"), AIMessage("Hello")]
+
+    assert turn_of([first]).key != turn_of([second]).key
+    assert turn_of([*before, first]).key == turn_of([first]).key
+
+
 @pytest.mark.parametrize("messages", [[], [SystemMessage("Be kind.")], [AIMessage("Hello")]])
 def test_a_request_without_a_human_turn_can_be_drawn_for(
     make: MakeRouter, messages: Sequence[BaseMessage]
