@@ -140,6 +140,11 @@ class RouteDecision:
         escalation_reason: Which check failed and what it saw, without prompt text. Without
             `escalated_from` the answer failed the check, and no other could take its place.
         fallback_from: The tier that was meant to answer and could not be reached.
+        propensity: The probability with which the policy takes its tier for such a request, from
+            above 0 to 1: what judging another policy by the log rests on. Where another tier
+            stands in, that of the tier that was asked first.
+        shadow: In shadow mode the tier that the policy would have taken; `tier` is the one that
+            answers. None outside of it.
     """
 
     tier: str
@@ -152,6 +157,8 @@ class RouteDecision:
     escalated_from: str | None = None
     escalation_reason: str | None = None
     fallback_from: str | None = None
+    propensity: float = 1.0
+    shadow: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as a JSON-ready dict; what did not happen to the call is left out."""
@@ -175,6 +182,10 @@ class RouteDecision:
             values["escalation_reason"] = self.escalation_reason
         if self.fallback_from is not None:
             values["fallback_from"] = self.fallback_from
+        if self.propensity != 1.0:
+            values["propensity"] = self.propensity
+        if self.shadow is not None:
+            values["shadow"] = self.shadow
         return values
 
     @classmethod
@@ -191,6 +202,8 @@ class RouteDecision:
             escalated_from=values.get("escalated_from"),
             escalation_reason=values.get("escalation_reason"),
             fallback_from=values.get("fallback_from"),
+            propensity=values.get("propensity", 1.0),
+            shadow=values.get("shadow"),
         )
 
 

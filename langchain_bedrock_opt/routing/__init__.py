@@ -4,15 +4,16 @@ Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it 
 the learned weights of `ngrams`; `judge_scorer`, `prompt_router_scorer` and `embedding_scorer` with
 `neighbours` by asking a network, all over `remote` and `memo`; `scoring` asks any of them), which
 tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`, `decider`),
-and the doors: the chat model that sends it there (`chat_model`, with `forwarding`, `opening`,
-`results`, `tools`, `structured` and `channel`), the agents' `middleware`, and `route`, which only
-decides; `explain` and `report` tell people of it. Who answers if a tier fails: `attempts`, with
-`checks`, `refusals`, `escalation`, `break_even`, `fallback`, `translation`, `recovery` and
-`watching`. Learning from labels: `calibrate`, which reads `examples` (with `example_files` and
-`labels`), fits `learned` and `isotonic`, judges by `worth` and `reliability` and makes a
-`calibration` (with `calibration_view` and `json_values`); `calibrated` starts the doors with one.
-Does not live here: facts and prices of models (`catalog`), caching, and anything that calls Bedrock
-itself.
+what is drawn at random and learned from it (`exploration` with `turns`, `bandit` with `feedback`,
+`off_policy`), what only watches (`shadow`), and the doors: the chat model that sends it there
+(`chat_model`, with `forwarding`, `opening`, `results`, `tools`, `structured` and `channel`), the
+agents' `middleware`, and `route`, which only decides; `explain` and `report` tell people of it. Who
+answers if a tier fails: `attempts`, with `checks`, `refusals`, `escalation`, `break_even`,
+`fallback`, `translation`, `recovery` and `watching`. Learning from labels: `calibrate`, which reads
+`examples` (with `example_files` and `labels`), fits `learned` and `isotonic`, judges by `worth` and
+`reliability` and makes a `calibration` (with `calibration_view` and `json_values`); `calibrated`
+starts the doors with one. Does not live here: facts and prices of models (`catalog`), caching, and
+anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and
 crowds `tests/integration_tests/routing`.
 """
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import CalibrationError
+from langchain_bedrock_opt.routing.bandit import ThresholdBandit
 from langchain_bedrock_opt.routing.break_even import BreakEven
 from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
@@ -49,6 +51,7 @@ from langchain_bedrock_opt.routing.explain import Explanation
 from langchain_bedrock_opt.routing.judge_scorer import JudgeScorer
 from langchain_bedrock_opt.routing.learned import LearnedScorer
 from langchain_bedrock_opt.routing.neighbours import LabelledVectors
+from langchain_bedrock_opt.routing.off_policy import Estimate, PolicyEstimate
 from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
 from langchain_bedrock_opt.routing.prompt_router_scorer import PromptRouterScorer
 from langchain_bedrock_opt.routing.refusals import Refusal
@@ -80,6 +83,7 @@ __all__ = [
     "Escalation",
     "EscalationHistory",
     "EscalationStats",
+    "Estimate",
     "Example",
     "Explanation",
     "FailedSchema",
@@ -88,6 +92,7 @@ __all__ = [
     "LearnedScorer",
     "MalformedToolCall",
     "Needs",
+    "PolicyEstimate",
     "PromptRouterScorer",
     "Reason",
     "Refusal",
@@ -97,6 +102,7 @@ __all__ = [
     "ScoreSample",
     "Scorer",
     "Stickiness",
+    "ThresholdBandit",
     "Tier",
     "Validator",
     "route",

@@ -155,7 +155,8 @@ class Attempts:
     def of(self, call: RoutedCall, again: Replan, expected: Expectations | None) -> Steps:
         """The attempts at one request.
 
-        A tier that the caller has named is asked once, and its answer or error is final.
+        A tier that the caller has named is asked once, and its answer or error is final; so is the
+        one that answers in shadow mode, where all is to be as if there were no router.
 
         Args:
             call: The call as it was planned.
@@ -163,7 +164,7 @@ class Attempts:
             expected: What the answer is checked against; None leaves it unchecked.
         """
         escalator = self.escalator
-        if call.route.get("forced"):
+        if call.route.get("forced") or "shadow" in call.route:
             return call, (yield call)
         if escalator is None or expected is None:
             return (yield from self._reach(call, again))

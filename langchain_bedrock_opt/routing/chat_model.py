@@ -30,17 +30,19 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
-from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.decider import Decider, check_known
 from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, EscalationStats
 from langchain_bedrock_opt.routing.examples import read_examples
 from langchain_bedrock_opt.routing.explain import Explanation, explain
 from langchain_bedrock_opt.routing.fallback import Fallback
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
 from langchain_bedrock_opt.routing.labels import Scale
+from langchain_bedrock_opt.routing.off_policy import PolicyEstimate, judge
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.recovery import make_attempts
 from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
 from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
@@ -97,6 +99,9 @@ class ChatBedrockRouter(ForwardingChatModel):
             `configurable_fields` makes for a call share that of the router they are made from.
         calibration: What `calibrate` has learned, or the file it was saved to. It brings the
             scorer and the thresholds; thresholds or a target of the policy stand above its own.
+        shadow: A tier's name or model id that answers every call, as if there were no router,
+            while decisions only tell what it would have done; `force` still holds. There is
+            neither escalation nor fallback.
         **params: Arguments of `ChatBedrockOptimized` (so also of `ChatBedrockConverse`) for the
             tiers given as ids. `callbacks`, `tags` and `metadata` hold for every tier.
 
@@ -104,6 +109,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         ConfigurationError: A tier is neither id nor chat model, the thresholds don't fit,
             parameters are given and no tier takes them, or the calibration can't be read, is for
             other tiers or for another scorer.
+        UnknownTierError: `shadow` names no tier.
 
     Example:
         ```python
@@ -147,6 +153,9 @@ class ChatBedrockRouter(ForwardingChatModel):
     history: Any = Field(default=None, exclude=True, repr=False)
     """What escalation has counted so far; `escalation_stats` tells."""
 
+    shadow: Any = Field(default=None, exclude=True)
+    """The tier that answers while the policy's decisions are only told."""
+
     _models: dict[str, BaseChatModel] = PrivateAttr()
     _decider: Decider = PrivateAttr()
 
@@ -161,6 +170,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         fallback: Fallback = None,
         calibration: CalibrationSource | None = None,
         history: EscalationHistory | None = None,
+        shadow: str | None = None,
         **params: Any,
     ) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -170,7 +180,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         facts = [describe_tier(name, model) for name, model in models.items()]
         # It and the history are fields: `configurable_fields` makes a router anew for each call.
         stickiness = as_stickiness(sticky)
-        decider = Decider(facts, scorer, policy, stickiness)
+        decider = make_decider(facts, scorer, policy, stickiness, shadow)
         history = history or EscalationHistory()
         attempts = make_attempts(
             models, escalate, fallback, for_tiers, policy=policy, history=history
@@ -186,6 +196,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             fallback=fallback,
             calibration=calibration,
             history=history,
+            shadow=shadow,
             **own,
         )
         self._models = models
@@ -211,6 +222,7 @@ class ChatBedrockRouter(ForwardingChatModel):
             "policy": repr(self.policy),
             "thresholds": self._decider.thresholds,
             "scorer": type(self.scorer).__name__,
+            **({} if self.shadow is None else {"shadow": self.shadow}),
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -360,9 +372,56 @@ class ChatBedrockRouter(ForwardingChatModel):
         scorer = found.scorer or self.scorer
         policy = policy.with_thresholds(found.thresholds)
         # A call asks the decider once: it sees all of the old one, or all of this one.
-        self._decider = Decider(decider.tiers, scorer, policy, as_stickiness(self.sticky))
+        sticky = as_stickiness(self.sticky)
+        self._decider = make_decider(decider.tiers, scorer, policy, sticky, self.shadow)
         self.scorer, self.policy, self.calibration = scorer, policy, found
         return found
+
+    def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
+        """Tell the policy's bandit how good an answer was.
+
+        Args:
+            answer: The answer of this router or of one like it, its decision, or that as a dict.
+            label: From 0 (useless) to 1 (good); True and False will do.
+
+        Returns:
+            Whether it counted: it does where the bandit had a say in the choice of the tier.
+
+        Raises:
+            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
+                not from 0 to 1.
+            UnknownTierError: The decision is for a tier that this router does not have.
+        """
+        return self._decider.feedback(answer, label)
+
+    def off_policy(
+        self,
+        records: Iterable[UsageRecord] | HasRecords,
+        policy: RoutingPolicy,
+        *,
+        labels: Mapping[str, float],
+        price_weight: float = 0.0,
+    ) -> PolicyEstimate:
+        """Estimate what another policy would have got, by calls that this router has logged.
+
+        Args:
+            records: Usage records of calls that were explored, or a ledger that has them.
+            policy: The other policy.
+            labels: How good answers were, from 0 to 1, by the run id of their call.
+            price_weight: What a US dollar is worth, in units of the label.
+
+        Returns:
+            The estimates with their intervals; see `off_policy.judge`, which says what they
+            assume and has more arguments. A notebook shows them as a table.
+
+        Raises:
+            ConfigurationError: Nothing was explored, no labelled call can be judged, or an
+                argument is not what it can be.
+        """
+        check_known(self.scorer, policy)
+        return judge(
+            records, policy, tiers=self._decider.tiers, labels=labels, price_weight=price_weight
+        )
 
     def _plan(
         self,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.feedback import cost_shares, decision_of
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.reading import read_conversation
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
@@ -35,7 +37,7 @@ class Decider:
 
     Raises:
         ConfigurationError: The policy's thresholds or its target don't fit the tiers or the
-            scorer, or it allows none of the tiers.
+            scorer, it allows none of the tiers, or its bandit lacks a price.
     """
 
     def __init__(
@@ -48,14 +50,16 @@ class Decider:
         self.tiers = tuple(tiers)
         self._scoring = Scoring(scorer)
         self._stickiness = stickiness
-        if policy.target is not None and policy.sample is None:
-            _check_known(scorer, policy)
+        check_known(scorer, policy)
         self._policy = policy.fitted_to(self.tiers)
         self.thresholds = self._policy.thresholds_for([tier.name for tier in tiers])
         if all(self._policy.refusals(tier) for tier in self.tiers):
             self._policy.choose(0.0, self.tiers)  # raises, and says why of each
         windows = [tier.context_window for tier in tiers if tier.context_window]
         self._smallest_window = min(windows, default=None)
+        self._turns = policy.turns
+        bandit = policy.bandit
+        self._cost_shares = {} if bandit is None else cost_shares(self.tiers, bandit.price_weight)
 
     def decide(
         self,
@@ -84,19 +88,22 @@ class Decider:
             ConfigurationError: No tier can serve the request, or the data may not go to the tier
                 that `force` names.
         """
-        forced = None if force is None else self._allowed(self.named(force))
+        forced = None if force is None else self.allowed(self.named(force))
         if score is None:
             score = self._scoring.score(messages, tools, is_forced=forced is not None)
-        sticky = self._stickiness
+        sticky, turns = self._stickiness, self._turns
         place = None if sticky is None else place_of(messages, thread_id)
+        turn = None if turns is None or forced is not None else turns.of(messages, thread_id)
         if forced is None:
             at_least = None if sticky is None or place is None else sticky.tier_of(place)
             needs = self._needs(messages, tools, json_schema=json_schema, at_least=at_least)
-            choice = self._policy.choose(score.value, self.tiers, needs)
+            choice = self._policy.choose(score.value, self.tiers, needs, turn=turn)
         else:
             choice = Choice(tier=forced)
         if remember and sticky is not None and place is not None:
             sticky.remember(place, choice.tier.name)
+        if remember and turns is not None and turn is not None:
+            turns.keep(turn, choice)
         return RouteDecision(
             tier=choice.tier.name,
             model_id=choice.tier.model_id,
@@ -105,6 +112,7 @@ class Decider:
             alternatives=tuple(other.name for other in choice.alternatives),
             forced=forced is not None,
             effort=choice.effort,
+            propensity=choice.propensity,
         )
 
     async def ascore(
@@ -168,6 +176,30 @@ class Decider:
         if self._stickiness is not None:
             self._stickiness.remember(place_of(messages, thread_id), tier)
 
+    def feedback(
+        self, answer: BaseMessage | RouteDecision | Mapping[str, Any], label: float
+    ) -> bool:
+        """Tell the policy's bandit how good an answer was.
+
+        Args:
+            answer: The message, its decision, or the decision as a dict.
+            label: From 0 (useless) to 1 (good); True and False will do.
+
+        Returns:
+            Whether it counted; see `ThresholdBandit.learn`.
+
+        Raises:
+            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
+                not from 0 to 1.
+            UnknownTierError: The decision is another router's.
+        """
+        if self._policy.bandit is None:
+            raise ConfigurationError(
+                "Nobody learns from feedback: give RoutingPolicy(bandit=ThresholdBandit())."
+            )
+        decision = decision_of(answer)
+        return self._policy.bandit.learn(decision, label, cost_shares=self._cost_shares)
+
     def refusals(
         self, messages: LanguageModelInput, tools: Sequence[Any] | None = None
     ) -> list[list[str]]:
@@ -208,13 +240,21 @@ class Decider:
             f"No tier is called {name!r} and none has this model id. Tiers: {known}."
         )
 
-    def _allowed(self, tier: Tier) -> Tier:
-        """The tier, if data may go there: no caller's wish stands above that."""
+    def allowed(self, tier: Tier, how: str = "forced") -> Tier:
+        """A tier that is named from outside, if data may go there: nobody stands above that.
+
+        Args:
+            tier: The tier.
+            how: What was done to name it.
+
+        Raises:
+            ConfigurationError: Data may not go there.
+        """
         residency = self._policy.residency
         if residency is None or residency.allows(tier):
             return tier
         raise ConfigurationError(
-            f"Tier {tier.name!r} ({tier.model_id}) was forced, and lacks {residency.refusal(tier)}."
+            f"Tier {tier.name!r} ({tier.model_id}) was {how}, and lacks {residency.refusal(tier)}."
         )
 
     def _needs(
@@ -241,7 +281,18 @@ class Decider:
         )
 
 
-def _check_known(scorer: Scorer, policy: RoutingPolicy) -> None:
+def check_known(scorer: Scorer, policy: RoutingPolicy) -> None:
+    """Check that a policy's target knows the scores that a scorer gives.
+
+    Args:
+        scorer: The scorer.
+        policy: The policy.
+
+    Raises:
+        ConfigurationError: It has a target and no sample, and the scorer is the user's own.
+    """
+    if policy.target is None or policy.sample is not None:
+        return
     if not isinstance(scorer, ComplexityScorer):
         raise ConfigurationError(
             f"{policy!r} needs a sample of prompts to know how {type(scorer).__name__} scores "

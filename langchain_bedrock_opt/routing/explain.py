@@ -94,7 +94,11 @@ class Explanation:
         decision = self.decision
         forced = ", forced" if decision.forced else ""
         effort = f", effort {decision.effort}" if decision.effort else ""
-        return f"{decision.tier} ({decision.model_id}): score {decision.score:.3f}{forced}{effort}"
+        shadow = f", in shadow mode: would be {decision.shadow}" if decision.shadow else ""
+        return (
+            f"{decision.tier} ({decision.model_id}): score {decision.score:.3f}"
+            f"{forced}{effort}{shadow}"
+        )
 
     def _footnote(self) -> str:
         return (
@@ -105,7 +109,8 @@ class Explanation:
     def _tier_rows(self) -> Iterable[tuple[str, ...]]:
         for view in self.tiers:
             mark = "→ " if view.tier == self.decision.tier else ""
-            state = f"lacks {', '.join(view.refusals)}" if view.refusals else ""
+            state = "would be chosen" if view.tier == self.decision.shadow else ""
+            state = f"lacks {', '.join(view.refusals)}" if view.refusals else state
             yield (
                 f"{mark}{view.tier}",
                 f"{view.begins_at:.3f}",

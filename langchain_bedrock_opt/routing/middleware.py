@@ -21,9 +21,9 @@ from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
 from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.channel import mark_message, pop_force, thread_of, with_effort
-from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier
 
@@ -101,12 +101,14 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         sticky: As in `ChatBedrockRouter`: across the runs of a conversation.
         default: The tier for a run without a human message; the first by default.
         calibration: As in `ChatBedrockRouter`: what a router has learned, or its file.
+        shadow: As in `ChatBedrockRouter`: a tier's name or model id that takes every run, while
+            decisions only tell what the policy would have done.
         **params: Arguments of `ChatBedrockOptimized` for the tiers given as ids.
 
     Raises:
         ConfigurationError: A tier is neither id nor chat model, the thresholds or the calibration
             don't fit, or parameters are given and no tier takes them.
-        UnknownTierError: `default` names no tier.
+        UnknownTierError: `default` or `shadow` names no tier.
         MissingExtraError: `langchain` is not installed.
 
     Example:
@@ -138,13 +140,14 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         sticky: bool | Stickiness = True,
         default: str | None = None,
         calibration: CalibrationSource | None = None,
+        shadow: str | None = None,
         **params: Any,
     ) -> None:
         super().__init__()
         self._models = build_models(tiers, params)
         facts = [describe_tier(name, model) for name, model in self._models.items()]
         scorer, policy, _ = settle(self._models, scorer, policy, calibration)
-        self._decider = Decider(facts, scorer, policy, as_stickiness(sticky))
+        self._decider = make_decider(facts, scorer, policy, as_stickiness(sticky), shadow)
         self._default = self._decider.named(default or next(iter(self._models)))
         self._defaults = _AgentModels()
 
@@ -152,6 +155,23 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def models(self) -> Mapping[str, BaseChatModel]:
         """The chat model of each tier, from the cheapest to the strongest."""
         return dict(self._models)
+
+    def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
+        """Tell the policy's bandit how good an answer was, as `ChatBedrockRouter.feedback` does.
+
+        Args:
+            answer: An answer of the agent, its decision, or that as a dict.
+            label: From 0 (useless) to 1 (good); True and False will do.
+
+        Returns:
+            Whether it counted.
+
+        Raises:
+            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
+                not from 0 to 1.
+            UnknownTierError: The decision is for a tier that is not here.
+        """
+        return self._decider.feedback(answer, label)
 
     # LangGraph hands the config to a hook that has a parameter for it. What `ensure_config` finds
     # is empty in async agents on Python 3.10, where tasks don't get their caller's context.
@@ -264,7 +284,9 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         messages = _messages(request)
         decided, thread_id, force = (kept.get(key) for key in (_DECISION, _THREAD, _FORCE))
         if decided is not None:
-            self._decider.remember(messages, decided["tier"], thread_id=thread_id)
+            # In shadow mode the conversation is with the tier it would be with.
+            tier = decided.get("shadow", decided["tier"])
+            self._decider.remember(messages, tier, thread_id=thread_id)
             return RouteDecision.from_dict(decided)
         tools = _tools(request)
         if force is None and not _asks(messages):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
@@ -14,8 +15,10 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.bandit import ThresholdBandit, reason_of
 from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.effort import effort_at
+from langchain_bedrock_opt.routing.exploration import Dice, Ladder, Pick, RandomBits
 from langchain_bedrock_opt.routing.limits import Headroom, lacks, left_of, residency
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scorer import Scorer
@@ -29,6 +32,7 @@ from langchain_bedrock_opt.routing.targets import (
     Shares,
     Target,
 )
+from langchain_bedrock_opt.routing.turns import Turn, Turns
 
 __all__ = ["Choice", "Needs", "RoutingPolicy", "Tier"]
 
@@ -67,10 +71,20 @@ class RoutingPolicy:
         headroom_floor: Below this, only the cheapest tier that can serve a request answers.
         effort: In the upper half of a tier's band, ask it for more reasoning effort, where its
             model has levels of it and is not set up with one.
+        explore: The probability, up to 0.5, with which a request goes one tier up or down, so
+            that another policy can be judged by the log; off by default. Never below the tier its
+            conversation is with, nor where the conversation, the budget or the caller decides.
+            Within a tool loop the tier holds.
+        bandit: Moves all thresholds a little up or down, and learns from feedback which way
+            pays; off by default.
+        rng: Where the key of all draws comes from, such as `random.Random(7)`. The same prompt
+            has the same draw for as long as the policy lives. Processes that share a tool loop
+            need the same seed.
 
     Raises:
         ConfigurationError: A threshold or target is not between 0 and 1, thresholds don't ascend,
-            more than one of the four is given, or `quality` comes without a calibration.
+            more than one of the four is given, `quality` comes without a calibration, or
+            `explore` or `bandit` is not what it can be.
 
     Example:
         >>> tiers = [Tier(name="simple", model_id="a"), Tier(name="complex", model_id="b")]
@@ -96,6 +110,9 @@ class RoutingPolicy:
         headroom: Headroom | None = None,
         headroom_floor: float = DEFAULT_FLOOR,
         effort: bool = False,
+        explore: float = 0.0,
+        bandit: ThresholdBandit | None = None,
+        rng: RandomBits | None = None,
     ) -> None:
         given = {
             "thresholds": thresholds,
@@ -116,6 +133,11 @@ class RoutingPolicy:
         self.headroom = headroom
         self.headroom_floor = headroom_floor
         self.effort = effort
+        self.explore = explore
+        self.bandit = _checked(bandit)
+        self._dice = Dice(explore, bandit, rng)
+        # Kept here: `configurable_fields` makes a router anew for each call, its policy stays.
+        self.turns = Turns() if self._dice.is_on else None
         if isinstance(thresholds, Mapping):
             _check_range(tuple(thresholds.values()))
         elif thresholds is not None:
@@ -155,6 +177,10 @@ class RoutingPolicy:
             said.append(f"headroom={type(self.headroom).__name__}, floor={self.headroom_floor}")
         if self.effort:
             said.append("effort=True")
+        if self.explore:
+            said.append(f"explore={self.explore}")
+        if self.bandit is not None:
+            said.append(f"bandit={self.bandit!r}")
         return f"RoutingPolicy({', '.join(said)})"
 
     def fitted_to(self, tiers: Sequence[Tier]) -> Self:
@@ -246,43 +272,86 @@ class RoutingPolicy:
             refusals.append(self.residency.refusal(tier))
         return refusals
 
-    def choose(self, score: float, tiers: Sequence[Tier], needs: Needs | None = None) -> Choice:
+    def choose(
+        self,
+        score: float,
+        tiers: Sequence[Tier],
+        needs: Needs | None = None,
+        *,
+        turn: Turn | None = None,
+    ) -> Choice:
         """Choose a tier.
 
         Args:
             score: The prompt's complexity, from 0 to 1.
             tiers: The tiers, from the cheapest to the strongest.
             needs: What the request can't do without.
+            turn: What a draw rests on; None draws nothing, and leaves the thresholds as they are.
 
         Raises:
             ConfigurationError: No tier can serve the request, or the thresholds don't fit the
                 tiers.
         """
         if self.target is not None:
-            return self.fitted_to(tiers).choose(score, tiers, needs)
+            return self.fitted_to(tiers).choose(score, tiers, needs, turn=turn)
         needs = needs or Needs()
         starts = self.thresholds_for([tier.name for tier in tiers])
-        by_score = max(index for index, start in enumerate(starts) if score >= start)
-        wanted = max(by_score, _index(tiers, needs.at_least))
         refusals = [self.refusals(tier, needs) for tier in tiers]
         able = [index for index, refused in enumerate(refusals) if not refused]
         if not able:
             raise ConfigurationError(_refusal(tiers, refusals))
-        reasons = _reasons(tiers, refusals, wanted=wanted, by_score=by_score)
-        chosen = next((index for index in able if index >= wanted), able[-1])
-        shortage = None if chosen == able[0] else self._shortage()
+        at_least = 0 if needs.at_least is None else _index(tiers, needs.at_least)
+        ladder = Ladder(starts, able, at_least)
+        pick = ladder.pick(score) if turn is None else self._dice.pick(ladder, score, turn)
+        held = None if turn is None else turn.held
+        # Where another tier was possible, the budget must be asked for the odds to be right.
+        is_settled = held is None and pick.tier == able[0] and pick.propensity == 1
+        shortage = None if is_settled else self._shortage()
         if shortage is not None:
-            chosen, reasons = able[0], (shortage,)
+            return Choice(tier=tiers[able[0]], reasons=(shortage,))
+        if held is not None and any(tiers[index] == held.tier for index in able):
+            others = tuple(tiers[index] for index in able if tiers[index] != held.tier)
+            return replace(held, alternatives=others)
         effort = None
-        if self.effort and shortage is None:
-            start, end = (*starts, 1.0)[chosen : chosen + 2]
-            effort = effort_at(score, start, end, tiers[chosen].efforts)
+        if self.effort:
+            start, end = (*starts, 1.0)[pick.tier : pick.tier + 2]
+            effort = effort_at(pick.score, start, end, tiers[pick.tier].efforts)
         return Choice(
-            tier=tiers[chosen],
-            alternatives=() if shortage else tuple(tiers[i] for i in able if i != chosen),
-            reasons=reasons,
+            tier=tiers[pick.tier],
+            alternatives=tuple(tiers[index] for index in able if index != pick.tier),
+            reasons=_reasons(tiers, refusals, pick, bound=at_least if turn else 0),
             effort=effort,
+            propensity=pick.propensity,
         )
+
+    def probabilities(
+        self, score: float, tiers: Sequence[Tier], able: Collection[str] | None = None
+    ) -> dict[str, float]:
+        """The probability with which each tier takes a prompt, conversation and budget aside.
+
+        Args:
+            score: The prompt's complexity, from 0 to 1.
+            tiers: The tiers, from the cheapest to the strongest.
+            able: Names of the tiers that can serve it; None for all that data may go to.
+
+        Returns:
+            By name, for the tiers with a chance; empty if no tier may take it.
+
+        Example:
+            >>> tiers = [Tier(name="simple", model_id="a"), Tier(name="complex", model_id="b")]
+            >>> RoutingPolicy([0.5], explore=0.1).probabilities(0.7, tiers)
+            {'simple': 0.1, 'complex': 0.9}
+        """
+        starts = self.fitted_to(tiers).thresholds_for([tier.name for tier in tiers])
+        indices = [
+            index
+            for index, tier in enumerate(tiers)
+            if (able is None or tier.name in able) and not self.refusals(tier)
+        ]
+        if not indices:
+            return {}
+        found = self._dice.probabilities(Ladder(starts, indices), score)
+        return {tiers[index].name: probability for index, probability in found.items()}
 
     def _shortage(self) -> Reason | None:
         """The reason why the budget pays for the cheapest tier only, if it does."""
@@ -296,17 +365,31 @@ class RoutingPolicy:
 
 
 def _reasons(
-    tiers: Sequence[Tier], refusals: Sequence[Sequence[str]], *, wanted: int, by_score: int
+    tiers: Sequence[Tier], refusals: Sequence[Sequence[str]], pick: Pick, *, bound: int
 ) -> tuple[Reason, ...]:
-    """What but the score had a say."""
+    """What but the score had a say; `bound` is the tier that a draw could not go below."""
     reasons = []
-    if wanted > by_score:
-        detail = f"the conversation is with {tiers[wanted].name}"
+    if pick.wanted > pick.by_score:
+        detail = f"the conversation is with {tiers[pick.wanted].name}"
         reasons.append(Reason(signal="sticky", weight=0.0, detail=detail))
-    if refusals[wanted]:
-        detail = f"{tiers[wanted].name} lacks {', '.join(refusals[wanted])}"
+    elif bound:
+        detail = f"nothing below {tiers[bound].name} was drawn"
+        reasons.append(Reason(signal="conversation", weight=0.0, detail=detail))
+    if refusals[pick.wanted]:
+        detail = f"{tiers[pick.wanted].name} lacks {', '.join(refusals[pick.wanted])}"
         reasons.append(Reason(signal="constraint", weight=0.0, detail=detail))
+    if pick.shift is not None:
+        reasons.append(reason_of(pick.shift))
+    if pick.tier != pick.greedy:
+        detail = f"tried in place of {tiers[pick.greedy].name}"
+        reasons.append(Reason(signal="explore", weight=0.0, detail=detail))
     return tuple(reasons)
+
+
+def _checked(bandit: ThresholdBandit | None) -> ThresholdBandit | None:
+    if bandit is None or isinstance(bandit, ThresholdBandit):
+        return bandit
+    raise ConfigurationError(f"bandit={bandit!r}: give a ThresholdBandit, or None for none.")
 
 
 def _target(
@@ -330,7 +413,7 @@ def _target(
     return Quality(quality=quality, curve=calibration)
 
 
-def _index(tiers: Sequence[Tier], name: str | None) -> int:
+def _index(tiers: Sequence[Tier], name: str) -> int:
     return next((index for index, tier in enumerate(tiers) if tier.name == name), 0)
 
 

@@ -86,9 +86,11 @@ class Choice:
         alternatives: The other tiers that could have answered.
         reasons: What but the score had a say, each with a weight of 0.
         effort: The reasoning effort to ask for; None leaves the model's own.
+        propensity: The probability with which such a request gets this tier.
     """
 
     tier: Tier
     alternatives: tuple[Tier, ...] = ()
     reasons: tuple[Reason, ...] = ()
     effort: str | None = None
+    propensity: float = 1.0

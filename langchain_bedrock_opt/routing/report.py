@@ -40,6 +40,7 @@ class RoutingReport:
         constrained: Calls whose tier of choice could not serve them.
         short_of_budget: Calls that got the cheapest tier because the budget was running out.
         scorer_failed: Calls that another scorer scored because the router's own failed.
+        explored: Calls that were tried one tier up or down.
         escalated: Calls that a stronger tier answered after a weaker one's answer was no good.
         fell_back: Calls that another tier answered because the first was not to be reached.
         failed: Calls without an answer.
@@ -56,6 +57,11 @@ class RoutingReport:
         expected_good: What the calibration expects: of the answers with a label, or of all if
             there are none; None if the router is not calibrated. It takes scores as they were
             when the calls were routed, so calls before the calibration don't count right.
+        would_be: Calls in shadow mode by the tier that the policy would have taken; empty without
+            any.
+        would_be_pico_usd: What those that are compared would have cost with these tiers, with the
+            same tokens; None where no price is known.
+        shadow_pico_usd: What the same calls cost with the tier that answered.
     """
 
     calls: int
@@ -65,6 +71,7 @@ class RoutingReport:
     constrained: int
     short_of_budget: int
     scorer_failed: int
+    explored: int
     escalated: int
     fell_back: int
     failed: int
@@ -73,6 +80,9 @@ class RoutingReport:
     unpriced: int
     compared_cost_pico_usd: int
     single_tier_pico_usd: Mapping[str, int | None]
+    would_be: Mapping[str, int]
+    would_be_pico_usd: int | None
+    shadow_pico_usd: int
     labelled: int = 0
     observed_good: float | None = None
     expected_good: float | None = None
@@ -118,6 +128,7 @@ class RoutingReport:
             "constrained": self.constrained,
             "short of budget": self.short_of_budget,
             "scored in a failed scorer's place": self.scorer_failed,
+            "explored": self.explored,
             "escalated": self.escalated,
             "fell back": self.fell_back,
             "failed": self.failed,
@@ -126,7 +137,8 @@ class RoutingReport:
         }
         said = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
         calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}.{self._good()}"
+        summed = f"{calls}, {money(self.cost_pico_usd)}{': ' + said if said else ''}."
+        return summed + self._shadow() + self._good()
 
     def _good(self) -> str:
         parts = []
@@ -135,6 +147,15 @@ class RoutingReport:
         if self.observed_good is not None:
             parts.append(f"{self.observed_good:.1%} observed over {self.labelled} labels")
         return f" Good answers: {', '.join(parts)}." if parts else ""
+
+    def _shadow(self) -> str:
+        if not self.would_be:
+            return ""
+        mix = ", ".join(f"{count} {name}" for name, count in self.would_be.items() if count)
+        return (
+            f" In shadow mode: {mix} by the policy, for {money(self.would_be_pico_usd)} in place "
+            f"of {money(self.shadow_pico_usd)}."
+        )
 
 
 _NOTHING = "No routed calls."
@@ -161,7 +182,7 @@ def report(
     Raises:
         ConfigurationError: `records` is neither, or a label is none.
     """
-    routed = [record for record in _records(records) if record.route is not None]
+    routed = [record for record in records_of(records) if record.route is not None]
     compared = [
         record
         for record in routed
@@ -170,14 +191,17 @@ def report(
     routes = [record.route for record in routed if record.route is not None]
     reasons = Counter(signal for route in routes for signal in _signals(route))
     mix = Counter(route.tier for route in routes)
+    would_be = Counter(route.shadow for route in routes if route.shadow is not None)
+    shadowed = [record for record in compared if record.route and record.route.shadow]
     return RoutingReport(
         calls=len(routed),
-        by_tier={**{tier.name: mix[tier.name] for tier in tiers}, **mix},
+        by_tier=_mix(mix, tiers),
         forced=sum(route.forced for route in routes),
         sticky=reasons["sticky"],
         constrained=reasons["constraint"],
         short_of_budget=reasons["budget"],
         scorer_failed=reasons[FAILED],
+        explored=reasons["explore"],
         escalated=sum(route.escalated_from is not None for route in routes),
         fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),
@@ -188,6 +212,9 @@ def report(
         ),
         compared_cost_pico_usd=sum(record.cost_pico_usd or 0 for record in compared),
         single_tier_pico_usd={tier.name: _alone(tier.price, compared) for tier in tiers},
+        would_be=_mix(would_be, tiers) if would_be else {},
+        would_be_pico_usd=_would_be(shadowed, tiers),
+        shadow_pico_usd=sum(record.cost_pico_usd or 0 for record in shadowed),
         **_good(routed, calibration, labels or {}, scale),
     )
 
@@ -221,7 +248,15 @@ def _good(
     }
 
 
-def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+def records_of(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+    """The records, from a ledger or as they are.
+
+    Args:
+        records: Usage records, or a ledger that has them.
+
+    Raises:
+        ConfigurationError: `records` is neither.
+    """
     if isinstance(records, HasRecords):
         return records.records()
     if isinstance(records, Iterable) and not isinstance(records, (str, bytes)):
@@ -234,6 +269,24 @@ def _records(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecor
 def _signals(route: RouteDecision) -> set[str]:
     # What had a say besides the score has no weight of its own.
     return {reason.signal for reason in route.reasons if not reason.weight}
+
+
+def _mix(counts: Mapping[str, int], tiers: Sequence[Tier]) -> dict[str, int]:
+    """Counts in the router's order, and those of other routers' tiers after them."""
+    return {**{tier.name: counts.get(tier.name, 0) for tier in tiers}, **counts}
+
+
+def _would_be(records: Sequence[UsageRecord], tiers: Sequence[Tier]) -> int | None:
+    """What calls in shadow mode would cost with the policy's tiers; None if one has no price."""
+    prices = {tier.name: tier.price for tier in tiers}
+    total = 0
+    for record in records:
+        shadow = record.route and record.route.shadow
+        cost = _alone(prices.get(shadow or ""), [record])
+        if cost is None:
+            return None
+        total += cost
+    return total
 
 
 def _alone(price: ModelPrice | None, records: Sequence[UsageRecord]) -> int | None:

@@ -137,31 +137,35 @@ def place_of(model_input: LanguageModelInput, thread_id: object = None) -> Place
     """
     if isinstance(model_input, str):
         # Most requests are one text, and a message takes longer to make than all of this.
-        key: Hashable = ((), (_mark(model_input),)) if thread_id is None else (str(thread_id), ())
+        key: Hashable = ((), (mark_of(model_input),)) if thread_id is None else (str(thread_id), ())
         return Place(before=None, now=hash(key))
     messages = (
         model_input.to_messages()
         if isinstance(model_input, PromptValue)
         else convert_to_messages(model_input)
     )
-    system = tuple(_mark(each.content) for each in messages if isinstance(each, SystemMessage))
+    system = tuple(mark_of(each.content) for each in messages if isinstance(each, SystemMessage))
     spoken = [each for each in messages if not isinstance(each, SystemMessage)]
     if thread_id is not None:
         thread = hash((str(thread_id), system))
         return Place(before=thread if len(spoken) > 1 else None, now=thread)
-    marks = tuple(_mark(each.content) for each in spoken if isinstance(each, HumanMessage))
+    marks = tuple(mark_of(each.content) for each in spoken if isinstance(each, HumanMessage))
     now = hash((system, marks))
     if spoken and not isinstance(spoken[-1], HumanMessage):  # within a tool loop
         return Place(before=now, now=now)
     return Place(before=hash((system, marks[:-1])) if len(marks) > 1 else None, now=now)
 
 
-def _mark(content: Any) -> Hashable:
-    """What a message's content is known again by, in a time that does not grow with its length."""
+def mark_of(content: Any) -> Hashable:
+    """What a message's content is known again by, in a time that does not grow with its length.
+
+    Args:
+        content: A text, or a list of blocks.
+    """
     if isinstance(content, str):
         return len(content), content[:_END_CHARS], content[-_END_CHARS:]
     if isinstance(content, list):
-        return tuple(map(_mark, content))
+        return tuple(map(mark_of, content))
     if isinstance(content, dict):
-        return _mark(content["text"]) if "text" in content else tuple(content)
+        return mark_of(content["text"]) if "text" in content else tuple(content)
     return None

@@ -28,6 +28,8 @@ ROUTES = st.builds(
     score=st.floats(0, 1),
     reasons=st.lists(st.builds(Reason, signal=st.text(), weight=NUMBERS)).map(tuple),
     alternatives=st.lists(st.text()).map(tuple),
+    propensity=st.floats(0, 1, exclude_min=True),
+    shadow=st.none() | st.text(),
 )
 RECORDS = st.builds(
     UsageRecord,
