@@ -31,8 +31,8 @@ from benchmarks.harness import Result
 from langchain_bedrock_opt.catalog.prices import ModelPrice, price_of
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.contracts import TokenUsage
-from langchain_bedrock_opt.routing.break_even import BreakEven, Pair, Trial
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer
+from langchain_bedrock_opt.routing.recovery.break_even import BreakEven, Pair, Trial
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer
 
 MODELS: Final = {
     "claude-3-haiku-20240307": "anthropic.claude-3-haiku-20240307-v1:0",

@@ -21,7 +21,7 @@ from benchmarks.routing_metrics import Floats, Worth, apgr, lift_over_coin, wort
 from benchmarks.routing_rivals import Score, characters, guide, litellm_scores, words
 from benchmarks.train_routing import out_of_fold, source_left_out
 from langchain_bedrock_opt.routing import ComplexityScorer, RoutingPolicy, Tier
-from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer
+from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer
 
 Scores = dict[str, list[float]]
 
@@ -115,7 +115,7 @@ def _blended(data: Sequence[Source], wording: Scores) -> Scores:
 
 
 def _read(text: str) -> str:
-    from langchain_bedrock_opt.routing.reading import read_conversation
+    from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 
     return read_conversation(text).ask
 

@@ -24,13 +24,14 @@ import numpy as np
 
 from benchmarks.routing_data import FOLDS, Source, sources
 from benchmarks.routing_metrics import apgr
-from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer, marks_of
+from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer, marks_of
 
 L2 = 3.0
 WEIGHTS = (
     Path(__file__).resolve().parent.parent
     / "langchain_bedrock_opt"
     / "routing"
+    / "scoring"
     / "data"
     / "ngrams.bin"
 )

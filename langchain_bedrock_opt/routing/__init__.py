@@ -1,19 +1,12 @@
 """The choice of a model for each prompt.
 
-Lives here: what is in a request (`reading`, `lexicon`, `signals`), how hard it is (`scorer`, with
-the learned weights of `ngrams`; `judge_scorer`, `prompt_router_scorer` and `embedding_scorer` with
-`neighbours` by asking a network, all over `remote` and `memo`; `scoring` asks any of them), which
-tier takes it (`policy` with `targets`, `limits` and `effort`; `tiers`, `stickiness`, `decider`),
-what is drawn at random and learned from it (`exploration` with `turns`, `bandit` with `feedback`,
-`off_policy`), what only watches (`shadow`), and the doors: the chat model that sends it there
-(`chat_model`, with `forwarding`, `opening`, `results`, `tools`, `structured` and `channel`), the
-agents' `middleware`, and `route`, which only decides; `explain` and `report` tell people of it. Who
-answers if a tier fails: `attempts`, with `checks`, `refusals`, `escalation`, `break_even`,
-`fallback`, `translation`, `recovery` and `watching`. Learning from labels: `calibrate`, which reads
-`examples` (with `example_files` and `labels`), fits `learned` and `isotonic`, judges by `worth` and
-`reliability` and makes a `calibration` (with `calibration_view` and `json_values`); `calibrated`
-starts the doors with one. Does not live here: facts and prices of models (`catalog`), caching, and
-anything that calls Bedrock itself.
+Lives here: how hard a request is (`scoring`), which tier takes it (`policy` with `targets`,
+`limits` and `effort`; `tiers`, `stickiness`, `decider`), who answers if that fails (`recovery`),
+what is learned from labels and feedback (`learning`), what only watches (`shadow`), and the doors:
+the chat model that sends a prompt there (`chat_model` over `deciding` and `forwarding`, with
+`opening`, `watching`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`,
+and `route`, which only decides; `explain` and `report` tell people of it. Does not live here: facts
+and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and
 crowds `tests/integration_tests/routing`.
 """
@@ -26,11 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import CalibrationError
-from langchain_bedrock_opt.routing.bandit import ThresholdBandit
-from langchain_bedrock_opt.routing.break_even import BreakEven
-from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.chat_model import ChatBedrockRouter
-from langchain_bedrock_opt.routing.checks import (
+from langchain_bedrock_opt.routing.explain import Explanation
+from langchain_bedrock_opt.routing.learning.bandit import ThresholdBandit
+from langchain_bedrock_opt.routing.learning.calibration import Calibration
+from langchain_bedrock_opt.routing.learning.examples import Example
+from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
+from langchain_bedrock_opt.routing.learning.off_policy import Estimate, PolicyEstimate
+from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
+from langchain_bedrock_opt.routing.recovery.break_even import BreakEven
+from langchain_bedrock_opt.routing.recovery.checks import (
     Check,
     Cut,
     Doubt,
@@ -39,26 +37,21 @@ from langchain_bedrock_opt.routing.checks import (
     MalformedToolCall,
     Validator,
 )
-from langchain_bedrock_opt.routing.embedding_scorer import EmbeddingScorer
-from langchain_bedrock_opt.routing.escalation import (
+from langchain_bedrock_opt.routing.recovery.escalation import (
     Agreement,
     Escalation,
     EscalationHistory,
     EscalationStats,
 )
-from langchain_bedrock_opt.routing.examples import Example
-from langchain_bedrock_opt.routing.explain import Explanation
-from langchain_bedrock_opt.routing.judge_scorer import JudgeScorer
-from langchain_bedrock_opt.routing.learned import LearnedScorer
-from langchain_bedrock_opt.routing.neighbours import LabelledVectors
-from langchain_bedrock_opt.routing.off_policy import Estimate, PolicyEstimate
-from langchain_bedrock_opt.routing.policy import Needs, RoutingPolicy, Tier
-from langchain_bedrock_opt.routing.prompt_router_scorer import PromptRouterScorer
-from langchain_bedrock_opt.routing.refusals import Refusal
+from langchain_bedrock_opt.routing.recovery.refusals import Refusal
 from langchain_bedrock_opt.routing.report import RoutingReport
 from langchain_bedrock_opt.routing.route import route
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
-from langchain_bedrock_opt.routing.scoring import AsyncScorer
+from langchain_bedrock_opt.routing.scoring.asking import AsyncScorer
+from langchain_bedrock_opt.routing.scoring.embedding import EmbeddingScorer
+from langchain_bedrock_opt.routing.scoring.judge import JudgeScorer
+from langchain_bedrock_opt.routing.scoring.neighbours import LabelledVectors
+from langchain_bedrock_opt.routing.scoring.prompt_router import PromptRouterScorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness
 from langchain_bedrock_opt.routing.targets import CalibrationCurve, ScoreSample
 

@@ -1,11 +1,12 @@
 """`ChatBedrockRouter`: a chat model that hands each prompt to the right chat model.
 
-Here a tier is chosen and tools are bound; `forwarding` has the calls themselves.
+Here calls are planned and tools are bound; `deciding` has the decisions, `forwarding` the calls
+themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from langchain_core.callbacks import Callbacks
@@ -16,11 +17,6 @@ from langchain_core.runnables.config import merge_configs
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field, PrivateAttr
 
-from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
-from langchain_bedrock_opt.routing.attempts import RoutedCall
-from langchain_bedrock_opt.routing.calibrate import Present, calibrate
-from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
-from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.channel import (
     FORCE_KEY,
     force_of,
@@ -30,22 +26,22 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
-from langchain_bedrock_opt.routing.decider import Decider, check_known
-from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, EscalationStats
-from langchain_bedrock_opt.routing.examples import read_examples
-from langchain_bedrock_opt.routing.explain import Explanation, explain
-from langchain_bedrock_opt.routing.fallback import Fallback
-from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
-from langchain_bedrock_opt.routing.labels import Scale
-from langchain_bedrock_opt.routing.off_policy import PolicyEstimate, judge
+from langchain_bedrock_opt.routing.deciding import DecidingChatModel
+from langchain_bedrock_opt.routing.learning.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.recovery import make_attempts
-from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.recovery.attempts import RoutedCall
+from langchain_bedrock_opt.routing.recovery.escalation import (
+    Escalation,
+    EscalationHistory,
+    EscalationStats,
+)
+from langchain_bedrock_opt.routing.recovery.fallback import Fallback
+from langchain_bedrock_opt.routing.recovery.setup import make_attempts
+from langchain_bedrock_opt.routing.recovery.translation import translate
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.structured import RoutedStructuredOutput
-from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS
 from langchain_bedrock_opt.routing.tiers import (
     build_models,
     common_profile,
@@ -54,7 +50,6 @@ from langchain_bedrock_opt.routing.tiers import (
     split_params,
 )
 from langchain_bedrock_opt.routing.tools import BoundTools
-from langchain_bedrock_opt.routing.translation import translate
 
 # The package versions that LangChain puts into every model's metadata; each tier has its own.
 _VERSIONS: Final = "lc_versions"
@@ -62,7 +57,7 @@ _VERSIONS: Final = "lc_versions"
 _Tools = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
 
-class ChatBedrockRouter(ForwardingChatModel):
+class ChatBedrockRouter(DecidingChatModel):
     """A chat model that sends each prompt to the tier it needs.
 
     Works wherever a chat model does: chains, agents, `bind_tools`, `with_structured_output`,
@@ -129,15 +124,6 @@ class ChatBedrockRouter(ForwardingChatModel):
     tiers: Mapping[str, Any]
     """Model ids or chat models by tier name, as given."""
 
-    scorer: Any = Field(exclude=True)
-    """What scores prompts."""
-
-    policy: Any = Field(exclude=True)
-    """What makes a tier of a score."""
-
-    sticky: Any = Field(default=True, exclude=True, repr=False)
-    """What remembers which tier a conversation is with, or False."""
-
     params: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Arguments for the tiers given as ids."""
 
@@ -147,17 +133,10 @@ class ChatBedrockRouter(ForwardingChatModel):
     fallback: Any = Field(default=None, exclude=True)
     """Who is asked when a tier can't be reached."""
 
-    calibration: Any = Field(default=None, exclude=True, repr=False)
-    """What was learned from labels, if the router is calibrated."""
-
     history: Any = Field(default=None, exclude=True, repr=False)
     """What escalation has counted so far; `escalation_stats` tells."""
 
-    shadow: Any = Field(default=None, exclude=True)
-    """The tier that answers while the policy's decisions are only told."""
-
     _models: dict[str, BaseChatModel] = PrivateAttr()
-    _decider: Decider = PrivateAttr()
 
     def __init__(
         self,
@@ -237,191 +216,7 @@ class ChatBedrockRouter(ForwardingChatModel):
         params["ls_model_name"] = tier.model_id if tier else str(named)
         return params
 
-    # --- Deciding ---
-
-    def decide(
-        self,
-        messages: LanguageModelInput,
-        tools: Sequence[Any] | None = None,
-        force: str | None = None,
-    ) -> RouteDecision:
-        """Decide where a prompt would go, without calling any model.
-
-        Args:
-            messages: What `invoke` takes.
-            tools: The tools that are bound, in any form.
-            force: A tier's name or model id that is to be taken whatever the prompt.
-
-        Returns:
-            The decision, with score and reasons.
-
-        Raises:
-            UnknownTierError: `force` names no tier.
-            ConfigurationError: No tier can serve the request.
-        """
-        return self._decider.decide(messages, tools=tools, force=force)
-
-    def explain(
-        self,
-        messages: LanguageModelInput,
-        tools: Sequence[Any] | None = None,
-        force: str | None = None,
-        *,
-        output_tokens: int = TYPICAL_OUTPUT_TOKENS,
-    ) -> Explanation:
-        """Say why a prompt would go where it goes, without calling any model.
-
-        Args:
-            messages: What `invoke` takes.
-            tools: The tools that are bound, in any form.
-            force: A tier's name or model id that is to be taken whatever the prompt.
-            output_tokens: Tokens that the answer is taken to have, for the estimated costs.
-
-        Returns:
-            The decision, the thresholds, the reasons and each tier's estimated cost. A notebook
-            shows it as a table.
-
-        Raises:
-            UnknownTierError: `force` names no tier.
-            ConfigurationError: No tier can serve the request.
-        """
-        return explain(
-            self._decider, messages, tools=tools, force=force, output_tokens=output_tokens
-        )
-
-    def report(
-        self,
-        records: Iterable[UsageRecord] | HasRecords,
-        *,
-        labels: Mapping[str, Any] | None = None,
-        scale: Scale | None = None,
-    ) -> RoutingReport:
-        """Sum up what routing did, and what each tier alone would have cost.
-
-        Args:
-            records: Usage records, or a ledger that has them.
-            labels: How good answers were, by run id.
-            scale: What the worst and the best answer get, where labels are not from 0 to 1.
-
-        Returns:
-            The mix of tiers, what had a say besides the score, the costs and, for a calibrated
-            router, the share of good answers that is expected. A notebook shows it as a table.
-
-        Raises:
-            ConfigurationError: `records` is neither, or a label is none.
-        """
-        tiers, calibration = self._decider.tiers, self.calibration
-        return report(records, tiers, calibration=calibration, labels=labels, scale=scale)
-
-    def calibrate(
-        self,
-        examples: Any,
-        *,
-        quality: float | None = None,
-        cost_share: float | None = None,
-        shares: Sequence[float] | None = None,
-        scale: Scale | None = None,
-        labels: Mapping[str, Any] | None = None,
-        refit: bool = True,
-        seed: int = 0,
-    ) -> Calibration:
-        """Learn from labelled answers which prompts which tier is good enough for.
-
-        Refits the scorer's weights, finds out how good each tier is by the score, and sets the
-        thresholds so that a target is met. Everything is judged by cross-validation; if the
-        weights are no better than those that were there, nothing is changed. Else the router goes
-        by the new ones from the next call on, also while it is in use by other threads.
-
-        Args:
-            examples: A path to JSON lines or CSV, also with `.gz`; mappings or `Example`s; or a
-                ledger or usage records, with `labels`. Rows have the prompt as `prompt`,
-                `messages`, `question`, `text` or `input`, and how good the answer was as `label`,
-                `correct`, `rating`, `grade`, `score` or `thumbs` with the `tier` (by default the
-                cheapest); or in `outcomes` by tier; or in a column for each tier. Records hold no
-                prompts, so with them the weights are kept.
-            quality: How good the answers must be, as a share of the strongest tier's.
-            cost_share: What all calls may cost, as a share of the strongest tier alone.
-            shares: What share of the prompts each tier takes. Without any of the three, what the
-                policy has holds, or the shares that the tiers have of these prompts now.
-            scale: What the worst and the best answer get, such as `(1, 5)`, where labels are
-                numbers that are not from 0 to 1.
-            labels: How good answers were, by the run id of usage records.
-            refit: False keeps the weights, and fits curves and thresholds only. Weights that were
-                learned before need prompts that they have not seen then.
-            seed: Of the parts of cross-validation and the draws for confidence intervals.
-
-        Returns:
-            What was learned, with the figures that say what it is worth.
-
-        Raises:
-            CalibrationError: There are under 100 labelled prompts, all labels are equal, or what
-                was learned is no better. The router is unchanged.
-            ConfigurationError: A row is malformed, or the target can't be reached.
-        """
-        decider, policy = self._decider, self.policy
-        present = Present(
-            tiers=decider.tiers,
-            scorer=self.scorer,
-            thresholds=decider.thresholds,
-            policy=policy,
-            calibration=self.calibration,
-        )
-        targets = {"quality": quality, "cost_share": cost_share, "shares": shares}
-        cases = read_examples(examples, decider.tiers, labels=labels, scale=scale)
-        found = calibrate(cases, present, targets=targets, refit=refit, seed=seed)
-        scorer = found.scorer or self.scorer
-        policy = policy.with_thresholds(found.thresholds)
-        # A call asks the decider once: it sees all of the old one, or all of this one.
-        sticky = as_stickiness(self.sticky)
-        self._decider = make_decider(decider.tiers, scorer, policy, sticky, self.shadow)
-        self.scorer, self.policy, self.calibration = scorer, policy, found
-        return found
-
-    def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
-        """Tell the policy's bandit how good an answer was.
-
-        Args:
-            answer: The answer of this router or of one like it, its decision, or that as a dict.
-            label: From 0 (useless) to 1 (good); True and False will do.
-
-        Returns:
-            Whether it counted: it does where the bandit had a say in the choice of the tier.
-
-        Raises:
-            ConfigurationError: The policy has no bandit, the answer no decision, or the label is
-                not from 0 to 1.
-            UnknownTierError: The decision is for a tier that this router does not have.
-        """
-        return self._decider.feedback(answer, label)
-
-    def off_policy(
-        self,
-        records: Iterable[UsageRecord] | HasRecords,
-        policy: RoutingPolicy,
-        *,
-        labels: Mapping[str, float],
-        price_weight: float = 0.0,
-    ) -> PolicyEstimate:
-        """Estimate what another policy would have got, by calls that this router has logged.
-
-        Args:
-            records: Usage records of calls that were explored, or a ledger that has them.
-            policy: The other policy.
-            labels: How good answers were, from 0 to 1, by the run id of their call.
-            price_weight: What a US dollar is worth, in units of the label.
-
-        Returns:
-            The estimates with their intervals; see `off_policy.judge`, which says what they
-            assume and has more arguments. A notebook shows them as a table.
-
-        Raises:
-            ConfigurationError: Nothing was explored, no labelled call can be judged, or an
-                argument is not what it can be.
-        """
-        check_known(self.scorer, policy)
-        return judge(
-            records, policy, tiers=self._decider.tiers, labels=labels, price_weight=price_weight
-        )
+    # --- Planning ---
 
     def _plan(
         self,

@@ -10,12 +10,12 @@ from langchain_core.messages import BaseMessage
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
-from langchain_bedrock_opt.routing.feedback import cost_shares, decision_of
+from langchain_bedrock_opt.routing.learning.feedback import cost_shares, decision_of
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.reading import read_conversation
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
-from langchain_bedrock_opt.routing.scoring import Scoring
+from langchain_bedrock_opt.routing.scoring.asking import Scoring
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 
 _TOOL_TOKENS: Final = 150

@@ -23,16 +23,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.schema import StreamEvent
 from pydantic import PrivateAttr
 
-from langchain_bedrock_opt.routing.attempts import (
-    Attempts,
-    RoutedCall,
-    Steps,
-    aperform,
-    perform,
-    reading_of,
-)
 from langchain_bedrock_opt.routing.channel import mark_message
-from langchain_bedrock_opt.routing.checks import Expectations
 from langchain_bedrock_opt.routing.opening import (
     AsyncParts,
     EventsRead,
@@ -47,8 +38,17 @@ from langchain_bedrock_opt.routing.opening import (
     says_something,
     tells_something,
 )
+from langchain_bedrock_opt.routing.recovery.attempts import (
+    Attempts,
+    RoutedCall,
+    Steps,
+    aperform,
+    perform,
+    reading_of,
+)
+from langchain_bedrock_opt.routing.recovery.checks import Expectations
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
-from langchain_bedrock_opt.routing.scorer import ComplexityScore
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.tools import BoundTools
 from langchain_bedrock_opt.routing.watching import AnswerWatch, watched
 

@@ -19,10 +19,10 @@ from typing_extensions import NotRequired
 
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY, RouteDecision
 from langchain_bedrock_opt.errors import MissingExtraError
-from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.channel import mark_message, pop_force, thread_of, with_effort
+from langchain_bedrock_opt.routing.learning.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import Stickiness, as_stickiness
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier

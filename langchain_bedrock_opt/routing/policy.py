@@ -15,13 +15,14 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
-from langchain_bedrock_opt.routing.bandit import ThresholdBandit, reason_of
-from langchain_bedrock_opt.routing.calibration import Calibration
 from langchain_bedrock_opt.routing.effort import effort_at
-from langchain_bedrock_opt.routing.exploration import Dice, Ladder, Pick, RandomBits
+from langchain_bedrock_opt.routing.learning.bandit import ThresholdBandit, reason_of
+from langchain_bedrock_opt.routing.learning.calibration import Calibration
+from langchain_bedrock_opt.routing.learning.exploration import Dice, Ladder, Pick, RandomBits
+from langchain_bedrock_opt.routing.learning.turns import Turn, Turns
 from langchain_bedrock_opt.routing.limits import Headroom, lacks, left_of, residency
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
-from langchain_bedrock_opt.routing.scorer import Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import Scorer
 from langchain_bedrock_opt.routing.targets import (
     HIGHEST_DEFAULT,
     LOWEST_DEFAULT,
@@ -32,7 +33,6 @@ from langchain_bedrock_opt.routing.targets import (
     Shares,
     Target,
 )
-from langchain_bedrock_opt.routing.turns import Turn, Turns
 
 __all__ = ["Choice", "Needs", "RoutingPolicy", "Tier"]
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.calibration import Calibration
-from langchain_bedrock_opt.routing.labels import Scale, on_scale, read_label
+from langchain_bedrock_opt.routing.learning.calibration import Calibration
+from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.scoring import FAILED
+from langchain_bedrock_opt.routing.scoring.asking import FAILED
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
 
 

@@ -10,11 +10,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_bedrock_opt.contracts import RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.channel import force_of
 from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.learning.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import Scorer
 from langchain_bedrock_opt.routing.tiers import describe_tier
 
 

@@ -19,7 +19,7 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness
 
 

@@ -13,15 +13,6 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.schema import StreamEvent
 
 from langchain_bedrock_opt.contracts import RouteDecision
-from langchain_bedrock_opt.routing.attempts import (
-    Attempts,
-    ParsedAnswer,
-    RoutedCall,
-    Steps,
-    aperform,
-    perform,
-    reading_of,
-)
 from langchain_bedrock_opt.routing.channel import (
     EFFORT_KEY,
     FORCE_KEY,
@@ -32,7 +23,6 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
-from langchain_bedrock_opt.routing.checks import Expectations, missing_properties
 from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.opening import (
     apass_on,
@@ -42,7 +32,17 @@ from langchain_bedrock_opt.routing.opening import (
     says_something,
     tells_something,
 )
-from langchain_bedrock_opt.routing.scorer import ComplexityScore
+from langchain_bedrock_opt.routing.recovery.attempts import (
+    Attempts,
+    ParsedAnswer,
+    RoutedCall,
+    Steps,
+    aperform,
+    perform,
+    reading_of,
+)
+from langchain_bedrock_opt.routing.recovery.checks import Expectations, missing_properties
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.watching import AnswerWatch, watched
 
 

@@ -16,9 +16,9 @@ from typing import Final, Protocol, runtime_checkable
 from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.reading import read_conversation
 from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 
 LOWEST_DEFAULT: Final = 0.29
 HIGHEST_DEFAULT: Final = 0.52

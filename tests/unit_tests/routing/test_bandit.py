@@ -26,7 +26,7 @@ from langchain_bedrock_opt.routing import (
     ThresholdBandit,
     Tier,
 )
-from langchain_bedrock_opt.routing.turns import Turn
+from langchain_bedrock_opt.routing.learning.turns import Turn
 
 MakeRouter = Callable[..., ChatBedrockRouter]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.break_even import BreakEven, Pair, Trial, balance_of
+from langchain_bedrock_opt.routing.recovery.break_even import BreakEven, Pair, Trial, balance_of
 
 PAIR = Pair(cheap="cheap", strong="strong")
 TOKENS = TokenUsage(input=1000, output=500)

@@ -28,7 +28,7 @@ from langchain_bedrock_opt.routing import (
     RoutingPolicy,
     Stickiness,
 )
-from langchain_bedrock_opt.routing.worth import apgr
+from langchain_bedrock_opt.routing.learning.worth import apgr
 
 MakeRouter = Callable[..., ChatBedrockRouter]
 Labelled = Callable[..., list[dict[str, Any]]]

@@ -24,8 +24,8 @@ from langchain_bedrock_opt.routing import (
     ScoreSample,
     route,
 )
-from langchain_bedrock_opt.routing.isotonic import FallingCurve
-from langchain_bedrock_opt.routing.reliability import ReliabilityBin
+from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
+from langchain_bedrock_opt.routing.learning.reliability import ReliabilityBin
 
 MakeRouter = Callable[..., ChatBedrockRouter]
 PROMPTS = ("Tell the zorble hello.", "Tell the quimpet hello.", "日本の首都は?", "")

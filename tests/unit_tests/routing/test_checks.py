@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 
-from langchain_bedrock_opt.routing.checks import (
+from langchain_bedrock_opt.routing.recovery.checks import (
     Cut,
     Doubt,
     Empty,
@@ -21,8 +21,8 @@ from langchain_bedrock_opt.routing.checks import (
     Validator,
     first_failure,
 )
-from langchain_bedrock_opt.routing.escalation import DEFAULT_CHECKS
-from langchain_bedrock_opt.routing.refusals import Refusal, is_refusal
+from langchain_bedrock_opt.routing.recovery.escalation import DEFAULT_CHECKS
+from langchain_bedrock_opt.routing.recovery.refusals import Refusal, is_refusal
 
 NOTHING = Expectations()
 

@@ -22,8 +22,8 @@ from langchain_bedrock_opt.emulator.replies.scripted import ScriptedResponder
 from langchain_bedrock_opt.emulator.types import Reply
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import ChatBedrockRouter
-from langchain_bedrock_opt.routing.break_even import BreakEven
-from langchain_bedrock_opt.routing.escalation import Agreement, Escalation, same_answer
+from langchain_bedrock_opt.routing.recovery.break_even import BreakEven
+from langchain_bedrock_opt.routing.recovery.escalation import Agreement, Escalation, same_answer
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler
 
 EASY = "日本の首都は?"

@@ -16,7 +16,7 @@ from langchain_core.prompt_values import StringPromptValue
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import ChatBedrockRouter, Example, Tier
-from langchain_bedrock_opt.routing.examples import Cases, read_examples
+from langchain_bedrock_opt.routing.learning.examples import Cases, read_examples
 
 Labelled = Callable[..., list[dict[str, Any]]]
 TIERS = (Tier(name="small", model_id="acme.small-v1"), Tier(name="large", model_id="acme.large-v1"))

@@ -32,8 +32,8 @@ from langchain_bedrock_opt.routing import (
     ThresholdBandit,
     Tier,
 )
-from langchain_bedrock_opt.routing.exploration import Dice, Ladder
-from langchain_bedrock_opt.routing.turns import Turn, turn_of
+from langchain_bedrock_opt.routing.learning.exploration import Dice, Ladder
+from langchain_bedrock_opt.routing.learning.turns import Turn, turn_of
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
 
 MakeRouter = Callable[..., ChatBedrockRouter]

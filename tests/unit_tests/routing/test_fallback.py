@@ -23,8 +23,8 @@ from langchain_bedrock_opt.errors import (
     UnknownTierError,
 )
 from langchain_bedrock_opt.routing import ChatBedrockRouter
-from langchain_bedrock_opt.routing.fallback import FallbackOrder
-from langchain_bedrock_opt.routing.translation import translate
+from langchain_bedrock_opt.routing.recovery.fallback import FallbackOrder
+from langchain_bedrock_opt.routing.recovery.translation import translate
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler
 
 EASY = "日本の首都は?"

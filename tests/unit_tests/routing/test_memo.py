@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.memo import Memo
+from langchain_bedrock_opt.routing.scoring.memo import Memo
 
 MANY = 50
 

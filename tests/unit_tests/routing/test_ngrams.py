@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import ComplexityScorer
-from langchain_bedrock_opt.routing.ngrams import BUCKETS, HashedNgramScorer
+from langchain_bedrock_opt.routing.scoring.ngrams import BUCKETS, HashedNgramScorer
 
 EASY = ["what is the capital of Peru?", "say hello", "フランスの首都は?", "thanks a lot"]
 HARD = [
@@ -121,7 +121,7 @@ def test_a_text_is_read_at_its_ends() -> None:
 def test_the_hash_is_the_same_everywhere() -> None:
     """A fresh process with another hash seed gives a text the same score."""
     code = (
-        "from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer as S;"
+        "from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer as S;"
         "print(S.load().score('Prove that 日本 is prime.'))"
     )
 

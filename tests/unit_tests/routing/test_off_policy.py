@@ -22,8 +22,8 @@ from langchain_bedrock_opt.routing import (
     ThresholdBandit,
     Tier,
 )
-from langchain_bedrock_opt.routing.off_policy import judge
-from langchain_bedrock_opt.routing.turns import Turn
+from langchain_bedrock_opt.routing.learning.off_policy import judge
+from langchain_bedrock_opt.routing.learning.turns import Turn
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
 
 NAMES = ["simple", "moderate", "complex"]

@@ -16,8 +16,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
 from langchain_bedrock_opt.routing import ComplexityScorer, RoutingPolicy, Scorer, Tier
-from langchain_bedrock_opt.routing.lexicon import kinds_of_words
-from langchain_bedrock_opt.routing.reading import SCAN_CHARS, read_conversation
+from langchain_bedrock_opt.routing.scoring.lexicon import kinds_of_words
+from langchain_bedrock_opt.routing.scoring.reading import SCAN_CHARS, read_conversation
 
 SCORER = ComplexityScorer()
 HARD = (

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.isotonic import FallingCurve
-from langchain_bedrock_opt.routing.reliability import (
+from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
+from langchain_bedrock_opt.routing.learning.reliability import (
     brier,
     calibration_error,
     foretell,
     reliability,
 )
-from langchain_bedrock_opt.routing.worth import apgr, apgr_interval, difference_interval
+from langchain_bedrock_opt.routing.learning.worth import apgr, apgr_interval, difference_interval
 
 points = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40)
 

@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.forwarding import ForwardingChatModel
-from langchain_bedrock_opt.routing.remote import DEFAULT_CACHE_SIZE, RemoteScorer, own_run
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.scoring.remote import DEFAULT_CACHE_SIZE, RemoteScorer, own_run
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 
 JUDGE_TAG: Final = "bedrock_opt_judge"
 """Tag and name of the runs in which a judge grades."""

@@ -15,7 +15,7 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.turns import Turn
+from langchain_bedrock_opt.routing.learning.turns import Turn
 
 MOST_EXPLORED: Final = 0.5
 """Beyond half of the requests, the exception would be the rule."""

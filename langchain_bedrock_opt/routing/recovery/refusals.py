@@ -13,7 +13,7 @@ from typing import Final
 
 from langchain_core.messages import AIMessage
 
-from langchain_bedrock_opt.routing.checks import Expectations, stop_reason
+from langchain_bedrock_opt.routing.recovery.checks import Expectations, stop_reason
 
 _LONGEST: Final = 900
 """Characters. A longer answer gives something, whatever it begins with."""

@@ -207,7 +207,7 @@ class HashedNgramScorer:
 
 @cache
 def _shipped() -> HashedNgramScorer:
-    package = resources.files("langchain_bedrock_opt.routing")
+    package = resources.files("langchain_bedrock_opt.routing.scoring")
     return HashedNgramScorer.from_bytes((package / "data" / "ngrams.bin").read_bytes())
 
 

@@ -14,10 +14,14 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.neighbours import LabelledVectors, Nearest
-from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.remote import DEFAULT_CACHE_SIZE, RemoteScorer, checked_fraction
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.scoring.neighbours import LabelledVectors, Nearest
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.remote import (
+    DEFAULT_CACHE_SIZE,
+    RemoteScorer,
+    checked_fraction,
+)
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 
 FORMAT: Final = "embedding-scorer-1"
 """Names the layout of a saved scorer; other files are refused."""

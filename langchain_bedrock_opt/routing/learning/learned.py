@@ -18,9 +18,9 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer
-from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer
+from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer
 
 if TYPE_CHECKING:
     import numpy as np

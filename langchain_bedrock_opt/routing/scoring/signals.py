@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from langchain_bedrock_opt.routing.lexicon import (
+from langchain_bedrock_opt.routing.scoring.lexicon import (
     CONSTRAINT,
     EASY,
     HARD,
@@ -22,7 +22,7 @@ from langchain_bedrock_opt.routing.lexicon import (
     STEP,
     kinds_of_words,
 )
-from langchain_bedrock_opt.routing.reading import Conversation
+from langchain_bedrock_opt.routing.scoring.reading import Conversation
 
 _CHARS_PER_WORD: Final = 2.5
 """Characters of a script without spaces that say as much as one English word.
@@ -112,7 +112,7 @@ def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = No
         tools: The tools that are bound, in any form; only their number counts.
 
     Example:
-        >>> from langchain_bedrock_opt.routing.reading import read_conversation
+        >>> from langchain_bedrock_opt.routing.scoring.reading import read_conversation
         >>> extract_signals(read_conversation("AとBを比較してください。")).hard
         1
     """

@@ -16,11 +16,11 @@ from langchain_core.prompt_values import PromptValue
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.example_files import read_rows
-from langchain_bedrock_opt.routing.labels import RawLabel, Scale, on_scale, read_label
-from langchain_bedrock_opt.routing.reading import read_conversation
+from langchain_bedrock_opt.routing.learning.example_files import read_rows
+from langchain_bedrock_opt.routing.learning.labels import RawLabel, Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.report import HasRecords
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 
 PROMPT_COLUMNS: Final = ("prompt", "messages", "question", "text", "input")
 LABEL_COLUMNS: Final = ("label", "correct", "rating", "grade", "score", "thumbs")

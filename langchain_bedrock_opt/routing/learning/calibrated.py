@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.calibration import Calibration
-from langchain_bedrock_opt.routing.learned import LearnedScorer
+from langchain_bedrock_opt.routing.learning.calibration import Calibration
+from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.targets import Quality
 
 CalibrationSource = Calibration | str | os.PathLike[str]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from langchain_bedrock_opt.routing.isotonic import FallingCurve
+from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
 
 _MOST_BINS: Final = 10
 _LEAST_IN_BIN: Final = 20

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_bedrock_opt.routing.tables import html_table, text_table
 
 if TYPE_CHECKING:
-    from langchain_bedrock_opt.routing.calibration import Calibration
+    from langchain_bedrock_opt.routing.learning.calibration import Calibration
 
 _TIERS_HEAD: Final = ("tier", "from score", "prompts", "good answers")
 _BINS_HEAD: Final = ("foretold", "observed", "prompts")

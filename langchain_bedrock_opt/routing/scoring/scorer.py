@@ -16,9 +16,9 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.ngrams import HashedNgramScorer
-from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.signals import Signals, extract_signals
+from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.signals import Signals, extract_signals
 
 _PER_DOUBLING: Final = 0.6
 _WORD_SCALE: Final = 16

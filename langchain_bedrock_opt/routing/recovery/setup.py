@@ -8,10 +8,14 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.attempts import Attempts
-from langchain_bedrock_opt.routing.escalation import Escalation, EscalationHistory, Escalator
-from langchain_bedrock_opt.routing.fallback import Fallback, FallbackOrder
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.recovery.attempts import Attempts
+from langchain_bedrock_opt.routing.recovery.escalation import (
+    Escalation,
+    EscalationHistory,
+    Escalator,
+)
+from langchain_bedrock_opt.routing.recovery.fallback import Fallback, FallbackOrder
 from langchain_bedrock_opt.routing.tiers import build_models, describe_tier, model_id_of
 
 

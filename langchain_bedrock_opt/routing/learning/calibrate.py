@@ -14,23 +14,23 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.errors import CalibrationError, ConfigurationError
-from langchain_bedrock_opt.routing.calibrated import probe_of
-from langchain_bedrock_opt.routing.calibration import Calibration
-from langchain_bedrock_opt.routing.examples import Case, Cases
-from langchain_bedrock_opt.routing.isotonic import FallingCurve
-from langchain_bedrock_opt.routing.learned import LearnedScorer
-from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.reliability import (
+from langchain_bedrock_opt.routing.learning.calibrated import probe_of
+from langchain_bedrock_opt.routing.learning.calibration import Calibration
+from langchain_bedrock_opt.routing.learning.examples import Case, Cases
+from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
+from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
+from langchain_bedrock_opt.routing.learning.reliability import (
     brier,
     calibration_error,
     foretell,
     reliability,
 )
-from langchain_bedrock_opt.routing.scorer import ComplexityScorer, Scorer
+from langchain_bedrock_opt.routing.learning.worth import apgr, apgr_interval, difference_interval
+from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.targets import CostShare, Quality, ScoreSample, Shares
-from langchain_bedrock_opt.routing.worth import apgr, apgr_interval, difference_interval
 
 if TYPE_CHECKING:
     import numpy as np

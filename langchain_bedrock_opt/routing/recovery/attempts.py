@@ -22,10 +22,10 @@ from langchain_core.runnables import RunnableConfig
 from langchain_bedrock_opt.aws.errors import is_retry_safe
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY
 from langchain_bedrock_opt.routing.channel import EFFORT_KEY, with_route, without_run_id
-from langchain_bedrock_opt.routing.checks import Expectations
-from langchain_bedrock_opt.routing.escalation import Escalator, cost_of
-from langchain_bedrock_opt.routing.fallback import FallbackOrder
 from langchain_bedrock_opt.routing.opening import Reading
+from langchain_bedrock_opt.routing.recovery.checks import Expectations
+from langchain_bedrock_opt.routing.recovery.escalation import Escalator, cost_of
+from langchain_bedrock_opt.routing.recovery.fallback import FallbackOrder
 from langchain_bedrock_opt.routing.watching import AGREEMENT_TAG, TokenWatch, watched
 
 logger = logging.getLogger(__name__)

@@ -16,13 +16,13 @@ from langchain_bedrock_opt.catalog.model_ids import parse_model_id
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError
-from langchain_bedrock_opt.routing.remote import (
+from langchain_bedrock_opt.routing.scoring.remote import (
     DEFAULT_CACHE_SIZE,
     RemoteScorer,
     checked_fraction,
     own_run,
 )
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, Scorer
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 
 PROMPT_ROUTER_TAG: Final = "bedrock_opt_prompt_router"
 """Tag and name of the runs in which a prompt router is asked."""

@@ -21,8 +21,8 @@ from langchain_core.messages import AIMessage
 from langchain_bedrock_opt.catalog.prices import PICO_PER_USD, price_of
 from langchain_bedrock_opt.contracts import REPORT_KEY, TokenUsage
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.break_even import Balance, BreakEven, Pair, Trial
-from langchain_bedrock_opt.routing.checks import (
+from langchain_bedrock_opt.routing.recovery.break_even import Balance, BreakEven, Pair, Trial
+from langchain_bedrock_opt.routing.recovery.checks import (
     Check,
     Cut,
     Empty,
@@ -32,7 +32,7 @@ from langchain_bedrock_opt.routing.checks import (
     Validator,
     first_failure,
 )
-from langchain_bedrock_opt.routing.refusals import Refusal
+from langchain_bedrock_opt.routing.recovery.refusals import Refusal
 
 DEFAULT_CHECKS: Final[tuple[Check, ...]] = (
     Refusal(),

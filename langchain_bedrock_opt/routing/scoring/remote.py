@@ -15,10 +15,10 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.memo import Memo
-from langchain_bedrock_opt.routing.reading import read_conversation
-from langchain_bedrock_opt.routing.scorer import ComplexityScore, ComplexityScorer, Scorer
-from langchain_bedrock_opt.routing.scoring import AsyncScorer, StandIn
+from langchain_bedrock_opt.routing.scoring.asking import AsyncScorer, StandIn
+from langchain_bedrock_opt.routing.scoring.memo import Memo
+from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 
 DEFAULT_CACHE_SIZE: Final = 10_000
 
