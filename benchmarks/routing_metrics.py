@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_bedrock_opt.routing.learning.worth import apgr, apgr_interval, recovered
+
 Floats = NDArray[np.float64]
 
 
@@ -36,29 +38,6 @@ class Worth:
     cpt80: float
 
 
-def recovered(scores: Floats, gains: Floats) -> Floats:
-    """The curve: the gap that is recovered with 0, 1, … n strong calls.
-
-    Args:
-        scores: The router's scores; higher means strong.
-        gains: What the strong model's answer is better by, for each prompt.
-
-    Raises:
-        ValueError: On these prompts the strong model is not better, so there is no gap.
-    """
-    if (total := float(gains.sum())) <= 0:
-        raise ValueError("The strong model gains nothing on these prompts.")
-    _, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
-    mean = np.bincount(place, gains) / count
-    return np.concatenate([[0.0], np.cumsum(np.repeat(mean, count))]) / total
-
-
-def apgr(scores: Floats, gains: Floats) -> float:
-    """The area under the curve."""
-    curve = recovered(scores, gains)
-    return float((curve[1:] + curve[:-1]).mean() / 2)
-
-
 def cpt(scores: Floats, gains: Floats, share: float) -> float:
     """Percent of strong calls needed to recover a share of the gap."""
     curve = recovered(scores, gains)
@@ -68,9 +47,9 @@ def cpt(scores: Floats, gains: Floats, share: float) -> float:
     return float(100 * (reached - 1 + part) / (len(curve) - 1))
 
 
-def worth(scores: Floats, gains: Floats, *, rounds: int = 200, seed: int = 0) -> Worth:
+def worth(scores: Floats, gains: Floats, *, seed: int = 0) -> Worth:
     """All figures, with a confidence interval."""
-    low, high = interval(scores, gains, rounds=rounds, seed=seed)
+    low, high = apgr_interval(scores, gains, seed=seed)
     return Worth(
         apgr=apgr(scores, gains),
         low=low,
@@ -78,20 +57,6 @@ def worth(scores: Floats, gains: Floats, *, rounds: int = 200, seed: int = 0) ->
         cpt50=cpt(scores, gains, 0.5),
         cpt80=cpt(scores, gains, 0.8),
     )
-
-
-def interval(
-    scores: Floats, gains: Floats, *, rounds: int = 200, seed: int = 0
-) -> tuple[float, float]:
-    """The 95 % confidence interval of APGR; samples without a gap are drawn again."""
-    chance = np.random.default_rng(seed)
-    found: list[float] = []
-    while len(found) < rounds:
-        rows = chance.integers(0, len(gains), len(gains))
-        if gains[rows].sum() > 0:
-            found.append(apgr(scores[rows], gains[rows]))
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def lift_over_coin(

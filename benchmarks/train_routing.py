@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.routing_data import FOLDS, Source, sources
-from benchmarks.routing_metrics import apgr
+from langchain_bedrock_opt.routing.learning.worth import apgr
 from langchain_bedrock_opt.routing.scoring.ngrams import HashedNgramScorer, marks_of
 
 L2 = 3.0
@@ -70,31 +70,20 @@ def fit(data: Sequence[Source], keep: Sequence[Sequence[bool]]) -> HashedNgramSc
     )
 
 
-def out_of_fold(data: Sequence[Source], *, alone: bool = False) -> dict[str, list[float]]:
-    """The n-gram score of each prompt by weights that have not seen its fold.
-
-    Args:
-        data: The sources.
-        alone: Fit on each source's own other folds only, not on the other sources too. This is
-            what users do with prompts of their own, so prompts count that the package can't use.
-    """
+def out_of_fold(data: Sequence[Source]) -> dict[str, list[float]]:
+    """The n-gram score of each prompt by weights that have not seen its fold."""
     found = {source.name: [float("nan")] * len(source.texts) for source in data}
+    usable = _usable(data)
     for fold in range(FOLDS):
-        for group in [[source] for source in data] if alone else [data]:
-            kept = [
-                [
-                    part != fold and (alone or place not in source.measured_only)
-                    for place, part in enumerate(source.folds)
-                ]
-                for source in group
-            ]
-            if not any(fold in source.folds for source in group):
-                continue
-            scorer = fit(group, kept)
-            for source in group:
-                for place, part in enumerate(source.folds):
-                    if part == fold:
-                        found[source.name][place] = scorer.score(source.texts[place])
+        kept = [
+            [may and part != fold for may, part in zip(own, source.folds, strict=True)]
+            for own, source in zip(usable, data, strict=True)
+        ]
+        scorer = fit(data, kept)
+        for source in data:
+            for place, part in enumerate(source.folds):
+                if part == fold:
+                    found[source.name][place] = scorer.score(source.texts[place])
     return found
 
 
@@ -138,7 +127,6 @@ def main() -> int:
     if not arguments.no_cv:
         for name, scores in {
             "other folds": out_of_fold(data),
-            "own other folds": out_of_fold(data, alone=True),
             "source left out": source_left_out(data),
         }.items():
             for cell, value in cells(data, scores).items():

@@ -23,10 +23,30 @@ _ENDS: Final = (2.5, 97.5)
 _MAX_DRAWS: Final = 20 * _ROUNDS
 
 
+def recovered(scores: Floats, gains: Floats) -> Floats:
+    """The share of the gap that is recovered by the 0, 1, … n strong calls the scores would make.
+
+    Prompts of one score are taken in random order: the curve is the mean over all orders.
+
+    Args:
+        scores: Of each prompt; higher means the stronger tier.
+        gains: What the stronger tier's answer is better by, for each prompt.
+
+    Raises:
+        ConfigurationError: On these prompts the stronger tier is not better, so there is no gap.
+    """
+    import numpy as np
+
+    total = float(gains.sum())
+    if total <= 0:
+        raise ConfigurationError("The stronger tier gains nothing on these prompts.")
+    _, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
+    mean = np.bincount(place, gains) / count
+    return np.concatenate([[0.0], np.cumsum(np.repeat(mean, count))]) / total
+
+
 def apgr(scores: Floats, gains: Floats) -> float:
     """The share of the gap that is recovered, averaged over all shares of strong calls.
-
-    Prompts of one score are taken in random order: the figure is the mean over all orders.
 
     Args:
         scores: Of each prompt; higher means the stronger tier.
@@ -40,14 +60,7 @@ def apgr(scores: Floats, gains: Floats) -> float:
         >>> apgr(np.array([0.1, 0.9]), np.array([0.0, 1.0]))
         0.75
     """
-    import numpy as np
-
-    total = float(gains.sum())
-    if total <= 0:
-        raise ConfigurationError("The stronger tier gains nothing on these prompts.")
-    _, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
-    mean = np.bincount(place, gains) / count
-    curve = np.concatenate([[0.0], np.cumsum(np.repeat(mean, count))]) / total
+    curve = recovered(scores, gains)
     return float((curve[1:] + curve[:-1]).mean() / 2)
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.routing_metrics import apgr, cpt, lift_over_coin, recovered, worth
+from benchmarks.routing_metrics import cpt, lift_over_coin, worth
+from langchain_bedrock_opt.routing.learning.worth import apgr, recovered
 
 GAINS = np.array([1.0, 1.0, 0.0, 0.0])
 

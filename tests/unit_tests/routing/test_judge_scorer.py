@@ -336,7 +336,7 @@ async def test_a_judge_that_is_down_breaks_no_call(
     assert first.reasons[-1].signal == "scorer_failed"
     assert first.value == ComplexityScorer().score("Design a Quokka.").value
     assert scorer.failures == 2
-    said = [record.getMessage() for record in caplog.records if record.name.endswith("scoring")]
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("asking")]
     assert len(said) == 1
     assert "JudgeScorer" in said[0]
     assert "Quokka" not in caplog.text

@@ -331,7 +331,7 @@ async def test_a_scorer_that_fails_breaks_no_call(
         told = answer.response_metadata[REPORT_KEY]["route"]
         assert told["score"] == ComplexityScorer().score("日本の首都は?").value
         assert told["reasons"][-1] == {"signal": "scorer_failed", "weight": 0.0, "detail": named}
-    said = [record.getMessage() for record in caplog.records if record.name.endswith("scoring")]
+    said = [record.getMessage() for record in caplog.records if record.name.endswith("asking")]
     assert len(said) == 1
     assert kind.__name__ in said[0]
     assert "prompt" not in said[0]
