@@ -208,7 +208,8 @@ class DecidingChatModel(ForwardingChatModel):
         records: Iterable[UsageRecord] | HasRecords,
         policy: RoutingPolicy,
         *,
-        labels: Mapping[str, float],
+        labels: Mapping[str, Any],
+        scale: Scale | None = None,
         price_weight: float = 0.0,
     ) -> PolicyEstimate:
         """Estimate what another policy would have got, by calls that this router has logged.
@@ -216,7 +217,8 @@ class DecidingChatModel(ForwardingChatModel):
         Args:
             records: Usage records of calls that were explored, or a ledger that has them.
             policy: The other policy.
-            labels: How good answers were, from 0 to 1, by the run id of their call.
+            labels: How good answers were, by the run id of their call.
+            scale: What the worst and the best answer get, where labels are not from 0 to 1.
             price_weight: What a US dollar is worth, in units of the label.
 
         Returns:
@@ -229,5 +231,10 @@ class DecidingChatModel(ForwardingChatModel):
         """
         check_known(self.scorer, policy)
         return judge(
-            records, policy, tiers=self._decider.tiers, labels=labels, price_weight=price_weight
+            records,
+            policy,
+            tiers=self._decider.tiers,
+            labels=labels,
+            scale=scale,
+            price_weight=price_weight,
         )

@@ -7,15 +7,16 @@ when feedback comes. So a decision costs microseconds, and its probability is kn
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
+from langchain_bedrock_opt.routing.json_values import load_json, many, named, number, save_json
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -207,6 +208,9 @@ class ThresholdBandit:
 
         Args:
             path: The file; one that is there is replaced.
+
+        Raises:
+            ConfigurationError: It can't be written.
         """
         with self._lock:
             state = {
@@ -217,9 +221,7 @@ class ThresholdBandit:
                 "sums": list(self._sums),
                 "squares": self._squares,
             }
-        part = Path(f"{path}.part")
-        part.write_text(json.dumps(state), "utf-8")
-        part.replace(path)
+        save_json(Path(path), state)
 
     def load(self, path: str | Path) -> None:
         """Take what was learned from a file in place of what this bandit has.
@@ -228,16 +230,13 @@ class ThresholdBandit:
             path: The file that `save` wrote.
 
         Raises:
-            ConfigurationError: It is something else, or damaged, or of other arms.
-            OSError: It can't be read.
+            ConfigurationError: It is missing, damaged, something else, or of other arms.
         """
-        try:
-            values = json.loads(Path(path).read_bytes())
-            counts, sums, squares = _state(values, self._shifts, self.price_weight)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(
-                f"{path} holds no state of {self!r} ({error}): save it anew, or delete it."
-            ) from error
+
+        def read(values: Any) -> tuple[list[float], list[float], float]:
+            return _state(values, self._shifts, self.price_weight)
+
+        counts, sums, squares = load_json(Path(path), read, "state of a bandit")
         with self._lock:
             self._counts, self._sums, self._squares = counts, sums, squares
             self._odds = self._worked_out()
@@ -328,17 +327,18 @@ def _check_settings(
 
 
 def _state(
-    values: Mapping[str, Any], shifts: Sequence[float], price_weight: float
+    values: Any, shifts: Sequence[float], price_weight: float
 ) -> tuple[list[float], list[float], float]:
     """The sums in a saved state, checked."""
+    values = named(values, "the file")
     expected = {"format": FORMAT, "shifts": list(shifts), "price_weight": price_weight}
     for name, value in expected.items():
-        if values[name] != value:
-            raise ValueError(f"{name} is {values[name]!r}, not {value!r}")
-    counts, sums = ([float(each) for each in values[name]] for name in ("counts", "sums"))
-    squares = float(values["squares"])
-    if not len(counts) == len(sums) == len(shifts):
-        raise ValueError(f"it has {len(counts)} counts and {len(sums)} sums")
-    if not all(map(math.isfinite, [*counts, *sums, squares])) or min(*counts, squares) < 0:
-        raise ValueError("a number is not finite, or a count below zero")
-    return counts, sums, squares
+        if values.get(name) != value:
+            raise ConfigurationError(
+                f"{name} is {values.get(name)!r}, not {value!r}: load it into a bandit like the "
+                "one that saved it."
+            )
+    count_of = partial(number, low=0)
+    counts = many(values.get("counts"), "counts", count_of, count=len(shifts))
+    sums = many(values.get("sums"), "sums", number, count=len(shifts))
+    return [*counts], [*sums], number(values.get("squares"), "squares", low=0)

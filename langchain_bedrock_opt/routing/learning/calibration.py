@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
-from langchain_bedrock_opt.routing.learning.calibration_view import as_html, as_text
-from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
-from langchain_bedrock_opt.routing.learning.json_values import (
+from langchain_bedrock_opt.routing.json_values import (
     load_json,
     many,
     named,
@@ -20,6 +18,8 @@ from langchain_bedrock_opt.routing.learning.json_values import (
     text,
     whole,
 )
+from langchain_bedrock_opt.routing.learning.calibration_view import as_html, as_text
+from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
 from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
 from langchain_bedrock_opt.routing.learning.reliability import ReliabilityBin
 from langchain_bedrock_opt.routing.targets import ScoreSample

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_bedrock_opt.catalog.prices import PICO_PER_USD
 from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.report import HasRecords, records_of
@@ -136,7 +137,8 @@ def judge(
     policy: RoutingPolicy,
     *,
     tiers: Sequence[Tier],
-    labels: Mapping[str, float],
+    labels: Mapping[str, Any],
+    scale: Scale | None = None,
     price_weight: float = 0.0,
     resamples: int = _RESAMPLES,
     rng: Generator | None = None,
@@ -148,7 +150,8 @@ def judge(
         policy: The policy that is judged. Its thresholds, residency, exploration and bandit
             count; its budget and what a conversation would hold don't.
         tiers: The tiers of the router that logged, from the cheapest to the strongest.
-        labels: How good answers were, from 0 to 1, by the run id of their call.
+        labels: How good answers were, by the run id of their call.
+        scale: What the worst and the best answer get, where labels are not from 0 to 1.
         price_weight: What a US dollar is worth, in units of the label.
         resamples: How often the calls are drawn anew for the intervals.
         rng: Draws them.
@@ -160,13 +163,14 @@ def judge(
         ConfigurationError: Nothing was explored, no labelled call can be judged, the policy would
             have sent none of them where it went, or an argument is not what it can be.
     """
-    _check(labels, price_weight, resamples)
+    values = _read(labels, scale)
+    _check(price_weight, resamples)
     import numpy as np
 
     labelled = [
-        (record, record.route, labels[record.run_id])
+        (record, record.route, values[record.run_id])
         for record in records_of(records)
-        if record.route is not None and record.run_id in labels
+        if record.route is not None and record.run_id in values
     ]
     judged = [each for each in labelled if _is_by_score(each[1], tiers)]
     if price_weight:
@@ -258,14 +262,17 @@ def _weight(policy: RoutingPolicy, route: RouteDecision, tiers: Sequence[Tier]) 
     return chances.get(_first_asked(route), 0.0) / route.propensity
 
 
-def _check(labels: Mapping[str, float], price_weight: float, resamples: int) -> None:
+def _read(labels: Mapping[str, Any], scale: Scale | None) -> dict[str, float]:
     if not isinstance(labels, Mapping):
         raise ConfigurationError(
-            f"labels is {type(labels).__name__}: give a dict of run ids and labels from 0 to 1."
+            f"labels is {type(labels).__name__}: give a dict of labels by run id."
         )
-    for run_id, label in labels.items():
-        if not isinstance(label, (bool, int, float)) or not 0 <= label <= 1:
-            raise ConfigurationError(f"Label {label!r} of {run_id}: give a number from 0 to 1.")
+    read = {run_id: read_label(label, f"Run {run_id}") for run_id, label in labels.items()}
+    found = {run_id: label for run_id, label in read.items() if label is not None}
+    return dict(zip(found, on_scale([*found.values()], scale), strict=True))
+
+
+def _check(price_weight: float, resamples: int) -> None:
     if not price_weight >= 0:
         raise ConfigurationError(f"price_weight={price_weight!r}: give a number from 0 on.")
     if resamples < 1:

