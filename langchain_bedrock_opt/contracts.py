@@ -140,6 +140,8 @@ class RouteDecision:
         escalation_reason: Which check failed and what it saw, without prompt text. Without
             `escalated_from` the answer failed the check, and no other could take its place.
         fallback_from: The tier that was meant to answer and could not be reached.
+        replaces: The run whose answer or error this run's stands in for: a model's run, or with
+            structured output the run around it.
         propensity: The probability with which the policy takes its tier for such a request, from
             above 0 to 1: what judging another policy by the log rests on. Where another tier
             stands in, that of the tier that was asked first.
@@ -157,6 +159,7 @@ class RouteDecision:
     escalated_from: str | None = None
     escalation_reason: str | None = None
     fallback_from: str | None = None
+    replaces: str | None = None
     propensity: float = 1.0
     shadow: str | None = None
 
@@ -182,6 +185,8 @@ class RouteDecision:
             values["escalation_reason"] = self.escalation_reason
         if self.fallback_from is not None:
             values["fallback_from"] = self.fallback_from
+        if self.replaces is not None:
+            values["replaces"] = self.replaces
         if self.propensity != 1.0:
             values["propensity"] = self.propensity
         if self.shadow is not None:
@@ -202,6 +207,7 @@ class RouteDecision:
             escalated_from=values.get("escalated_from"),
             escalation_reason=values.get("escalation_reason"),
             fallback_from=values.get("fallback_from"),
+            replaces=values.get("replaces"),
             propensity=values.get("propensity", 1.0),
             shadow=values.get("shadow"),
         )

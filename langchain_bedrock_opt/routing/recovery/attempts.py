@@ -18,6 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.uuid import uuid7
 
 from langchain_bedrock_opt.aws.errors import is_retry_safe
 from langchain_bedrock_opt.contracts import ROUTE_METADATA_KEY
@@ -166,6 +167,7 @@ class Attempts:
         escalator = self.escalator
         if call.route.get("forced") or "shadow" in call.route:
             return call, (yield call)
+        call = replace(call, config=_with_run_id(call.config))
         if escalator is None or expected is None:
             return (yield from self._reach(call, again))
         call = self._worthwhile(call, again, escalator)
@@ -203,7 +205,13 @@ class Attempts:
         if not escalator.is_affordable(answer, spent, case["cheap"], case["strong"]):
             escalator.count(**case, failed=failure[0])
             return _with(call, escalation_reason=reason), outcome
-        moved = _moved(again(stronger), call, escalated_from=call.tier, escalation_reason=reason)
+        moved = _moved(
+            again(stronger),
+            call,
+            escalated_from=call.tier,
+            escalation_reason=reason,
+            replaces=str(call.config["run_id"]),
+        )
         above = self._names[self._names.index(call.tier) + 1 :]
         try:
             final, better = yield from self._reach(moved, again, among=above)
@@ -253,7 +261,8 @@ class Attempts:
                     raise error from first_error
                 first_error = first_error or error
             tried.append(tier)
-            call = _moved(again(tier), meant, fallback_from=meant.tier)
+            replaced = str(call.config["run_id"])
+            call = _moved(again(tier), meant, fallback_from=meant.tier, replaces=replaced)
 
     def _worthwhile(self, call: RoutedCall, again: Replan, escalator: Escalator) -> RoutedCall:
         """The call itself, or the one to the next tier if cheap-first does not pay."""
@@ -267,8 +276,7 @@ class Attempts:
         reason = {"signal": "break_even", "weight": 0.0, "detail": seen}
         moved = _moved(again(stronger), call, reasons=[*call.route.get("reasons", ()), reason])
         # It is still the first attempt, so the run keeps the id that the caller gave it.
-        if "run_id" in call.config:
-            moved.config["run_id"] = call.config["run_id"]
+        moved.config["run_id"] = call.config["run_id"]
         return moved
 
     def _able(self, call: RoutedCall) -> list[str]:
@@ -329,7 +337,12 @@ def _moved(call: RoutedCall, first: RoutedCall, **changes: Any) -> RoutedCall:
         "alternatives": [name for name in order if name in known],
         **changes,
     }
-    return replace(call, route=route, config=with_route(call.config, route))
+    return replace(call, route=route, config=_with_run_id(with_route(call.config, route)))
+
+
+def _with_run_id(config: RunnableConfig) -> RunnableConfig:
+    """A config that says which run it is for, so that others can name the run."""
+    return config if config.get("run_id") else {**config, "run_id": uuid7()}
 
 
 def _with(call: RoutedCall, **changes: Any) -> RoutedCall:
