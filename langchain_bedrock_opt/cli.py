@@ -171,11 +171,8 @@ def _emulator(options: argparse.Namespace) -> int:
         signal.signal(name, lambda *_: stopped.set())
     with emulator as aws:
         print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)", flush=True)
-        print(
-            f"  export AWS_ENDPOINT_URL={aws.endpoint_url} AWS_REGION={options.region} "
-            "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local",
-            flush=True,
-        )
+        variables = " ".join(f"{name}={value}" for name, value in aws.environment.items())
+        print(f"  export {variables}", flush=True)
         stopped.wait()
     return 0
 

@@ -5,6 +5,7 @@ A policy knows the tiers only by their facts, and calls no model.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -58,8 +59,8 @@ class RoutingPolicy:
         quality: How good the answers must be, as a share of the strongest tier's. Needs a
             `calibration`.
         shares: What share of the prompts each tier takes, from the cheapest; they add up to 1.
-        calibration: How good each tier is by the score of a prompt: a `Calibration`, whose sample
-            is asked then if there is none, or anything with `quality(tier, score)`.
+        calibration: How good each tier is by the score of a prompt: a `Calibration` or its file,
+            whose sample is asked then if there is none, or anything with `quality(tier, score)`.
         sample: The scores of a sample of your prompts, which the three targets ask. Without one
             they take a mixed day of traffic, scored by the `ComplexityScorer`.
         scopes: The only scopes that data may go to: `in-region`, `jp`, `eu`, … A tier of another
@@ -103,7 +104,7 @@ class RoutingPolicy:
         cost_share: float | None = None,
         quality: float | None = None,
         shares: Sequence[float] | None = None,
-        calibration: CalibrationCurve | None = None,
+        calibration: CalibrationCurve | str | os.PathLike[str] | None = None,
         sample: ScoreSample | None = None,
         scopes: Collection[str] | None = None,
         regions: Collection[str] | None = None,
@@ -124,6 +125,8 @@ class RoutingPolicy:
         if len(named) > 1:
             raise ConfigurationError(f"{' and '.join(named)}: give one of them.")
         self.thresholds = thresholds
+        if isinstance(calibration, (str, os.PathLike)):
+            calibration = Calibration.load(calibration)
         self.target = _target(cost_share, quality, shares, calibration)
         if sample is None and quality is not None and isinstance(calibration, Calibration):
             # It knows how the prompts scored that its curves are of.

@@ -14,6 +14,7 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
 from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.requests import requests_of
 from langchain_bedrock_opt.routing.scoring.asking import FAILED
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
 
@@ -30,10 +31,14 @@ class HasRecords(Protocol):
 class RoutingReport:
     """Routed calls, summed up. Calls without a decision are left out.
 
+    A call is what the caller asked, however many tiers were asked in turn: it is counted once, by
+    the run whose answer the caller got.
+
     A notebook shows it as a table; `str()` gives it as text.
 
     Attributes:
         calls: Routed calls.
+        attempts: More runs that these took: answers that were replaced, tiers not to be reached.
         by_tier: Calls by tier, in the router's order.
         forced: Calls whose tier the caller named.
         sticky: Calls that only their conversation kept in a stronger tier.
@@ -48,7 +53,7 @@ class RoutingReport:
         cost_pico_usd: What the calls cost whose cost is known, in 10⁻¹² US dollars.
         unpriced: Calls whose cost is not known, failed ones aside.
         compared_cost_pico_usd: The part of the cost that is compared with single tiers: that of
-            calls that a model answered, with tokens and a price.
+            calls that a model answered, with tokens and a price, and of all of their runs.
         single_tier_pico_usd: What those calls would cost with each tier alone, had it spent the
             same tokens; None where no price is known. Models count tokens differently, so this is
             an estimate.
@@ -65,6 +70,7 @@ class RoutingReport:
     """
 
     calls: int
+    attempts: int
     by_tier: Mapping[str, int]
     forced: int
     sticky: int
@@ -131,6 +137,7 @@ class RoutingReport:
             "explored": self.explored,
             "escalated": self.escalated,
             "fell back": self.fell_back,
+            "more runs": self.attempts,
             "failed": self.failed,
             "from the cache": self.cache_hits,
             "without a price": self.unpriced,
@@ -182,12 +189,11 @@ def report(
     Raises:
         ConfigurationError: `records` is neither, or a label is none.
     """
-    routed = [record for record in records_of(records) if record.route is not None]
-    compared = [
-        record
-        for record in routed
-        if record.usage is not None and record.cost_pico_usd is not None and not record.cache_hit
-    ]
+    runs = [record for record in records_of(records) if record.route is not None]
+    requests = requests_of(runs)
+    routed = [request.answer for request in requests]
+    priced = [request for request in requests if _is_priced(request.answer)]
+    compared = [request.answer for request in priced]
     routes = [record.route for record in routed if record.route is not None]
     reasons = Counter(signal for route in routes for signal in _signals(route))
     mix = Counter(route.tier for route in routes)
@@ -195,6 +201,7 @@ def report(
     shadowed = [record for record in compared if record.route and record.route.shadow]
     return RoutingReport(
         calls=len(routed),
+        attempts=len(runs) - len(routed),
         by_tier=_mix(mix, tiers),
         forced=sum(route.forced for route in routes),
         sticky=reasons["sticky"],
@@ -206,17 +213,25 @@ def report(
         fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),
         cache_hits=sum(record.cache_hit for record in routed),
-        cost_pico_usd=sum(record.cost_pico_usd or 0 for record in routed),
-        unpriced=sum(
-            record.cost_pico_usd is None and record.status != "error" for record in routed
-        ),
-        compared_cost_pico_usd=sum(record.cost_pico_usd or 0 for record in compared),
+        cost_pico_usd=_cost(runs),
+        unpriced=sum(record.cost_pico_usd is None and record.status != "error" for record in runs),
+        compared_cost_pico_usd=sum(_cost(request.runs) for request in priced),
         single_tier_pico_usd={tier.name: _alone(tier.price, compared) for tier in tiers},
         would_be=_mix(would_be, tiers) if would_be else {},
         would_be_pico_usd=_would_be(shadowed, tiers),
-        shadow_pico_usd=sum(record.cost_pico_usd or 0 for record in shadowed),
+        shadow_pico_usd=_cost(shadowed),
         **_good(routed, calibration, labels or {}, scale),
     )
+
+
+def _is_priced(record: UsageRecord) -> bool:
+    """Whether a model answered, with tokens and a price."""
+    has_price = record.usage is not None and record.cost_pico_usd is not None
+    return has_price and not record.cache_hit
+
+
+def _cost(records: Iterable[UsageRecord]) -> int:
+    return sum(record.cost_pico_usd or 0 for record in records)
 
 
 def _good(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any, Final
 
 from langchain_aws import ChatBedrockConverse
@@ -18,6 +19,12 @@ from langchain_bedrock_opt.routing.records import IN_REGION, Tier
 
 # LangChain's own fields that hold for the router as a whole; all others go to the tiers.
 _OWN_FIELDS: Final = frozenset({"name", "callbacks", "tags", "metadata", "profile"})
+
+_ROUTERS_OWN: Final = (
+    *("scorer", "policy", "sticky", "escalate", "fallback"),
+    *("calibration", "shadow", "history"),
+)
+"""Arguments that the router, and in part the middleware, take for themselves."""
 
 # May hold credentials of a gateway.
 _UNTOLD: Final = frozenset({"default_headers"})
@@ -63,8 +70,8 @@ def build_models(
         params: Constructor arguments for the tiers given as ids.
 
     Raises:
-        ConfigurationError: A tier is neither, there is no tier, or there are params and no tier
-            to give them to.
+        ConfigurationError: A tier is neither, there is no tier, there are params and no tier to
+            give them to, or one of them is meant for a router.
     """
     if not isinstance(tiers, Mapping) or not tiers:
         raise ConfigurationError(
@@ -73,12 +80,25 @@ def build_models(
         )
     for name, tier in tiers.items():
         _check(name, tier)
+    _check_names(params)
     if params and not any(isinstance(tier, str) for tier in tiers.values()):
         raise ConfigurationError(
             f"{', '.join(params)}: parameters go to tiers given as model ids, and every tier here "
             "is a chat model already. Set them on the models."
         )
     return {name: _build(name, tier, params) for name, tier in tiers.items()}
+
+
+def _check_names(params: Mapping[str, Any]) -> None:
+    """Refuse what is meant for a router: a tier would send it to Bedrock as a field of its own."""
+    fields = ChatBedrockOptimized.model_fields
+    known = {name for key, field in fields.items() for name in (key, field.alias)}
+    for name in params:
+        close = [] if name in known else get_close_matches(name, _ROUTERS_OWN, 1, cutoff=0.75)
+        if close:
+            raise ConfigurationError(
+                f"{name} is no argument of a tier's model: {close[0]} is one of ChatBedrockRouter."
+            )
 
 
 def _check(name: Any, tier: Any) -> None:

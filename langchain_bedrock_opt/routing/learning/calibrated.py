@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
@@ -55,10 +55,11 @@ def settle(
         calibration: The calibration that was given, or its path, if any.
 
     Raises:
-        ConfigurationError: The calibration can't be read, is for other tiers, or for another
-            scorer.
+        ConfigurationError: The scorer or the policy is none, or the calibration can't be read, is
+            for other tiers, or for another scorer.
     """
-    policy = policy or RoutingPolicy()
+    policy = RoutingPolicy() if policy is None else policy
+    _check(scorer, policy)
     found = _found(calibration, policy)
     if found is None:
         return scorer or ComplexityScorer(), policy, None
@@ -73,6 +74,19 @@ def settle(
     elif policy.target is not None and policy.sample is None:
         policy = policy.with_sample(found.sample)
     return scorer, policy, found
+
+
+def _check(scorer: Any, policy: Any) -> None:
+    if not isinstance(policy, RoutingPolicy):
+        raise ConfigurationError(
+            f"policy={policy!r}: give a RoutingPolicy, such as RoutingPolicy(cost_share=0.5)."
+        )
+    # A class has the method too, but nobody to call it on.
+    if scorer is not None and (isinstance(scorer, type) or not isinstance(scorer, Scorer)):
+        raise ConfigurationError(
+            f"scorer={scorer!r}: give an object with score(messages, tools), such as "
+            "ComplexityScorer()."
+        )
 
 
 def _found(source: CalibrationSource | None, policy: RoutingPolicy) -> Calibration | None:

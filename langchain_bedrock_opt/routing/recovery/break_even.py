@@ -220,7 +220,8 @@ class BreakEven:
         minimum: With fewer trials nothing is switched off.
         prior_rate: The escalation rate that is taken for granted before anything is seen.
         prior_trials: How many trials that weighs.
-        margin: How far below break-even the rate must be to switch on again.
+        margin: How far below break-even the rate must be to stay on; twice as far, to be switched
+            on again.
         strata: Into how many ranges of the complexity score requests are parted.
         retry_every: While it is off, one request in so many is tried.
 
@@ -320,11 +321,12 @@ class BreakEven:
         if balance.trials < self._minimum:
             return
         rate = balance.rate(*self._prior)
-        if stratum.is_on and rate >= balance.break_even_rate:
+        # Guessed lengths and chance flatter what barely pays, and asking twice takes twice as long.
+        if stratum.is_on and rate >= balance.break_even_rate - self._margin:
             stratum.is_on = False
             # What is old weighs less from here on, or it could not be switched on again for long.
             stratum.forget_all_but(self._minimum)
-        elif not stratum.is_on and rate < balance.break_even_rate - self._margin:
+        elif not stratum.is_on and rate < balance.break_even_rate - 2 * self._margin:
             stratum.is_on = True
 
     def _stratum(self, pair: Pair, score: float) -> _Stratum:

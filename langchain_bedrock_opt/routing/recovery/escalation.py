@@ -289,7 +289,7 @@ class Escalator:
         self._history.add(
             failed=failed,
             checked=1,
-            escalated=better is not None,
+            escalated=int(better is not None),
             discarded=spent_on_check + discarded,
         )
         # A failed answer that was not given again says nothing about what giving it again costs.
