@@ -88,8 +88,9 @@ class ChatBedrockRouter(DecidingChatModel):
             `Escalation` with checks of your own. Both answers are runs, and both cost.
         fallback: Who is asked when a tier is throttled or not available: `"next"` for the nearest
             stronger tier (above the strongest, the nearest weaker one), or a dict such as
-            `{"simple": "moderate"}`. Each tier is asked once. A tier that was waited for until the
-            read timeout is not stood in for: its answer may have been paid for.
+            `{"simple": "moderate"}`. Each tier is asked once. An error that would come again, such
+            as a model without access, is the caller's; so is a read timeout, as the answer may
+            have been paid for.
         history: Where escalation counts; one of its own by default. Routers that
             `configurable_fields` makes for a call share that of the router they are made from.
         calibration: What `calibrate` has learned, or the file it was saved to. It brings the
