@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,6 +88,22 @@ def read_label(value: Any, where: str) -> RawLabel | None:
     if math.isinf(number):
         raise ConfigurationError(f"{where}: label {number} is not a finite number.")
     return RawLabel(value=number, is_number=True, where=where)
+
+
+def check_by_run(labels: Any) -> Mapping[str, Any]:
+    """The labels of usage records, if they are what they should be.
+
+    Args:
+        labels: Labels by run id.
+
+    Raises:
+        ConfigurationError: They are something else.
+    """
+    if not isinstance(labels, Mapping):
+        raise ConfigurationError(
+            f"labels is {type(labels).__name__}: give a dict of labels by run id."
+        )
+    return labels
 
 
 def on_scale(labels: Sequence[RawLabel], scale: Scale | None) -> list[float]:
