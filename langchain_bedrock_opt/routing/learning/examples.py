@@ -20,6 +20,7 @@ from langchain_bedrock_opt.routing.learning.example_files import read_rows
 from langchain_bedrock_opt.routing.learning.labels import RawLabel, Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.report import HasRecords
+from langchain_bedrock_opt.routing.scoring.asking import is_by_scorer
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 
 PROMPT_COLUMNS: Final = ("prompt", "messages", "question", "text", "input")
@@ -51,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One prompt with labels from 0 to 1 by tier.
+    """One prompt, or one usage record, with labels from 0 to 1 by tier.
 
     Attributes:
         key: What says into which part of cross-validation it goes: the same for the same question.
@@ -75,9 +76,11 @@ class Cases:
     """What was read.
 
     Attributes:
-        cases: Each prompt once, with the mean of its labels for each tier.
+        cases: Each prompt once, with the mean of its labels for each tier; or each usage record,
+            also where several are of one prompt, as they don't hold it.
         labels: How many labels that were.
-        left_out: Rows without any label, and records of calls that were not routed.
+        left_out: Rows without any label, and records of calls that were not routed here, or not by
+            a score of the scorer's own.
         have_prompts: False for usage records.
     """
 
@@ -267,6 +270,14 @@ def _digest(text: str) -> str:
 def _from_records(
     records: Sequence[Any], tiers: Sequence[Tier], labels: Mapping[str, Any] | None
 ) -> tuple[dict[Hashable, _Row], int]:
+    """What labelled calls say of the tiers.
+
+    An escalated answer is none of the stronger tier's as a first choice, which would have seen
+    easier prompts too. It counts as a bad one (0) of the tier that was asked first, whatever its
+    label: left out, that tier would look better by each answer that had to be replaced. Where a
+    tier stands in for one that can't be reached, its label counts for the tier that answered: why
+    the other was out of reach has nothing to do with the prompt.
+    """
     if not isinstance(labels, Mapping):
         raise ConfigurationError("Usage records hold no labels: give labels={run_id: label}.")
     names = {tier.name for tier in tiers}
@@ -280,14 +291,20 @@ def _from_records(
             )
         label = read_label(labels.get(record.run_id), f"Run {record.run_id}")
         route = record.route
-        if label is None or route is None or route.tier not in names:
+        if label is None or route is None or not is_by_scorer(route):
             left_out += 1
             continue
+        tier = route.escalated_from or route.tier
+        if tier not in names:
+            left_out += 1
+            continue
+        if route.escalated_from is not None:
+            label = RawLabel(value=0.0, is_number=False, where=label.where)
         usage = record.usage
         found[record.run_id] = _Row(
             key=record.run_id,
             score=route.score,
             tokens=0 if usage is None else usage.total - usage.output,
-            found=[(route.tier, label)],
+            found=[(tier, label)],
         )
     return found, left_out
