@@ -131,15 +131,16 @@ class DecidingChatModel(ForwardingChatModel):
         shares: Sequence[float] | None = None,
         scale: Scale | None = None,
         labels: Mapping[str, Any] | None = None,
-        refit: bool = True,
+        refit: bool | None = None,
         seed: int = 0,
     ) -> Calibration:
         """Learn from labelled answers which prompts which tier is good enough for.
 
-        Refits the scorer's weights, finds out how good each tier is by the score, and sets the
-        thresholds so that a target is met. Everything is judged by cross-validation; if the
-        weights are no better than those that were there, nothing is changed. Else the router goes
-        by the new ones from the next call on, also while it is in use by other threads.
+        Refits the scorer's weights, if it has any, finds out how good each tier is by the score,
+        and sets the thresholds so that a target is met. New weights are judged by
+        cross-validation; if they are no better than what was there, nothing is changed. Else the
+        router goes by the new ones from the next call on, also while it is in use by other threads.
+        The policy's bandit forgets what it has learned about the thresholds that were there.
 
         Args:
             examples: A path to JSON lines or CSV, also with `.gz`; mappings or `Example`s; or a
@@ -147,7 +148,11 @@ class DecidingChatModel(ForwardingChatModel):
                 `messages`, `question`, `text` or `input`, and how good the answer was as `label`,
                 `correct`, `rating`, `grade`, `score` or `thumbs` with the `tier` (by default the
                 cheapest); or in `outcomes` by tier; or in a column for each tier. Records hold no
-                prompts, so with them the weights are kept.
+                prompts, so with them the weights are kept, and a prompt that was asked several
+                times counts as often. They tell of a tier only where it was asked, so thresholds
+                rise only as far as the log has explored. An escalated answer counts as a bad one of
+                the tier that was asked first; calls without a score of the scorer's own are left
+                out.
             quality: How good the answers must be, as a share of the strongest tier's.
             cost_share: What all calls may cost, as a share of the strongest tier alone.
             shares: What share of the prompts each tier takes. Without any of the three, what the
@@ -155,17 +160,21 @@ class DecidingChatModel(ForwardingChatModel):
             scale: What the worst and the best answer get, such as `(1, 5)`, where labels are
                 numbers that are not from 0 to 1.
             labels: How good answers were, by the run id of usage records.
-            refit: False keeps the weights, and fits curves and thresholds only. Weights that were
-                learned before need prompts that they have not seen then.
+            refit: False keeps the scorer, and fits curves and thresholds only. A scorer that has
+                learned needs prompts that it has not seen then. By default `ComplexityScorer` and
+                `LearnedScorer` are refitted, and others kept; True has a `LearnedScorer` replace
+                any other, such as a `JudgeScorer`.
             seed: Of the parts of cross-validation and the draws for confidence intervals.
 
         Returns:
             What was learned, with the figures that say what it is worth.
 
         Raises:
-            CalibrationError: There are under 100 labelled prompts, all labels are equal, or what
-                was learned is no better. The router is unchanged.
-            ConfigurationError: A row is malformed, or the target can't be reached.
+            CalibrationError: There are under 100 labelled prompts, all labels are equal, what was
+                learned is no better, or a threshold would rise to where the records hold no labels
+                of the tier below. The router is unchanged.
+            ConfigurationError: A row is malformed, the target can't be reached, or the scorer
+                failed for some of the prompts.
         """
         decider, policy = self._decider, self.policy
         present = Present(
@@ -183,7 +192,12 @@ class DecidingChatModel(ForwardingChatModel):
         # A call asks the decider once: it sees all of the old one, or all of this one.
         sticky = as_stickiness(self.sticky)
         self._decider = make_decider(decider.tiers, scorer, policy, sticky, self.shadow)
-        self.scorer, self.policy, self.calibration = scorer, policy, found
+        # `configurable_fields` reads the fields one by one, maybe while they change: it goes on
+        # with the dict that it has begun, which stays as it was.
+        values = {"scorer": scorer, "policy": policy, "calibration": found}
+        object.__setattr__(self, "__dict__", {**self.__dict__, **values})
+        if policy.bandit is not None:
+            policy.bandit.reset()
         return found
 
     def feedback(self, answer: AIMessage | RouteDecision | Mapping[str, Any], label: float) -> bool:
@@ -216,7 +230,8 @@ class DecidingChatModel(ForwardingChatModel):
 
         Args:
             records: Usage records of calls that were explored, or a ledger that has them.
-            policy: The other policy.
+            policy: The other policy. Its target asks the sample of the router's calibration, if it
+                has none of its own.
             labels: How good answers were, by the run id of their call.
             scale: What the worst and the best answer get, where labels are not from 0 to 1.
             price_weight: What a US dollar is worth, in units of the label.
@@ -229,6 +244,8 @@ class DecidingChatModel(ForwardingChatModel):
             ConfigurationError: Nothing was explored, no labelled call can be judged, or an
                 argument is not what it can be.
         """
+        if self.calibration is not None and policy.target is not None and policy.sample is None:
+            policy = policy.with_sample(self.calibration.sample)
         check_known(self.scorer, policy)
         return judge(
             records,

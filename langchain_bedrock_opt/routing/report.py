@@ -12,10 +12,15 @@ from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
-from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
+from langchain_bedrock_opt.routing.learning.labels import (
+    Scale,
+    by_run,
+    on_scale,
+    read_label,
+)
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.requests import requests_of
-from langchain_bedrock_opt.routing.scoring.asking import FAILED
+from langchain_bedrock_opt.routing.scoring.asking import FAILED, is_by_scorer
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
 
 
@@ -45,7 +50,8 @@ class RoutingReport:
         constrained: Calls whose tier of choice could not serve them.
         short_of_budget: Calls that got the cheapest tier because the budget was running out.
         scorer_failed: Calls that another scorer scored because the router's own failed.
-        explored: Calls that were tried one tier up or down.
+        explored: Calls that were tried one tier up or down. Like `sticky`, `constrained` and
+            `short_of_budget` without those in shadow mode, to which it did not happen.
         escalated: Calls that a stronger tier answered after a weaker one's answer was no good.
         fell_back: Calls that another tier answered because the first was not to be reached.
         failed: Calls without an answer.
@@ -61,7 +67,8 @@ class RoutingReport:
         observed_good: The mean of these labels, from 0 to 1; None if there are none.
         expected_good: What the calibration expects: of the answers with a label, or of all if
             there are none; None if the router is not calibrated. It takes scores as they were
-            when the calls were routed, so calls before the calibration don't count right.
+            when the calls were routed, so calls before the calibration don't count right; calls
+            without a score by the scorer itself, as it failed or was not asked, are left out.
         would_be: Calls in shadow mode by the tier that the policy would have taken; empty without
             any.
         would_be_pico_usd: What those that are compared would have cost with these tiers, with the
@@ -196,6 +203,9 @@ def report(
     compared = [request.answer for request in priced]
     routes = [record.route for record in routed if record.route is not None]
     reasons = Counter(signal for route in routes for signal in _signals(route))
+    acted = Counter(
+        signal for route in routes if route.shadow is None for signal in _signals(route)
+    )
     mix = Counter(route.tier for route in routes)
     would_be = Counter(route.shadow for route in routes if route.shadow is not None)
     shadowed = [record for record in compared if record.route and record.route.shadow]
@@ -204,11 +214,11 @@ def report(
         attempts=len(runs) - len(routed),
         by_tier=_mix(mix, tiers),
         forced=sum(route.forced for route in routes),
-        sticky=reasons["sticky"],
-        constrained=reasons["constraint"],
-        short_of_budget=reasons["budget"],
+        sticky=acted["sticky"],
+        constrained=acted["constraint"],
+        short_of_budget=acted["budget"],
         scorer_failed=reasons[FAILED],
-        explored=reasons["explore"],
+        explored=acted["explore"],
         escalated=sum(route.escalated_from is not None for route in routes),
         fell_back=sum(route.fallback_from is not None for route in routes),
         failed=sum(record.status == "error" for record in routed),
@@ -220,7 +230,7 @@ def report(
         would_be=_mix(would_be, tiers) if would_be else {},
         would_be_pico_usd=_would_be(shadowed, tiers),
         shadow_pico_usd=_cost(shadowed),
-        **_good(routed, calibration, labels or {}, scale),
+        **_good(routed, calibration, by_run(labels or {}), scale),
     )
 
 
@@ -254,6 +264,7 @@ def _good(
         for record in judged
         if calibration is not None
         and record.route is not None
+        and is_by_scorer(record.route)
         and record.route.tier in calibration.tiers
     ]
     return {

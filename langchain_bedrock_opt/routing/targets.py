@@ -17,6 +17,7 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.scoring.asking import score_all
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 
@@ -78,7 +79,8 @@ class ScoreSample:
             scorer: The router's scorer; `ComplexityScorer` by default.
 
         Raises:
-            ConfigurationError: There is no prompt, or `prompts` is a single text.
+            ConfigurationError: There is no prompt, `prompts` is a single text, or the scorer failed
+                for some of them.
 
         Example:
             >>> len(ScoreSample.of(["Hi", "日本の首都は?"]).scores)
@@ -87,14 +89,14 @@ class ScoreSample:
         if isinstance(prompts, str):
             raise ConfigurationError("prompts is one text: give a list of them.")
         scorer = scorer or ComplexityScorer()
-        rows = sorted(
-            (scorer.score(prompt).value, read_conversation(prompt).total.tokens())
-            for prompt in prompts
-        )
+        prompts = list(prompts)
+        scores = score_all(((prompt, None) for prompt in prompts), scorer)
+        tokens = [read_conversation(prompt).total.tokens() for prompt in prompts]
+        rows = sorted(zip(scores, tokens, strict=True))
         if not rows:
             raise ConfigurationError("The sample holds no prompt: give some hundreds.")
         return cls(
-            scores=tuple(score for score, _ in rows), tokens=tuple(tokens for _, tokens in rows)
+            scores=tuple(score for score, _ in rows), tokens=tuple(count for _, count in rows)
         )
 
     @classmethod

@@ -48,6 +48,11 @@ class ThresholdBandit:
     Only decisions count on which the arms disagree: there, and only there, the reasons of a
     decision name the shift, under the signal `bandit`.
 
+    Each feedback counts as new evidence. A prompt that comes again has the same draw, so the same
+    arm for as long as the odds stay: where few prompts make up most of the traffic, an arm may win
+    by theirs, and the odds are surer than they should be. `ChatBedrockRouter.calibrate` makes it
+    begin anew, as the shifts are then of other thresholds.
+
     Safe to use from several threads. It remembers no decisions, only sums for each arm; the shift
     is read from the decision that feedback is given on, which may come from another process.
 

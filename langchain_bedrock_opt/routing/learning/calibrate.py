@@ -1,7 +1,9 @@
 """From labels to a calibrated router: what `ChatBedrockRouter.calibrate` does.
 
-Every score that a figure or a curve rests on is out of fold: given by weights that were learned
-from the other four fifths of the prompts. The same question is always in one fold.
+Where weights are learned, every score that a figure or a curve rests on is out of fold: given by
+weights that were learned from the other four fifths of the prompts. The same question is always in
+one fold. Where the scorer is kept, scores are taken as they are: if it has seen these prompts, as
+an `EmbeddingScorer` fitted on the same rows has, the figures flatter it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +31,7 @@ from langchain_bedrock_opt.routing.learning.reliability import (
 from langchain_bedrock_opt.routing.learning.worth import apgr, apgr_interval, difference_interval
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.scoring.asking import score_all
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.targets import CostShare, Quality, ScoreSample, Shares
@@ -44,6 +48,12 @@ FEWEST: Final = 100
 _FOLDS: Final = 5
 _FEWEST_FOR_CURVE: Final = 20
 """Labels of a tier below which it has no curve of its own."""
+
+_STRAYS: Final = 5
+"""Labels or calls so few that they show nothing of a range of scores."""
+
+_BLIND: Final = 0.02
+"""The share of the calls that may go where their tier has no labels: what a target is met to."""
 
 _COIN: Final = 0.5
 
@@ -91,7 +101,7 @@ def calibrate(
     present: Present,
     *,
     targets: Mapping[str, Any],
-    refit: bool,
+    refit: bool | None,
     seed: int,
 ) -> Calibration:
     """Learn from labelled prompts.
@@ -101,15 +111,20 @@ def calibrate(
         present: How the router decides now.
         targets: What is asked for, such as `{"quality": 0.95}`. One at most is not None; without
             one it is what the router has now.
-        refit: Learn weights too. Usage records hold no prompts, so theirs are kept in any case.
+        refit: Learn weights too, in place of whatever scorer there is. None does so where the
+            scorer is one whose weights these are, `ComplexityScorer` or `LearnedScorer`, and keeps
+            others. Usage records hold no prompts, so with them it is kept in any case.
         seed: Of the folds and of the confidence intervals' draws.
 
     Raises:
-        CalibrationError: There are too few labels, they are all equal, or what was learned is not
-            better than what there was.
-        ConfigurationError: The target can't be reached.
+        CalibrationError: There are too few labels, they are all equal, what was learned is not
+            better than what there was, or usage records say nothing of a tier where it would be
+            asked.
+        ConfigurationError: The target can't be reached, or the scorer failed for some prompts.
     """
     target = _one_of(targets)
+    if refit is None:
+        refit = isinstance(present.scorer, (ComplexityScorer, LearnedScorer))
     _check(examples.cases, present.tiers)
     work = _Work(examples, present, refit=refit and examples.have_prompts, seed=seed)
     calibration = work.calibration(target)
@@ -134,11 +149,16 @@ class _Work:
         # What was learned before may have been learned from these prompts.
         learned_before = refit and isinstance(present.scorer, LearnedScorer)
         self._kept = ComplexityScorer() if learned_before else present.scorer
-        self._before = _scores(
-            self._cases, _rival(self._kept, self._cases) if refit else self._kept
-        )
+        rival = _rival(self._kept, self._cases) if refit else self._kept
+        # A scorer may ask a network: each prompt is scored once.
+        self._before = self._now if rival is present.scorer else _scores(self._cases, rival)
         self._known, self._gains = _gains(self._cases, self._tiers)
         self._scores = self._out_of_fold() if refit else np.array(self._before)
+
+    @cached_property
+    def _now(self) -> Floats:
+        """The score of each prompt by the scorer that the router has."""
+        return _scores(self._cases, self._present.scorer)
 
     def calibration(self, target: Mapping[str, Any] | None) -> Calibration:
         """What was found, whether it is any good or not."""
@@ -164,7 +184,33 @@ class _Work:
             brier=brier(predicted, labels),
             calibration_error=calibration_error(bins),
         )
-        return replace(found, thresholds=_thresholds(found, self._tiers))
+        found = replace(found, thresholds=_thresholds(found, self._tiers))
+        if not self._examples.have_prompts:
+            self._check_labelled(found)
+        return found
+
+    def _check_labelled(self, found: Calibration) -> None:
+        """Refuse to send prompts to a tier at scores at which nobody has seen its answers.
+
+        Prompts are labelled for any tier at any score; calls, only for the tier that they went to.
+        Above its threshold the tier below has no labels unless something was explored, and its
+        curve goes on flat there, whatever its answers would be.
+        """
+        starts = [0.0, *found.thresholds.values()]
+        for name, above, start, end in zip(
+            found.tiers, found.tiers[1:], starts, starts[1:], strict=False
+        ):
+            if name not in found.curves:
+                continue
+            highest = sorted(self._of_tier(name)[0])[-_STRAYS]
+            blind = sum(max(start, highest) < score < end for score in found.sample.scores)
+            if blind > max(_STRAYS, _BLIND * len(found.sample.scores)):
+                raise CalibrationError(
+                    f"The threshold of {above!r} would be {end:.3f}, and {name!r} has all but no "
+                    f"labels above {highest:.3f}, so nothing is known of its answers there: "
+                    "explore first, RoutingPolicy(explore=0.05), or label prompts.",
+                    found,
+                )
 
     def _learn(self, places: Sequence[int]) -> LearnedScorer:
         gains = [float(self._gains[place]) for place in places]
@@ -219,7 +265,7 @@ class _Work:
 
     def _shares(self) -> tuple[float, ...]:
         """What share of the prompts each tier has now."""
-        scores = sorted(_scores(self._cases, self._present.scorer).tolist())
+        scores = sorted(self._now.tolist())
         starts = self._present.thresholds
         cuts = [*(bisect_left(scores, start) for start in starts), len(scores)]
         cuts[0] = 0
@@ -234,14 +280,14 @@ class _Work:
                     f"On these prompts the answers of {self._tiers[-1].name!r} are no better than "
                     f"those of {self._tiers[0].name!r}: there is nothing to gain by routing."
                 )
-            names = ("apgr", "apgr_interval", "shipped_apgr", "difference_interval")
+            names = ("apgr", "apgr_interval", "apgr_before", "difference_interval")
             return dict.fromkeys(names)
         scores, before = self._scores[self._known], self._before[self._known]
         difference = difference_interval(scores, before, gains, seed=self._seed)
         return {
             "apgr": apgr(scores, gains),
             "apgr_interval": apgr_interval(scores, gains, seed=self._seed),
-            "shipped_apgr": apgr(before, gains),
+            "apgr_before": apgr(before, gains),
             "difference_interval": difference if self.refit else None,
         }
 
@@ -263,7 +309,7 @@ def _check(cases: Sequence[Case], tiers: Sequence[Tier]) -> None:
     if len(cases) < FEWEST:
         raise CalibrationError(
             f"{len(cases)} prompts have a label, and {FEWEST} are needed: label more of your "
-            "traffic. A prompt that comes several times counts once."
+            "traffic. A prompt that comes in several rows counts once."
         )
     if len({label for case in cases for label in case.outcomes.values()}) == 1:
         raise CalibrationError(
@@ -281,7 +327,7 @@ def _check(cases: Sequence[Case], tiers: Sequence[Tier]) -> None:
 
 def _check_better(calibration: Calibration) -> None:
     """Refuse weights that are not better than those there were, or no better than a coin."""
-    after, before = calibration.apgr, calibration.shipped_apgr
+    after, before = calibration.apgr, calibration.apgr_before
     if after is None or before is None or calibration.apgr_interval is None:
         return
     low, high = calibration.apgr_interval
@@ -319,12 +365,10 @@ def _rival(scorer: Scorer, cases: Sequence[Case]) -> Scorer:
 def _scores(cases: Sequence[Case], scorer: Scorer) -> Floats:
     import numpy as np
 
-    return np.array(
-        [
-            scorer.score(case.prompt or "", case.tools).value if case.score is None else case.score
-            for case in cases
-        ]
-    )
+    recorded = [case.score for case in cases if case.score is not None]
+    if len(recorded) == len(cases):
+        return np.array(recorded)
+    return np.array(score_all(((case.prompt or "", case.tools) for case in cases), scorer))
 
 
 def _gains(cases: Sequence[Case], tiers: Sequence[Tier]) -> tuple[list[int], Floats]:

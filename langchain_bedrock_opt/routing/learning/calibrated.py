@@ -26,7 +26,10 @@ _SAME: Final = 1e-6
 
 
 def probe_of(scorer: Scorer) -> tuple[float, ...]:
-    """What a scorer of this package gives some fixed texts; nothing for one of the user's.
+    """What a scorer without a network gives some fixed texts.
+
+    That is `ComplexityScorer` and `LearnedScorer`; for any other it is nothing, so that a change of
+    its settings or its examples goes unnoticed.
 
     Args:
         scorer: Scores prompts.

@@ -37,25 +37,31 @@ class Calibration:
     file, as their `calibration`.
 
     APGR is the share of the gap between the cheapest and the strongest tier that the scores
-    recover, averaged over all shares of strong calls; a coin has 0.5. It is out of fold: each
-    prompt was scored by weights that had not seen it. So are all figures of what is foretold.
+    recover, averaged over all shares of strong calls; a coin has 0.5. Where weights were learned
+    it is out of fold: each prompt was scored by weights that had not seen it. So are all figures of
+    what is foretold. Where the scorer was kept they rest on its scores as they are, and flatter one
+    that was fitted on the same prompts.
 
     Attributes:
         tiers: The tiers' names, from the cheapest to the strongest.
         scored_by: The class of the scorer that the curves and thresholds are for.
         scorer: The scorer with the learned weights; None if the router's own was kept.
-        probe: What a scorer of this package gave some fixed texts, by which a change is noticed.
+        probe: What `ComplexityScorer` or `LearnedScorer` gave some fixed texts, by which a change
+            is noticed; empty for other scorers.
         curves: How good the answers of each tier with labels are, by the score of the prompt.
         sample: The scores of the labelled prompts.
         target: What was asked for, such as `{"quality": 0.95}`.
         thresholds: The scores at which each tier but the first begins.
         labels: How many labels there were.
-        prompts: How many prompts had one, each counted once.
-        left_out: Rows without a label, and records of calls that no tier here has answered.
+        prompts: How many prompts had one, each counted once; or how many usage records, which
+            hold no prompt: there a prompt that was asked several times counts as often.
+        left_out: Rows without a label, and records of calls that no tier here has answered or
+            whose score is not the scorer's, as it failed or was not asked.
         apgr: Of these scores; None if no label tells what the strongest tier gains.
         apgr_interval: Its 95 % confidence interval.
-        shipped_apgr: Of the scores without what was learned here, on the same prompts; by the
-            signals alone where the shipped weights have seen some of these prompts.
+        apgr_before: Of the scores of the scorer that there was, on the same prompts; by the
+            shipped one where that was learned from labels, and by the signals alone where the
+            shipped weights have seen some of these prompts.
         difference_interval: The 95 % confidence interval of what was gained; None if the weights
             were kept.
         reliability: Foretold and observed shares of good answers of the cheapest tier.
@@ -84,7 +90,7 @@ class Calibration:
     left_out: int
     apgr: float | None
     apgr_interval: Interval | None
-    shipped_apgr: float | None
+    apgr_before: float | None
     difference_interval: Interval | None
     reliability: tuple[ReliabilityBin, ...] = field(repr=False)
     brier: float
@@ -193,7 +199,7 @@ _PLAIN: Final = (
     "prompts",
     "left_out",
     "apgr",
-    "shipped_apgr",
+    "apgr_before",
     "brier",
     "calibration_error",
 )
@@ -233,7 +239,7 @@ def _from_values(cls: type[Calibration], values: Mapping[str, Any]) -> Calibrati
         left_out=whole(values["left_out"], "left_out"),
         apgr=_maybe(values["apgr"], "apgr", number),
         apgr_interval=_maybe(values["apgr_interval"], "apgr_interval", _interval),
-        shipped_apgr=_maybe(values["shipped_apgr"], "shipped_apgr", number),
+        apgr_before=_maybe(values["apgr_before"], "apgr_before", number),
         difference_interval=_maybe(values["difference_interval"], "difference_interval", _interval),
         reliability=many(values["reliability"], "reliability", _bin),
         brier=_fraction(values["brier"], "brier"),

@@ -76,7 +76,7 @@ def _tier_rows(calibration: Calibration) -> Iterator[tuple[str, ...]]:
 
 
 def _worth(calibration: Calibration) -> str:
-    after, before = calibration.apgr, calibration.shipped_apgr
+    after, before = calibration.apgr, calibration.apgr_before
     if after is None or before is None or calibration.apgr_interval is None:
         return "APGR is not known: nothing says what the strongest tier gains on these prompts."
     said = f"APGR {after:.3f} {_ends(calibration.apgr_interval)}"
@@ -91,8 +91,10 @@ def _ends(interval: tuple[float, float]) -> str:
 
 
 def _reliability(calibration: Calibration) -> str:
+    was_learned = calibration.difference_interval is not None
+    judged = "out of fold" if was_learned else "with the scores as they are"
     return (
-        f"Good answers of {calibration.tiers[0]}, out of fold: Brier score "
+        f"Good answers of {calibration.tiers[0]}, {judged}: Brier score "
         f"{calibration.brier:.3f}, mean error {calibration.calibration_error:.3f}."
     )
 

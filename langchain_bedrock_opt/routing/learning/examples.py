@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +16,18 @@ from langchain_core.messages import convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.errors import CalibrationError, ConfigurationError
 from langchain_bedrock_opt.routing.learning.example_files import read_rows
-from langchain_bedrock_opt.routing.learning.labels import RawLabel, Scale, on_scale, read_label
+from langchain_bedrock_opt.routing.learning.labels import (
+    RawLabel,
+    Scale,
+    by_run,
+    on_scale,
+    read_label,
+)
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.report import HasRecords
+from langchain_bedrock_opt.routing.scoring.asking import is_by_scorer
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 
 PROMPT_COLUMNS: Final = ("prompt", "messages", "question", "text", "input")
@@ -34,7 +42,7 @@ class Example:
         prompt: What `invoke` takes.
         tier: The tier that `label` is about, by its name or model id; None for the cheapest.
         label: How good the answer was: a boolean, a number, or a word such as "yes" or 👍.
-        outcomes: Labels by tier, in place of `tier` and `label`.
+        outcomes: Labels by tier, beside or in place of `tier` and `label`.
         tools: The tools that were bound.
 
     Example:
@@ -51,7 +59,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One prompt with labels from 0 to 1 by tier.
+    """One prompt, or one usage record, with labels from 0 to 1 by tier.
 
     Attributes:
         key: What says into which part of cross-validation it goes: the same for the same question.
@@ -75,9 +83,11 @@ class Cases:
     """What was read.
 
     Attributes:
-        cases: Each prompt once, with the mean of its labels for each tier.
+        cases: Each prompt once, with the mean of its labels for each tier; or each usage record,
+            also where several are of one prompt, as they don't hold it.
         labels: How many labels that were.
-        left_out: Rows without any label, and records of calls that were not routed.
+        left_out: Rows without any label, and records of calls that were not routed here, or not by
+            a score of the scorer's own.
         have_prompts: False for usage records.
     """
 
@@ -116,11 +126,14 @@ def read_examples(
 
     Raises:
         ConfigurationError: It is none of these, or a row is malformed; the message has its number.
+        CalibrationError: Nothing has a label.
     """
     rows = _rows_of(examples)
     are_records = labels is not None or (bool(rows) and isinstance(rows[0], UsageRecord))
     read = _from_records(rows, tiers, labels) if are_records else _from_rows(rows, tiers)
     found, left_out = read
+    if not found:
+        raise CalibrationError(_unlabelled(rows, labels))
     flat = [label for row in found.values() for _, label in row.found]
     values = iter(on_scale(flat, scale))
     return Cases(
@@ -128,6 +141,22 @@ def read_examples(
         labels=len(flat),
         left_out=left_out,
         have_prompts=not are_records,
+    )
+
+
+def _unlabelled(rows: Sequence[Any], labels: Mapping[str, Any] | None) -> str:
+    """What to say where nothing has a label."""
+    if not rows:
+        return "There are no examples: give prompts with labels."
+    if labels is not None:
+        return (
+            f"None of {len(labels)} labels is for one of {len(rows)} usage records: give them by "
+            f"the run ids of routed calls, such as {rows[0].run_id!r}."
+        )
+    columns = ", ".join(map(str, rows[0])) if isinstance(rows[0], Mapping) else "Example"
+    return (
+        f"None of {len(rows)} rows has a label under {', '.join(LABEL_COLUMNS)}, or under the name "
+        f"of a tier. The first one has: {columns}."
     )
 
 
@@ -186,12 +215,23 @@ def _example(row: Any, tiers: Sequence[Tier], where: str) -> Example:
     names = [name for tier in tiers for name in (tier.name, tier.model_id)]
     columns = {name: row[name] for name in names if name in row and name not in PROMPT_COLUMNS}
     return Example(
-        prompt=_first(row, PROMPT_COLUMNS),
+        prompt=_prompt_of(row, where),
         tier=row.get("tier") or None,
         label=_first(row, LABEL_COLUMNS),
         outcomes={**outcomes, **columns} or None,
         tools=row.get("tools") or None,
     )
+
+
+def _prompt_of(row: Mapping[str, Any], where: str) -> Any:
+    """The prompt; a cell of CSV may hold messages as JSON."""
+    messages = row.get("messages")
+    if not isinstance(messages, str) or not messages.lstrip().startswith("["):
+        return _first(row, PROMPT_COLUMNS)
+    try:
+        return json.loads(messages)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: messages is neither a text nor JSON.") from error
 
 
 def _by_tier(outcomes: Any, tiers: Sequence[Tier], where: str) -> Mapping[str, Any]:
@@ -209,9 +249,8 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
 
 
 def _labels(example: Example, tiers: Sequence[Tier], where: str) -> Iterable[tuple[str, RawLabel]]:
-    of_one = {tiers[0].name if example.tier is None else example.tier: example.label}
-    given = _by_tier(example.outcomes, tiers, where) or of_one
-    for name, value in given.items():
+    of_one = (tiers[0].name if example.tier is None else example.tier, example.label)
+    for name, value in [*_by_tier(example.outcomes, tiers, where).items(), of_one]:
         tier = _tier_of(name, tiers, where)
         if (label := read_label(value, f"{where}, tier {tier!r}")) is not None:
             yield tier, label
@@ -267,8 +306,17 @@ def _digest(text: str) -> str:
 def _from_records(
     records: Sequence[Any], tiers: Sequence[Tier], labels: Mapping[str, Any] | None
 ) -> tuple[dict[Hashable, _Row], int]:
-    if not isinstance(labels, Mapping):
+    """What labelled calls say of the tiers.
+
+    An escalated answer is none of the stronger tier's as a first choice, which would have seen
+    easier prompts too. It counts as a bad one (0) of the tier that was asked first, whatever its
+    label: left out, that tier would look better by each answer that had to be replaced. Where a
+    tier stands in for one that can't be reached, its label counts for the tier that answered: why
+    the other was out of reach has nothing to do with the prompt.
+    """
+    if labels is None:
         raise ConfigurationError("Usage records hold no labels: give labels={run_id: label}.")
+    labels = by_run(labels)
     names = {tier.name for tier in tiers}
     found: dict[Hashable, _Row] = {}
     left_out = 0
@@ -280,14 +328,20 @@ def _from_records(
             )
         label = read_label(labels.get(record.run_id), f"Run {record.run_id}")
         route = record.route
-        if label is None or route is None or route.tier not in names:
+        if label is None or route is None or not is_by_scorer(route):
             left_out += 1
             continue
+        tier = route.escalated_from or route.tier
+        if tier not in names:
+            left_out += 1
+            continue
+        if route.escalated_from is not None:
+            label = RawLabel(value=0.0, is_number=False, where=label.where)
         usage = record.usage
         found[record.run_id] = _Row(
             key=record.run_id,
             score=route.score,
             tokens=0 if usage is None else usage.total - usage.output,
-            found=[(route.tier, label)],
+            found=[(tier, label)],
         )
     return found, left_out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ _PAIRS: Final = (
 _WORDS: Final = {word: float(not place) for pair in _PAIRS for place, word in enumerate(pair)}
 _MISSING: Final = frozenset({"", "nan", "none", "null", "n/a"})
 _SKIN_TONES: Final = dict.fromkeys(range(0x1F3FB, 0x1F400))
+
+_MESSAGE_ID: Final = re.compile(r"(?:lc_run-|run)-(.+?)-\d")
 
 Scale = tuple[float, float]
 
@@ -88,6 +91,32 @@ def read_label(value: Any, where: str) -> RawLabel | None:
     if math.isinf(number):
         raise ConfigurationError(f"{where}: label {number} is not a finite number.")
     return RawLabel(value=number, is_number=True, where=where)
+
+
+def by_run(labels: Any) -> dict[str, Any]:
+    """The labels of usage records by the ids that these have.
+
+    Args:
+        labels: Labels by run id; as a UUID or as the id of a message will do.
+
+    Raises:
+        ConfigurationError: They are something else.
+
+    Example:
+        >>> by_run({"lc_run--019a-7c5e-0": "👍"})
+        {'019a-7c5e': '👍'}
+    """
+    if not isinstance(labels, Mapping):
+        raise ConfigurationError(
+            f"labels is {type(labels).__name__}: give a dict of labels by run id."
+        )
+    return {_run_id(str(key)): label for key, label in labels.items()}
+
+
+def _run_id(key: str) -> str:
+    # LangChain makes a message's id of its run's, and of its number among the run's messages.
+    found = _MESSAGE_ID.fullmatch(key)
+    return key if found is None else found[1]
 
 
 def on_scale(labels: Sequence[RawLabel], scale: Scale | None) -> list[float]:

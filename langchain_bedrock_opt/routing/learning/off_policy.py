@@ -8,9 +8,13 @@ propensity). That is right on average where the following holds; nobody can chec
 * What the other policy would do, the log's policy sometimes did: it explores one tier up and
   down, so a policy that jumps further is out of reach. The mean weight shows it: it must be near 1.
 * Labels are missing by chance, and not because of what the answer was like.
-* Calls don't change each other. Those whose tier something else than the score decided are left
-  out, so nothing is said of them: forced calls, those of a conversation that is with a stronger
-  tier than the first, short of budget, in shadow mode, or moved by escalation's break-even guard.
+* Calls don't change each other, save that a repeated prompt has the same draw each time: the
+  intervals and the warnings take calls of one prompt for one draw. A log holds no prompts, so calls
+  of one score, the same tiers and as many tokens are taken for one; hits of the response cache
+  have no tokens. Few different prompts tell little, however often they come.
+* Calls whose tier something else than the score decided are left out, so nothing is said of them:
+  forced calls, those of a conversation that is with a stronger tier than the first, short of
+  budget, in shadow mode, or moved by escalation's break-even guard.
 * What follows is part of what asking a tier leads to: an answer that was escalated or fell back
   stands for the tier that was asked first, by its label, and a hit of the response cache is an
   answer that cost nothing. The cost of an escalated answer lacks that of the one discarded, which
@@ -19,7 +23,7 @@ propensity). That is right on average where the following holds; nobody can chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +31,12 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_bedrock_opt.catalog.prices import PICO_PER_USD
 from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
+from langchain_bedrock_opt.routing.learning.labels import (
+    Scale,
+    by_run,
+    on_scale,
+    read_label,
+)
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.report import HasRecords, records_of
@@ -59,7 +68,7 @@ class Estimate:
 
     Attributes:
         value: The estimate.
-        low: Where its 95 % interval begins, by bootstrap over calls.
+        low: Where its 95 % interval begins, by bootstrap over prompts.
         high: Where it ends.
     """
 
@@ -87,7 +96,8 @@ class PolicyEstimate:
         snips: The same with the weights made to add up to one: a little biased, and narrower. The
             one to read first.
         matched: The share of calls that the policy might have sent to the same tier.
-        effective_calls: How many evenly weighted calls these weights are worth.
+        effective_calls: How many evenly weighted calls of different prompts these weights are
+            worth.
         mean_weight: 1 on average, if the log's policy sometimes did all that this one would do.
         warnings: What speaks against trusting the estimates.
     """
@@ -153,7 +163,7 @@ def judge(
         labels: How good answers were, by the run id of their call.
         scale: What the worst and the best answer get, where labels are not from 0 to 1.
         price_weight: What a US dollar is worth, in units of the label.
-        resamples: How often the calls are drawn anew for the intervals.
+        resamples: How often the prompts are drawn anew for the intervals.
         rng: Draws them.
 
     Returns:
@@ -189,12 +199,18 @@ def judge(
             f"The policy would have sent none of {len(judged)} labelled calls where they went: "
             "explore more (RoutingPolicy(explore=0.1)), or judge one that is more alike."
         )
-    return _estimated(weights, rewards, len(labelled), resamples, rng or np.random.default_rng())
+    clusters = _clusters([(record, route) for record, route, _ in judged])
+    rng = rng or np.random.default_rng()
+    return _estimated(
+        weights, rewards, clusters, labelled=len(labelled), resamples=resamples, rng=rng
+    )
 
 
 def _estimated(
     weights: NDArray[np.float64],
     rewards: NDArray[np.float64],
+    clusters: Sequence[int],
+    *,
     labelled: int,
     resamples: int,
     rng: Generator,
@@ -202,13 +218,17 @@ def _estimated(
     import numpy as np
 
     calls = len(weights)
-    parts = np.stack([rewards, weights * rewards, weights])
+    parts = np.stack([rewards, weights * rewards, weights, np.ones(calls)])
+    sums = np.stack([np.bincount(clusters, part) for part in parts])
+    prompts = sums.shape[1]
     drawn = np.array(
-        [parts[:, rng.integers(0, calls, calls)].mean(axis=1) for _ in range(resamples)]
+        [sums[:, rng.integers(0, prompts, prompts)].sum(axis=1) for _ in range(resamples)]
     )
-    logged, ips, mean_weight = (float(value) for value in parts.mean(axis=1))
+    drawn = drawn[:, :3] / drawn[:, 3:]
+    logged, ips, mean_weight = (float(value) for value in parts[:3].mean(axis=1))
     has_match = drawn[:, 2] > 0
-    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    effective = float(weights.sum() ** 2 / (sums[2] ** 2).sum())
+    error = float(((sums[2] - mean_weight * sums[3]) ** 2).sum() ** 0.5 / calls)
     return PolicyEstimate(
         calls=calls,
         left_out=labelled - calls,
@@ -218,8 +238,19 @@ def _estimated(
         matched=float((weights > 0).mean()),
         effective_calls=effective,
         mean_weight=mean_weight,
-        warnings=tuple(_warnings(effective, mean_weight, float(weights.std()) / calls**0.5)),
+        warnings=tuple(_warnings(effective, mean_weight, error)),
     )
+
+
+def _clusters(calls: Sequence[tuple[UsageRecord, RouteDecision]]) -> list[int]:
+    """The number of each call's prompt, as far as a log tells prompts apart."""
+    numbers: dict[Hashable, int] = {}
+    found = []
+    for record, route in calls:
+        tokens = 0 if record.usage is None else record.usage.total - record.usage.output
+        prompt = route.score, frozenset(_able(route)), tokens
+        found.append(numbers.setdefault(prompt, len(numbers)))
+    return found
 
 
 def _interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
@@ -231,7 +262,7 @@ def _interval(value: float, drawn: NDArray[np.float64]) -> Estimate:
 
 def _warnings(effective: float, mean_weight: float, error: float) -> Iterable[str]:
     if effective < _LEAST_EFFECTIVE:
-        yield f"the weights are worth {effective:.0f} calls only: label more of them"
+        yield f"the weights are worth {effective:.0f} calls only: label more, of other prompts"
     if abs(mean_weight - 1) > _ODD_WEIGHT * error + 1e-9:
         yield (
             f"the mean weight is {mean_weight:.2f} and not 1, so the policy does what was never "
@@ -255,19 +286,19 @@ def _first_asked(route: RouteDecision) -> str:
     return route.escalated_from or route.fallback_from or route.tier
 
 
+def _able(route: RouteDecision) -> set[str]:
+    return {route.tier, _first_asked(route), *route.alternatives}
+
+
 def _weight(policy: RoutingPolicy, route: RouteDecision, tiers: Sequence[Tier]) -> float:
     """How much more often the policy would have sent a call there."""
-    able = {route.tier, _first_asked(route), *route.alternatives}
-    chances = policy.probabilities(route.score, tiers, able)
+    chances = policy.probabilities(route.score, tiers, _able(route))
     return chances.get(_first_asked(route), 0.0) / route.propensity
 
 
 def _read(labels: Mapping[str, Any], scale: Scale | None) -> dict[str, float]:
-    if not isinstance(labels, Mapping):
-        raise ConfigurationError(
-            f"labels is {type(labels).__name__}: give a dict of labels by run id."
-        )
-    read = {run_id: read_label(label, f"Run {run_id}") for run_id, label in labels.items()}
+    items = by_run(labels).items()
+    read = {run_id: read_label(label, f"Run {run_id}") for run_id, label in items}
     found = {run_id: label for run_id, label in read.items() if label is not None}
     return dict(zip(found, on_scale([*found.values()], scale), strict=True))
 

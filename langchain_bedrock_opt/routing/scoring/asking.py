@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, runtime_checkable
 
 from langchain_core.language_models import LanguageModelInput
 
-from langchain_bedrock_opt.contracts import Reason
+from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 
@@ -24,6 +24,9 @@ FAILED: Final = "scorer_failed"
 
 NOT_ASKED: Final = "scorer_not_asked"
 """The signal of a score that says nothing of the decision, because a tier was named."""
+
+_NOT_BY_SCORER: Final = frozenset({FAILED, NOT_ASKED, "default", "refused"})
+"""Signals of decisions whose score may be another one than the scorer's."""
 
 
 @runtime_checkable
@@ -88,6 +91,39 @@ def with_note(score: ComplexityScore, signal: str, detail: str) -> ComplexitySco
     """A score with one more reason, which weighs nothing."""
     note = Reason(signal=signal, weight=0.0, detail=detail)
     return replace(score, reasons=(*score.reasons, note))
+
+
+def is_by_scorer(route: RouteDecision) -> bool:
+    """Whether a decision's score was given by the router's scorer, so that it can be learned from.
+
+    Args:
+        route: The decision.
+    """
+    return not any(
+        reason.signal in _NOT_BY_SCORER and not reason.weight for reason in route.reasons
+    )
+
+
+def score_all(
+    requests: Iterable[tuple[LanguageModelInput, Sequence[Any] | None]], scorer: Scorer
+) -> list[float]:
+    """The scores of prompts that something is to be learned from.
+
+    Args:
+        requests: What `invoke` takes, each, with the tools that are bound.
+        scorer: Scores them.
+
+    Raises:
+        ConfigurationError: It failed for some of them, so another scorer stood in for it.
+    """
+    scores = [scorer.score(prompt, tools) for prompt, tools in requests]
+    failed = sum(any(reason.signal == FAILED for reason in each.reasons) for each in scores)
+    if failed:
+        raise ConfigurationError(
+            f"The scorer {type(scorer).__name__} failed for {failed} of {len(scores)} prompts, and "
+            "nothing can be learned from another one's scores: the log says why it failed."
+        )
+    return [score.value for score in scores]
 
 
 class Scoring:

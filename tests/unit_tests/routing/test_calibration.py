@@ -57,7 +57,7 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         left_out=draw(st.integers(0, 9)),
         apgr=draw(st.none() | st.floats(-3, 3)),
         apgr_interval=interval,
-        shipped_apgr=draw(st.none() | fractions),
+        apgr_before=draw(st.none() | fractions),
         difference_interval=interval,
         reliability=(ReliabilityBin(predicted=draw(fractions), observed=0.5, prompts=3),),
         brier=draw(fractions),
@@ -331,7 +331,7 @@ def test_the_report_says_what_it_is_worth(calibration: Calibration) -> None:
 
     assert "Calibrated on 200 prompts with 200 labels, for quality=0.9" in text
     assert f"APGR {calibration.apgr:.3f} (95 %:" in text
-    assert f"before {calibration.shipped_apgr:.3f}" in text
+    assert f"before {calibration.apgr_before:.3f}" in text
     assert "moderate" in text
     assert "(no labels: assumed)" in text
     assert "foretold  observed  prompts" in text

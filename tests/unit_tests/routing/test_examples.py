@@ -7,16 +7,20 @@ import gzip
 import json
 import math
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import StringPromptValue
 
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
+from langchain_bedrock_opt.errors import CalibrationError, ConfigurationError
 from langchain_bedrock_opt.routing import ChatBedrockRouter, Example, Tier
 from langchain_bedrock_opt.routing.learning.examples import Cases, read_examples
+from langchain_bedrock_opt.routing.learning.labels import by_run
 
 Labelled = Callable[..., list[dict[str, Any]]]
 TIERS = (Tier(name="small", model_id="acme.small-v1"), Tier(name="large", model_id="acme.large-v1"))
@@ -268,3 +272,55 @@ def test_long_prompts_and_cut_characters_do_no_harm(
     assert router.calibrate(lines, quality=0.9).prompts == 150
     assert router.calibrate(table, quality=0.9).prompts == 150
     assert csv.field_size_limit() == limit
+
+
+# --- What people have in hand ---
+
+
+def test_a_label_of_its_own_and_one_of_a_tier_stand_beside_each_other() -> None:
+    """`correct` is the cheapest tier's, and the stronger tier's column does not push it out."""
+    cases = read_examples([{"prompt": "Hi", "correct": False, TIERS[-1].name: True}], TIERS).cases
+
+    assert cases[0].outcomes == {TIERS[0].name: 0.0, TIERS[-1].name: 1.0}
+
+
+@pytest.mark.parametrize("shape", ["lc_run--{}-0", "run-{}-0", "{}", "uuid"])
+def test_labels_go_by_whatever_id_of_the_run_is_in_hand(shape: str) -> None:
+    """A message's id, a UUID and its text all name the run."""
+    run_id = "01890a5d-ac96-774b-bcce-b302099a8057"
+    key = UUID(run_id) if shape == "uuid" else shape.format(run_id)
+
+    assert by_run({key: "👍"}) == {run_id: "👍"}
+
+
+def test_labels_of_other_runs_are_told_from_too_few() -> None:
+    """Where no label fits, the error shows what a run id looks like."""
+    decision = RouteDecision(tier=TIERS[0].name, model_id="m", score=0.2)
+    record = UsageRecord(
+        run_id="01890a5d",
+        started_at=datetime.now(timezone.utc),
+        model_id="m",
+        status="ok",
+        route=decision,
+    )
+
+    with pytest.raises(CalibrationError, match="None of 1 labels .* such as '01890a5d'"):
+        read_examples([record], TIERS, labels={"other": True})
+
+
+def test_a_column_of_another_name_is_told() -> None:
+    """Where no row has a label, the error says which columns there are."""
+    with pytest.raises(CalibrationError, match="The first one has: prompt, ok"):
+        read_examples([{"prompt": "Hi", "ok": True}], TIERS)
+    with pytest.raises(CalibrationError, match="There are no examples"):
+        read_examples([], TIERS)
+
+
+def test_messages_in_a_cell_are_read_as_messages() -> None:
+    """CSV holds texts only: JSON under `messages` is a conversation."""
+    row = {"messages": '[{"role": "user", "content": "Hi"}]', "correct": "yes"}
+
+    same = read_examples([{"prompt": [("human", "Hi")], "correct": True}], TIERS)
+    assert read_examples([row], TIERS).cases[0].key == same.cases[0].key
+    with pytest.raises(ConfigurationError, match="neither a text nor JSON"):
+        read_examples([{**row, "messages": "[not JSON"}], TIERS)

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langchain_bedrock_opt.contracts import REPORT_KEY, Reason, RouteDecision, UsageRecord
+from langchain_bedrock_opt.contracts import (
+    REPORT_KEY,
+    Reason,
+    RouteDecision,
+    TokenUsage,
+    UsageRecord,
+)
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
     ChatBedrockRouter,
@@ -325,3 +331,57 @@ def test_the_router_marks_what_is_judged(make_router: Callable[..., ChatBedrockR
     answer = make_router(scorer=ByLength(), policy=policy).invoke("?" * 50)
 
     assert answer.response_metadata[REPORT_KEY]["route"]["propensity"] in (0.6, 0.2)
+
+
+def test_repeated_prompts_are_not_taken_for_new_ones() -> None:
+    """Where 40 prompts make up a log, an estimate's interval is as wide as 40 draws make it."""
+    expected, found = truth(OTHER), []
+    for seed in range(60):
+        asked, given = simulated(40, seed)
+        rng = random.Random(seed)
+        again = [
+            (replace(each, run_id=f"{each.run_id}-{number}"), each)
+            for each in asked
+            for number in range(20)
+        ]
+        labels = {
+            call.run_id: float(rng.random() < chance(each.route.tier, each.route.score))
+            for call, each in again
+            if each.route is not None
+        }
+        assert len(given) == 40
+        found.append(judged(([call for call, _ in again], labels)))
+
+    held = sum(each.snips.low <= expected <= each.snips.high for each in found)
+    warned = sum("mean weight" in str(each.warnings) for each in found)
+    assert held >= 50
+    assert warned <= 2
+    assert all(each.effective_calls <= 40 for each in found)
+
+
+def test_a_calibrated_router_judges_a_target_by_its_own_sample(
+    make_router: Callable[..., ChatBedrockRouter], labelled: Callable[..., list[dict[str, Any]]]
+) -> None:
+    """Shares of another policy are of the prompts that the router was calibrated on."""
+    router = make_router(scorer=ByLength())
+    router.calibrate(labelled(), shares=(0.5, 0.25, 0.25))
+    records, labels = simulated(500, seed=1)
+
+    found = router.off_policy(records, RoutingPolicy(shares=[0.4, 0.3, 0.3]), labels=labels)
+
+    assert found.calls == 500
+
+
+def test_prompts_of_one_score_are_told_apart_by_their_tokens() -> None:
+    """A scorer that gives few different scores does not make one prompt of many."""
+    calls = [
+        replace(
+            record(str(number), score=0.5, propensity=0.5),
+            usage=TokenUsage(input=10 + number, output=5),
+        )
+        for number in range(50)
+    ]
+
+    found = judged((calls, {each.run_id: 1.0 for each in calls}), RoutingPolicy([0.3, 0.6]))
+
+    assert found.effective_calls == pytest.approx(50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,13 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from langchain_bedrock_opt.catalog.prices import price_of
-from langchain_bedrock_opt.contracts import REPORT_KEY, TokenUsage
+from langchain_bedrock_opt.contracts import (
+    REPORT_KEY,
+    Reason,
+    RouteDecision,
+    TokenUsage,
+    UsageRecord,
+)
 from langchain_bedrock_opt.emulator import BedrockEmulator, ScriptedResponder
 from langchain_bedrock_opt.emulator.faults import Fault
 from langchain_bedrock_opt.errors import ConfigurationError, ThrottledError, UnknownTierError
@@ -28,6 +35,7 @@ from langchain_bedrock_opt.routing import (
     RoutingPolicy,
     ThresholdBandit,
 )
+from langchain_bedrock_opt.routing.report import report
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
 
 MakeRouter = Callable[..., ChatBedrockRouter]
@@ -301,3 +309,28 @@ def test_the_shadow_can_be_configured(make: MakeRouter, bedrock: Any, tiers: Any
     router.invoke(EASY)
 
     assert bedrock.models == [tiers["moderate"], tiers["simple"]]
+
+
+def test_what_did_not_happen_in_shadow_mode_is_not_counted() -> None:
+    """The report counts what moved a call, not what would have moved one."""
+    signals = ("explore", "sticky", "constraint", "budget")
+    reasons = tuple(Reason(signal=signal, weight=0.0) for signal in signals)
+    watched = RouteDecision(
+        tier="complex", model_id="m", score=0.5, reasons=reasons, shadow="simple"
+    )
+    acted = RouteDecision(tier="simple", model_id="m", score=0.5, reasons=reasons)
+    records = [
+        UsageRecord(
+            run_id=str(number),
+            started_at=datetime(2026, 11, 22, tzinfo=timezone.utc),
+            model_id="m",
+            status="ok",
+            route=route,
+        )
+        for number, route in enumerate((watched, watched, acted))
+    ]
+
+    found = report(records, [])
+
+    assert found.calls == 3
+    assert (found.explored, found.sticky, found.constrained, found.short_of_budget) == (1, 1, 1, 1)

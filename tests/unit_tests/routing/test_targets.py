@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
+from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
     ChatBedrockRouter,
@@ -232,3 +233,17 @@ def test_a_sample_needs_prompts(prompts: Any) -> None:
     """No prompt, or one text where a list belongs, is refused."""
     with pytest.raises(ConfigurationError):
         ScoreSample.of(prompts)
+
+
+class OutOfReach:
+    """A scorer that could not be asked, so that another one stands in for it."""
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        failed = Reason(signal="scorer_failed", weight=0.0)
+        return ComplexityScore(value=0.5, reasons=(failed,) if len(messages) > 2 else ())
+
+
+def test_a_sample_is_of_the_scorers_own_scores() -> None:
+    """Where the scorer failed for some prompts, the sample is refused and says for how many."""
+    with pytest.raises(ConfigurationError, match="OutOfReach failed for 2 of 3 prompts"):
+        ScoreSample.of(["Hi", "Hello", "Good day"], OutOfReach())
