@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any, Literal, cast
@@ -405,18 +405,6 @@ class ForwardingChatModel(BaseChatModel):
     ) -> ChatResult:
         # Abstract in the base class, so it must be here; the public methods never come by.
         return chat_result(self.generate([messages], stop, **kwargs))
-
-
-async def _awaited(opened: Callable[[], Awaitable[Any]]) -> Any:
-    """What an awaitable gives that has to be waited for itself."""
-    return await (await opened())
-
-
-async def _iterated(opened: Callable[[], Awaitable[Any]]) -> AsyncIterator[Any]:
-    """The parts of an iterator that has to be waited for."""
-    async with aclosing(await opened()) as parts:
-        async for part in parts:
-            yield part
 
 
 def _run_config(

@@ -18,8 +18,7 @@ from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.example_files import read_rows
 from langchain_bedrock_opt.routing.learning.labels import RawLabel, Scale, on_scale, read_label
-from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.report import HasRecords
+from langchain_bedrock_opt.routing.records import HasRecords, Tier
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 
 PROMPT_COLUMNS: Final = ("prompt", "messages", "question", "text", "input")

@@ -29,8 +29,7 @@ from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.labels import Scale, on_scale, read_label
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.report import HasRecords, records_of
+from langchain_bedrock_opt.routing.records import HasRecords, Tier, records_of
 from langchain_bedrock_opt.routing.tables import html_table, text_table
 
 if TYPE_CHECKING:
