@@ -12,9 +12,11 @@ from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
 from langchain_bedrock_opt.routing.learning.feedback import cost_shares, decision_of
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.readers import check_reader
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scoring.asking import Scoring
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.remote import RemoteScorer
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 
@@ -37,7 +39,8 @@ class Decider:
 
     Raises:
         ConfigurationError: The policy's thresholds or its target don't fit the tiers or the
-            scorer, it allows none of the tiers, or its bandit lacks a price.
+            scorer, it allows none of the tiers, its bandit lacks a price, or the scorer sends
+            prompts where data may not go.
     """
 
     def __init__(
@@ -51,6 +54,9 @@ class Decider:
         self._scoring = Scoring(scorer)
         self._stickiness = stickiness
         check_known(scorer, policy)
+        if isinstance(scorer, RemoteScorer):
+            role = f"What {type(scorer).__name__} asks,"
+            check_reader(policy.residency, role, scorer.reader)
         self._policy = policy.fitted_to(self.tiers)
         self.thresholds = self._policy.thresholds_for([tier.name for tier in tiers])
         if all(self._policy.refusals(tier) for tier in self.tiers):

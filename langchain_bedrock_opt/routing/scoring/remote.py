@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import RunnableConfig
 
 from langchain_bedrock_opt.contracts import Reason
@@ -104,6 +105,11 @@ class RemoteScorer(ABC, Generic[_AnswerT]):
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
             failure = error
         return self._stand_in.score(failure, messages, tools)
+
+    @property
+    @abstractmethod
+    def reader(self) -> BaseChatModel | Embeddings:
+        """What the questions are sent to, which has to be where the data may go."""
 
     @abstractmethod
     def _ask(self, text: str) -> _AnswerT:
