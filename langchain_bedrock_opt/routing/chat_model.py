@@ -26,6 +26,7 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
+from langchain_bedrock_opt.routing.decider import Scored
 from langchain_bedrock_opt.routing.deciding import DecidingChatModel
 from langchain_bedrock_opt.routing.learning.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
@@ -223,22 +224,23 @@ class ChatBedrockRouter(DecidingChatModel):
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
     ) -> RoutedCall:
-        return self._call(messages, config, kwargs, score, remember=True)
+        return self._call(messages, config, kwargs, scored, remember=True)
 
     async def _ascore(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> ComplexityScore | None:
-        force = force_of(kwargs, ensure_config(config))
-        return await self._decider.ascore(messages, tools=kwargs.get("tools"), force=force)
+    ) -> Scored:
+        decider, force = self._decider, force_of(kwargs, ensure_config(config))
+        score = await decider.ascore(messages, tools=kwargs.get("tools"), force=force)
+        return Scored(decider=decider, score=score)
 
     def _call(
         self,
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None,
+        scored: Scored | None,
         *,
         remember: bool,
     ) -> RoutedCall:
@@ -246,13 +248,14 @@ class ChatBedrockRouter(DecidingChatModel):
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
         tools = kwargs.get("tools")
-        decision = self._decider.decide(
+        scored = scored or Scored(decider=self._decider, score=None)
+        decision = scored.decider.decide(
             messages,
             tools=tools,
             force=force,
             thread_id=thread_of(config),
             remember=remember,
-            score=score,
+            score=scored.score,
         )
         model = self._models[decision.tier]
         if isinstance(tools, BoundTools):
@@ -274,8 +277,9 @@ class ChatBedrockRouter(DecidingChatModel):
         fitted = translate(kwargs, first.model, self._models[tier])
         own = without_run_id(config)
         score = ComplexityScore(value=first.route["score"])
+        known = Scored(decider=self._decider, score=score)
         # A stand-in says nothing of where the conversation belongs.
-        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, score, remember=False)
+        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, known, remember=False)
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""

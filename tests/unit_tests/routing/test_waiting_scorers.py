@@ -300,6 +300,41 @@ async def test_another_tiers_attempt_is_not_scored_again(
     assert told["reasons"][0]["signal"] == "waited"
 
 
+class Interrupted:
+    """Finds every request half as hard as can be, and is slow enough for `meanwhile` to happen."""
+
+    meanwhile: Callable[[], Any] | None = None
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        return ComplexityScore(value=0.5)
+
+    async def ascore(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        if self.meanwhile is not None:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+        return self.score(messages, tools)
+
+
+@pytest.mark.parametrize("structured_too", [False, True])
+async def test_a_score_meets_the_thresholds_that_it_was_asked_for(
+    make_router: MakeRouter, labelled: Callable[..., Any], *, structured_too: bool
+) -> None:
+    """A call that waits for its score while the router is calibrated goes by what held before."""
+    scorer = Interrupted()
+    router = make_router(scorer=scorer, policy=RoutingPolicy([0.1, 0.2]))
+    scorer.meanwhile = lambda: router.calibrate(labelled(), shares=(0.98, 0.01, 0.01))
+    model: Any = router
+    if structured_too:
+        options = {"method": "json_schema", "include_raw": True}
+        model = router.with_structured_output(Capital, **options)
+
+    answer = await model.ainvoke("Hi")
+
+    told = (answer["raw"] if structured_too else answer).response_metadata[REPORT_KEY]["route"]
+    assert router.calibration.thresholds["moderate"] > 0.5
+    assert (told["score"], told["tier"]) == (0.5, "complex")
+
+
 # --- Failures ---
 
 
