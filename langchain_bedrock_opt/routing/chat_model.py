@@ -79,7 +79,9 @@ class ChatBedrockRouter(DecidingChatModel):
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: Scores prompts; `ComplexityScorer` by default. One that asks a network, such as
             `JudgeScorer`, is awaited by the asynchronous methods, and asked by `decide` and
-            `explain`, too. If it fails, `ComplexityScorer` scores in its place.
+            `explain`, too. If it fails, another one scores in its place, and so it is where
+            the tier is named and the network need not be asked: the `otherwise` of `JudgeScorer`
+            and its like, and `ComplexityScorer` for all others.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
         sticky: Let a conversation go up a tier, but not down while its prompt cache is warm, which
             is for five minutes after its last turn. False routes each turn by itself; a

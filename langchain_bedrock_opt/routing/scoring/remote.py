@@ -64,6 +64,11 @@ class RemoteScorer(ABC, Generic[_AnswerT]):
         self._stand_in = StandIn(type(self).__name__, self._otherwise)
 
     @property
+    def otherwise(self) -> Scorer:
+        """The other scorer; where a tier is named, it alone scores."""
+        return self._otherwise
+
+    @property
     def failures(self) -> int:
         """How many requests another scorer has scored because this one could not."""
         return self._stand_in.failures

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -87,6 +90,15 @@ class Broken:
 class BrokenAwait(Broken):
     async def ascore(self, messages: Any, tools: Any = None) -> ComplexityScore:
         return self.score(messages, tools)
+
+
+class BrokenUnhashable(Broken):
+    """Is equal to all of its kind."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BrokenUnhashable)
 
 
 class Capital(BaseModel):
@@ -325,7 +337,7 @@ async def test_a_score_meets_the_thresholds_that_it_was_asked_for(
     scorer.meanwhile = lambda: router.calibrate(labelled(), shares=(0.98, 0.01, 0.01))
     model: Any = router
     if structured_too:
-        options = {"method": "json_schema", "include_raw": True}
+        options: dict[str, Any] = {"method": "json_schema", "include_raw": True}
         model = router.with_structured_output(Capital, **options)
 
     answer = await model.ainvoke("Hi")
@@ -370,6 +382,35 @@ async def test_a_scorer_that_fails_breaks_no_call(
     assert len(said) == 1
     assert kind.__name__ in said[0]
     assert "prompt" not in said[0]
+
+
+@pytest.mark.parametrize("kind", [Broken, BrokenUnhashable])
+def test_a_scorer_that_fails_is_logged_once_for_all_its_routers(
+    make_router: MakeRouter, caplog: pytest.LogCaptureFixture, kind: type[Broken]
+) -> None:
+    """A router that is made anew for each call does not repeat it; another scorer has its own."""
+    caplog.set_level(logging.WARNING)
+
+    for scorer in (kind(ConnectionError("down")), kind(ConnectionError("down"))):
+        router = make_router(scorer=scorer).configurable_fields(
+            fallback=ConfigurableField(id="fallback")
+        )
+        for _ in range(3):
+            router.invoke("Hi", {"configurable": {"fallback": "next"}})
+
+    assert len([each for each in caplog.records if each.name.endswith("asking")]) == 2
+
+
+def test_a_scorer_that_failed_is_not_kept(make_router: MakeRouter) -> None:
+    """When a router and its scorer are gone, nothing is left of them."""
+    scorer = Broken(ConnectionError("down"))
+    watched = weakref.ref(scorer)
+    make_router(scorer=scorer).invoke("Hi")
+
+    del scorer
+    gc.collect()
+
+    assert watched() is None
 
 
 def test_the_report_counts_failed_scorers(make_router: MakeRouter) -> None:
