@@ -1,12 +1,13 @@
 """The choice of a model for each prompt.
 
 Lives here: how hard a request is (`scoring`), which tier takes it (`policy` with `targets`,
-`limits` and `effort`; `tiers`, `stickiness`, `decider`), who answers if that fails (`recovery`),
-what is learned from labels and feedback (`learning`), what only watches (`shadow`), and the doors:
-the chat model that sends a prompt there (`chat_model` over `deciding` and `forwarding`, with
-`opening`, `watching`, `results`, `tools`, `structured` and `channel`), the agents' `middleware`,
-and `route`, which only decides; `explain` and `report` tell people of it. Does not live here: facts
-and prices of models (`catalog`), caching, and anything that calls Bedrock itself.
+`limits` and `effort`; `tiers`, `stickiness`, `decider`), whether others may read it (`readers`),
+who answers if that fails (`recovery`), what is learned from labels and feedback (`learning`), what
+only watches (`shadow`), and the doors: the chat model that sends a prompt there (`chat_model` over
+`deciding` and `forwarding`, with `opening`, `watching`, `results`, `tools`, `structured` and
+`channel`), the agents' `middleware`, and `route`, which only decides; `explain` and `report` tell
+people of it. Does not live here: facts and prices of models (`catalog`), caching, and anything that
+calls Bedrock itself.
 Start at `chat_model.ChatBedrockRouter`. Tests: `tests/unit_tests/routing`, and for faults and
 crowds `tests/integration_tests/routing`.
 """

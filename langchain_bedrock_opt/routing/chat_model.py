@@ -26,6 +26,7 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
+from langchain_bedrock_opt.routing.decider import Scored
 from langchain_bedrock_opt.routing.deciding import DecidingChatModel
 from langchain_bedrock_opt.routing.learning.calibrated import CalibrationSource, settle
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
@@ -78,7 +79,9 @@ class ChatBedrockRouter(DecidingChatModel):
         tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: Scores prompts; `ComplexityScorer` by default. One that asks a network, such as
             `JudgeScorer`, is awaited by the asynchronous methods, and asked by `decide` and
-            `explain`, too. If it fails, `ComplexityScorer` scores in its place.
+            `explain`, too. If it fails, another one scores in its place, and so it is where
+            the tier is named and the network need not be asked: the `otherwise` of `JudgeScorer`
+            and its like, and `ComplexityScorer` for all others.
         policy: Makes a tier of a score; `RoutingPolicy()` by default.
         sticky: Let a conversation go up a tier, but not down while its prompt cache is warm, which
             is for five minutes after its last turn. False routes each turn by itself; a
@@ -224,22 +227,23 @@ class ChatBedrockRouter(DecidingChatModel):
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
     ) -> RoutedCall:
-        return self._call(messages, config, kwargs, score, remember=True)
+        return self._call(messages, config, kwargs, scored, remember=True)
 
     async def _ascore(
         self, messages: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> ComplexityScore | None:
-        force = force_of(kwargs, ensure_config(config))
-        return await self._decider.ascore(messages, tools=kwargs.get("tools"), force=force)
+    ) -> Scored:
+        decider, force = self._decider, force_of(kwargs, ensure_config(config))
+        score = await decider.ascore(messages, tools=kwargs.get("tools"), force=force)
+        return Scored(decider=decider, score=score)
 
     def _call(
         self,
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None,
+        scored: Scored | None,
         *,
         remember: bool,
     ) -> RoutedCall:
@@ -247,13 +251,14 @@ class ChatBedrockRouter(DecidingChatModel):
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
         tools = kwargs.get("tools")
-        decision = self._decider.decide(
+        scored = scored or Scored(decider=self._decider, score=None)
+        decision = scored.decider.decide(
             messages,
             tools=tools,
             force=force,
             thread_id=thread_of(config),
             remember=remember,
-            score=score,
+            score=scored.score,
         )
         model = self._models[decision.tier]
         if isinstance(tools, BoundTools):
@@ -275,8 +280,9 @@ class ChatBedrockRouter(DecidingChatModel):
         fitted = translate(kwargs, first.model, self._models[tier])
         own = without_run_id(config)
         score = ComplexityScore(value=first.route["score"])
+        known = Scored(decider=self._decider, score=score)
         # A stand-in says nothing of where the conversation belongs.
-        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, score, remember=False)
+        return self._call(messages, own, {**fitted, FORCE_KEY: tier}, known, remember=False)
 
     def _own_config(self, config: RunnableConfig) -> RunnableConfig:
         """A call's config with the router's own callbacks, tags and metadata."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
@@ -12,17 +13,41 @@ from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
 from langchain_bedrock_opt.routing.learning.feedback import cost_shares, decision_of
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.readers import check_reader
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scoring.asking import Scoring
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.remote import RemoteScorer
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 
 _TOOL_TOKENS: Final = 150
 """What one tool's description takes of the context, about."""
 
+UNASKED: Final = "default"
+"""The signal of a decision for a request that asks nothing."""
+
+REFUSED: Final = "refused"
+"""The signal of a decision in shadow mode for a request that no tier can serve."""
+
 _TOKENS_PER_CHAR: Final = 2.5
 """More than any text has: a context below this many tokens need not be estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What was awaited of a request, with the decider that goes on from there.
+
+    A router that is calibrated in the meantime has another one, with thresholds for the scores of
+    another scorer.
+
+    Attributes:
+        decider: Who decides.
+        score: The score; None if the decider may ask its scorer itself.
+    """
+
+    decider: Decider
+    score: ComplexityScore | None
 
 
 class Decider:
@@ -37,7 +62,8 @@ class Decider:
 
     Raises:
         ConfigurationError: The policy's thresholds or its target don't fit the tiers or the
-            scorer, it allows none of the tiers, or its bandit lacks a price.
+            scorer, it allows none of the tiers, its bandit lacks a price, or the scorer sends
+            prompts where data may not go.
     """
 
     def __init__(
@@ -51,6 +77,9 @@ class Decider:
         self._scoring = Scoring(scorer)
         self._stickiness = stickiness
         check_known(scorer, policy)
+        if isinstance(scorer, RemoteScorer):
+            role = f"What {type(scorer).__name__} asks,"
+            check_reader(policy.residency, role, scorer.reader)
         self._policy = policy.fitted_to(self.tiers)
         self.thresholds = self._policy.thresholds_for([tier.name for tier in tiers])
         if all(self._policy.refusals(tier) for tier in self.tiers):
@@ -154,7 +183,7 @@ class Decider:
         score = self.thresholds[self.tiers.index(default)]
         needs = self._needs(messages, tools, json_schema=False, at_least=None)
         choice = self._policy.choose(score, self.tiers, needs)
-        unasked = Reason(signal="default", weight=0.0, detail="no human message")
+        unasked = Reason(signal=UNASKED, weight=0.0, detail="no human message")
         return RouteDecision(
             tier=choice.tier.name,
             model_id=choice.tier.model_id,
@@ -164,16 +193,22 @@ class Decider:
         )
 
     def remember(
-        self, messages: LanguageModelInput, tier: str, *, thread_id: object = None
+        self, messages: LanguageModelInput, decision: RouteDecision, *, thread_id: object = None
     ) -> None:
-        """Keep a conversation's tier warm: a request was sent to it that was not decided anew.
+        """Keep a conversation's tier warm: a request was sent that was not decided anew.
+
+        In shadow mode the conversation is with the tier it would be with. A decision that was
+        none, because nothing was asked or no tier was able, moves no conversation.
 
         Args:
             messages: The request.
-            tier: The tier's name.
+            decision: The decision that the request goes by.
             thread_id: The conversation's id, if it has one.
         """
-        if self._stickiness is not None:
+        # What had a say besides the score weighs nothing; the reasons of a score may have any name.
+        said = {reason.signal for reason in decision.reasons if not reason.weight}
+        if self._stickiness is not None and said.isdisjoint({UNASKED, REFUSED}):
+            tier = decision.shadow or decision.tier
             self._stickiness.remember(place_of(messages, thread_id), tier)
 
     def feedback(

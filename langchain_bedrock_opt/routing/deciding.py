@@ -22,7 +22,8 @@ from langchain_bedrock_opt.routing.learning.examples import read_examples
 from langchain_bedrock_opt.routing.learning.labels import Scale
 from langchain_bedrock_opt.routing.learning.off_policy import PolicyEstimate, judge
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.report import HasRecords, RoutingReport, report
+from langchain_bedrock_opt.routing.records import HasRecords
+from langchain_bedrock_opt.routing.report import RoutingReport, report
 from langchain_bedrock_opt.routing.shadow import make_decider
 from langchain_bedrock_opt.routing.stickiness import as_stickiness
 from langchain_bedrock_opt.routing.targets import TYPICAL_OUTPUT_TOKENS

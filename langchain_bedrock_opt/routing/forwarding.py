@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 from functools import partial
 from typing import Any, Literal, cast
@@ -24,6 +24,7 @@ from langchain_core.runnables.schema import StreamEvent
 from pydantic import PrivateAttr
 
 from langchain_bedrock_opt.routing.channel import mark_message
+from langchain_bedrock_opt.routing.decider import Scored
 from langchain_bedrock_opt.routing.opening import (
     AsyncParts,
     EventsRead,
@@ -48,7 +49,6 @@ from langchain_bedrock_opt.routing.recovery.attempts import (
 )
 from langchain_bedrock_opt.routing.recovery.checks import Expectations
 from langchain_bedrock_opt.routing.results import chat_result, marked_result, merged_result
-from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.tools import BoundTools
 from langchain_bedrock_opt.routing.watching import AnswerWatch, watched
 
@@ -68,7 +68,7 @@ class ForwardingChatModel(BaseChatModel):
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
     ) -> RoutedCall:
         """Choose the model for a call, and what it is called with.
 
@@ -76,7 +76,7 @@ class ForwardingChatModel(BaseChatModel):
             messages: The request.
             config: The run's config.
             kwargs: The caller's arguments.
-            score: What `_ascore` has given.
+            scored: What `_ascore` has given; None where nothing was awaited.
         """
 
     async def _ascore(
@@ -84,7 +84,7 @@ class ForwardingChatModel(BaseChatModel):
         messages: LanguageModelInput,  # noqa: ARG002 - for subclasses
         config: RunnableConfig | None,  # noqa: ARG002
         kwargs: dict[str, Any],  # noqa: ARG002
-    ) -> ComplexityScore | None:
+    ) -> Scored | None:
         """Await what the choice has to wait for; None if there is no such thing."""
         return None
 
@@ -117,12 +117,12 @@ class ForwardingChatModel(BaseChatModel):
         messages: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
         *,
         is_checked: bool = True,
     ) -> Steps:
         """The calls that answer a request; just one if the model has no `_attempts`."""
-        call = self._plan(messages, config, kwargs, score)
+        call = self._plan(messages, config, kwargs, scored)
         if self._attempts is None:
             return call, (yield call)
         again = partial(self._replan, first=call, messages=messages, config=config, kwargs=kwargs)
@@ -164,9 +164,9 @@ class ForwardingChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """As `invoke`, asynchronously."""
-        score = await self._ascore(input, config, kwargs)
+        scored = await self._ascore(input, config, kwargs)
         call, message = await aperform(
-            self._steps(input, config, kwargs, score),
+            self._steps(input, config, kwargs, scored),
             lambda call: call.model.ainvoke(input, call.config, stop=stop, **call.kwargs),
         )
         return mark_message(cast("AIMessage", message), call.route)
@@ -213,8 +213,8 @@ class ForwardingChatModel(BaseChatModel):
             stream = call.model.astream(input, call.config, stop=stop, **call.kwargs)
             return await aread_stream(stream, reading, says_something)
 
-        score = await self._ascore(input, config, kwargs)
-        steps = self._steps(input, config, kwargs, score, is_checked=reading == "whole")
+        scored = await self._ascore(input, config, kwargs)
+        steps = self._steps(input, config, kwargs, scored, is_checked=reading == "whole")
         call, chunks = await aperform(steps, open_stream)
         is_first = True
         async with aclosing(apass_on(chunks)) as parts:
@@ -284,8 +284,8 @@ class ForwardingChatModel(BaseChatModel):
             opening = call.model.astream_events(prompt, call.config, version="v3", **call.kwargs)
             return await aread_events(await opening, reading)
 
-        score = await self._ascore(prompt, config, kwargs)
-        steps = self._steps(prompt, config, kwargs, score, is_checked=reading == "whole")
+        scored = await self._ascore(prompt, config, kwargs)
+        steps = self._steps(prompt, config, kwargs, scored, is_checked=reading == "whole")
         return (await aperform(steps, open_stream))[1]
 
     async def _aevents(
@@ -305,8 +305,8 @@ class ForwardingChatModel(BaseChatModel):
             parts = await aread_stream(stream, reading, tells_something)
             return EventsRead(parts=parts, output_message=watch.answer)
 
-        score = await self._ascore(prompt, config, kwargs)
-        steps = self._steps(prompt, config, kwargs, score, is_checked=reading == "whole")
+        scored = await self._ascore(prompt, config, kwargs)
+        steps = self._steps(prompt, config, kwargs, scored, is_checked=reading == "whole")
         _, read = await aperform(steps, open_stream)
         async with aclosing(apass_on(read.parts)) as events:
             async for event in events:
@@ -375,9 +375,9 @@ class ForwardingChatModel(BaseChatModel):
 
         async def answer(index: int, conversation: list[BaseMessage]) -> LLMResult:
             own = _with_run_id(config, None if index else run_id)
-            score = await self._ascore(conversation, own, kwargs)
+            scored = await self._ascore(conversation, own, kwargs)
             call, result = await aperform(
-                self._steps(conversation, own, kwargs, score),
+                self._steps(conversation, own, kwargs, scored),
                 lambda call: call.model.agenerate(
                     [conversation],
                     stop,
@@ -405,18 +405,6 @@ class ForwardingChatModel(BaseChatModel):
     ) -> ChatResult:
         # Abstract in the base class, so it must be here; the public methods never come by.
         return chat_result(self.generate([messages], stop, **kwargs))
-
-
-async def _awaited(opened: Callable[[], Awaitable[Any]]) -> Any:
-    """What an awaitable gives that has to be waited for itself."""
-    return await (await opened())
-
-
-async def _iterated(opened: Callable[[], Awaitable[Any]]) -> AsyncIterator[Any]:
-    """The parts of an iterator that has to be waited for."""
-    async with aclosing(await opened()) as parts:
-        async for part in parts:
-            yield part
 
 
 def _run_config(

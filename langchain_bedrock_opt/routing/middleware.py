@@ -240,19 +240,23 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Await the score of a run that is to be decided now; None where it is not needed."""
         kept = _kept(request)
         messages = _messages(request)
-        if kept.get(_DECISION) is not None or not _asks(messages) or self._is_replaced(request):
+        is_decided = kept.get(_DECISION) is not None
+        if is_decided or not _asks(messages) or request.model is not self._note_default(request):
             return None
         return await self._decider.ascore(messages, tools=_tools(request), force=kept.get(_FORCE))
 
-    def _is_replaced(self, request: ModelRequest[Any]) -> bool:
-        """Whether another middleware has put a model in the default one's place."""
-        return request.model is not self._defaults.of_run(_kept(request).get(_RUN), request.model)
+    def _note_default(self, request: ModelRequest[Any]) -> BaseChatModel:
+        """The default model of the request's run, noted if this is its first call.
+
+        If it is not the request's, another middleware has put one in its place.
+        """
+        return self._defaults.note(_kept(request).get(_RUN), request.model)
 
     def _plan(
         self, request: ModelRequest[Any], score: ComplexityScore | None = None
     ) -> _Plan | None:
         """Where a model call goes; None to leave it alone."""
-        if self._is_replaced(request):
+        if request.model is not self._note_default(request):
             return None
         kept = _kept(request)
         decided = kept.get(_DECISION)
@@ -284,10 +288,9 @@ class BedrockRoutingMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         messages = _messages(request)
         decided, thread_id, force = (kept.get(key) for key in (_DECISION, _THREAD, _FORCE))
         if decided is not None:
-            # In shadow mode the conversation is with the tier it would be with.
-            tier = decided.get("shadow", decided["tier"])
-            self._decider.remember(messages, tier, thread_id=thread_id)
-            return RouteDecision.from_dict(decided)
+            decision = RouteDecision.from_dict(decided)
+            self._decider.remember(messages, decision, thread_id=thread_id)
+            return decision
         tools = _tools(request)
         if force is None and not _asks(messages):
             return self._decider.decide_unasked(messages, self._default, tools=tools)
@@ -307,7 +310,8 @@ class _AgentModels:
         self._lock = threading.Lock()
         self._models: OrderedDict[str | None, BaseChatModel] = OrderedDict()
 
-    def of_run(self, run: str | None, model: BaseChatModel) -> BaseChatModel:
+    def note(self, run: str | None, model: BaseChatModel) -> BaseChatModel:
+        """The first model that was noted for a run: this one, if there is none yet."""
         with self._lock:
             default = self._models.setdefault(run, model)
             self._models.move_to_end(run)

@@ -64,7 +64,9 @@ class RoutingPolicy:
         sample: The scores of a sample of your prompts, which the three targets ask. Without one
             they take a mixed day of traffic, scored by the `ComplexityScorer`.
         scopes: The only scopes that data may go to: `in-region`, `jp`, `eu`, … A tier of another
-            or an unknown scope never answers, not even if it is forced.
+            or an unknown scope never answers, not even if it is forced. What else prompts are sent
+            to, such as a judge, has to be in one of them, too; a scorer of your own is not asked
+            where it sends them.
         regions: The only regions that may be called. With them, cross-region profiles are allowed
             only by `scopes`, as they answer elsewhere too.
         headroom: What is left of a budget, from 1 to 0: a function, or an object with

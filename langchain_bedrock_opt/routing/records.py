@@ -1,11 +1,17 @@
-"""What a policy works on: tiers by their facts, what a request needs, and the answer."""
+"""What a policy works on: tiers by their facts, what a request needs, and the answer.
+
+And what routing learns and reports from: usage records, or a ledger that has them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
-from langchain_bedrock_opt.contracts import Reason, TokenUsage
+from langchain_bedrock_opt.contracts import Reason, TokenUsage, UsageRecord
+from langchain_bedrock_opt.errors import ConfigurationError
 
 IN_REGION = "in-region"
 """The scope of a model that answers in the region it is called in, as the price list has it."""
@@ -94,3 +100,29 @@ class Choice:
     reasons: tuple[Reason, ...] = ()
     effort: str | None = None
     propensity: float = 1.0
+
+
+@runtime_checkable
+class HasRecords(Protocol):
+    """A ledger: anything that gives usage records."""
+
+    def records(self) -> Iterable[UsageRecord]:
+        """The records."""
+
+
+def records_of(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
+    """The records, from a ledger or as they are.
+
+    Args:
+        records: Usage records, or a ledger that has them.
+
+    Raises:
+        ConfigurationError: `records` is neither.
+    """
+    if isinstance(records, HasRecords):
+        return records.records()
+    if isinstance(records, Iterable) and not isinstance(records, (str, bytes)):
+        return records
+    raise ConfigurationError(
+        f"records is {type(records).__name__}: give usage records, or a ledger with records()."
+    )

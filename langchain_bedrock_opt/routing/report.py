@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
-from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
 from langchain_bedrock_opt.routing.learning.labels import (
     Scale,
@@ -18,18 +17,10 @@ from langchain_bedrock_opt.routing.learning.labels import (
     on_scale,
     read_label,
 )
-from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.records import HasRecords, Tier, records_of
 from langchain_bedrock_opt.routing.requests import requests_of
 from langchain_bedrock_opt.routing.scoring.asking import FAILED, is_by_scorer
 from langchain_bedrock_opt.routing.tables import html_bar, html_table, money, text_table
-
-
-@runtime_checkable
-class HasRecords(Protocol):
-    """A ledger: anything that gives usage records."""
-
-    def records(self) -> Iterable[UsageRecord]:
-        """The records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,24 +263,6 @@ def _good(
         "observed_good": fmean(values) if values else None,
         "expected_good": fmean(expected) if expected else None,
     }
-
-
-def records_of(records: Iterable[UsageRecord] | HasRecords) -> Iterable[UsageRecord]:
-    """The records, from a ledger or as they are.
-
-    Args:
-        records: Usage records, or a ledger that has them.
-
-    Raises:
-        ConfigurationError: `records` is neither.
-    """
-    if isinstance(records, HasRecords):
-        return records.records()
-    if isinstance(records, Iterable) and not isinstance(records, (str, bytes)):
-        return records
-    raise ConfigurationError(
-        f"records is {type(records).__name__}: give usage records, or a ledger with records()."
-    )
 
 
 def _signals(route: RouteDecision) -> set[str]:

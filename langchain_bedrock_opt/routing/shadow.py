@@ -16,7 +16,7 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.decider import REFUSED, Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.records import Tier
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
@@ -110,7 +110,7 @@ class ShadowDecider(Decider):
         )
 
     def _refused(self, score: float, reasons: Sequence[Reason]) -> RouteDecision:
-        said = Reason(signal="refused", weight=0.0, detail="no tier can take it")
+        said = Reason(signal=REFUSED, weight=0.0, detail="no tier can take it")
         return RouteDecision(
             tier=self._answering.name,
             model_id=self._answering.model_id,

@@ -23,7 +23,7 @@ from langchain_bedrock_opt.routing.channel import (
     with_route,
     without_run_id,
 )
-from langchain_bedrock_opt.routing.decider import Decider
+from langchain_bedrock_opt.routing.decider import Decider, Scored
 from langchain_bedrock_opt.routing.opening import (
     apass_on,
     aread_stream,
@@ -42,6 +42,7 @@ from langchain_bedrock_opt.routing.recovery.attempts import (
     reading_of,
 )
 from langchain_bedrock_opt.routing.recovery.checks import Expectations, missing_properties
+from langchain_bedrock_opt.routing.recovery.translation import translate
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore
 from langchain_bedrock_opt.routing.watching import AnswerWatch, watched
 
@@ -111,8 +112,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
             form = self._form(call.model, call.route.get("effort"))
             return await self._aread(form.ainvoke(input, own, **call.kwargs), watch)
 
-        score = await self._ascore(input, config, kwargs)
-        call, answer = await aperform(self._steps(input, config, kwargs, score), ask)
+        scored = await self._ascore(input, config, kwargs)
+        call, answer = await aperform(self._steps(input, config, kwargs, scored), ask)
         return _marked(_given(answer), call.route)
 
     def stream(
@@ -157,8 +158,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
             stream = form.astream(input, own, **call.kwargs)
             return await self._aread(aread_stream(stream, reading, _shows), watch, _last)
 
-        score = await self._ascore(input, config, kwargs)
-        steps = self._steps(input, config, kwargs, score, is_checked=reading == "whole")
+        scored = await self._ascore(input, config, kwargs)
+        steps = self._steps(input, config, kwargs, scored, is_checked=reading == "whole")
         call, answer = await aperform(steps, ask)
         is_first = True
         async with aclosing(apass_on(_given(answer))) as parts:
@@ -183,8 +184,8 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
             events = form.astream_events(input, own, version=version, **call.kwargs)
             return await self._aread(aread_stream(events, reading, tells_something), watch, _output)
 
-        score = await self._ascore(input, config, kwargs)
-        steps = self._steps(input, config, kwargs, score, is_checked=reading == "whole")
+        scored = await self._ascore(input, config, kwargs)
+        steps = self._steps(input, config, kwargs, scored, is_checked=reading == "whole")
         _, answer = await aperform(steps, ask)
         async with aclosing(apass_on(_given(answer))) as parts:
             async for event in parts:
@@ -194,28 +195,30 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
 
     async def _ascore(
         self, prompt: LanguageModelInput, config: RunnableConfig | None, kwargs: dict[str, Any]
-    ) -> ComplexityScore | None:
-        return await self._decider().ascore(prompt, force=force_of(kwargs, ensure_config(config)))
+    ) -> Scored:
+        decider, force = self._decider(), force_of(kwargs, ensure_config(config))
+        return Scored(decider=decider, score=await decider.ascore(prompt, force=force))
 
     def _plan(
         self,
         prompt: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
         *,
         remember: bool = True,
     ) -> RoutedCall:
         config = self._add_config(ensure_config(config))
         kwargs = dict(kwargs)
         force = pop_force(kwargs, config)
-        decision = self._decider().decide(
+        scored = scored or Scored(decider=self._decider(), score=None)
+        decision = scored.decider.decide(
             prompt,
             force=force,
             json_schema=self._is_native,
             thread_id=thread_of(config),
             remember=remember,
-            score=score,
+            score=scored.score,
         )
         model = self._models[decision.tier]
         route = self._with_effort(decision, model, kwargs).as_dict()
@@ -239,17 +242,20 @@ class RoutedStructuredOutput(Runnable[LanguageModelInput, Any]):
         prompt: LanguageModelInput,
         config: RunnableConfig | None,
         kwargs: dict[str, Any],
-        score: ComplexityScore | None = None,
+        scored: Scored | None = None,
         *,
         is_checked: bool = True,
     ) -> Steps:
-        call = self._plan(prompt, config, kwargs, score)
+        call = self._plan(prompt, config, kwargs, scored)
         if self._attempts is None:
             return call, (yield call)
 
         def again(tier: str) -> RoutedCall:
-            own, known = without_run_id(config), ComplexityScore(value=call.route["score"])
-            return self._plan(prompt, own, {**kwargs, FORCE_KEY: tier}, known, remember=False)
+            fitted = translate(kwargs, call.model, self._models[tier])
+            score = ComplexityScore(value=call.route["score"])
+            known = Scored(decider=self._decider(), score=score)
+            own = without_run_id(config)
+            return self._plan(prompt, own, {**fitted, FORCE_KEY: tier}, known, remember=False)
 
         return (yield from self._attempts.of(call, again, Expectations() if is_checked else None))
 

@@ -135,7 +135,7 @@ def describe_tier(name: str, model: str | BaseChatModel) -> Tier:
         model: Its chat model, or a model id for which none was made.
     """
     if isinstance(model, str):
-        return _with_place(_by_spec(name, model, spec_of(model)), None)
+        return with_place(_by_spec(name, model, spec_of(model)), None)
     model_id = model_id_of(model)
     spec = spec_of(model_id) or spec_of(getattr(model, "base_model_id", None) or "")
     # A model without `bind_tools` can't be given any, whatever is written about it.
@@ -154,7 +154,7 @@ def describe_tier(name: str, model: str | BaseChatModel) -> Tier:
     else:
         tier = _by_spec(name, model_id, spec)
         tier = tier if has_bind else replace(tier, tools=False)
-    return replace(_with_place(tier, _region_of(model)), efforts=efforts_of(model))
+    return replace(with_place(tier, region_of(model)), efforts=efforts_of(model))
 
 
 def _by_spec(name: str, model_id: str, spec: ModelSpec | None) -> Tier:
@@ -187,8 +187,13 @@ _STAYS: Final = frozenset(
 )
 
 
-def _with_place(tier: Tier, region: str | None) -> Tier:
-    """The tier with the scope its id says, and the region it is called in."""
+def with_place(tier: Tier, region: str | None) -> Tier:
+    """The tier with the scope its id says, and the region it is called in.
+
+    Args:
+        tier: What has a model id, and no place yet.
+        region: The region, where it is known.
+    """
     try:
         parsed: ModelId = parse_model_id(tier.model_id)
     except ModelIdError:
@@ -197,7 +202,12 @@ def _with_place(tier: Tier, region: str | None) -> Tier:
     return replace(tier, scope=scope, region=parsed.region or region)
 
 
-def _region_of(model: BaseChatModel) -> str | None:
+def region_of(model: object) -> str | None:
+    """The region a model's calls go to; None if it does not say.
+
+    Args:
+        model: A chat model, or embeddings.
+    """
     # The client's region is where the call goes, whatever the model's field says.
     meta = getattr(getattr(model, "client", None), "meta", None)
     region = getattr(meta, "region_name", None) or getattr(model, "region_name", None)

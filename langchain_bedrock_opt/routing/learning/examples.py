@@ -25,8 +25,7 @@ from langchain_bedrock_opt.routing.learning.labels import (
     on_scale,
     read_label,
 )
-from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.report import HasRecords
+from langchain_bedrock_opt.routing.records import HasRecords, Tier
 from langchain_bedrock_opt.routing.scoring.asking import is_by_scorer
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 

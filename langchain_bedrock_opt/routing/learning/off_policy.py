@@ -38,8 +38,7 @@ from langchain_bedrock_opt.routing.learning.labels import (
     read_label,
 )
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.records import Tier
-from langchain_bedrock_opt.routing.report import HasRecords, records_of
+from langchain_bedrock_opt.routing.records import HasRecords, Tier, records_of
 from langchain_bedrock_opt.routing.tables import html_table, text_table
 
 if TYPE_CHECKING:

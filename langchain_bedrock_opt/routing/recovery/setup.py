@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
+from langchain_bedrock_opt.routing.readers import check_reader
 from langchain_bedrock_opt.routing.recovery.attempts import Attempts
 from langchain_bedrock_opt.routing.recovery.escalation import (
     Escalation,
@@ -16,7 +17,7 @@ from langchain_bedrock_opt.routing.recovery.escalation import (
     Escalator,
 )
 from langchain_bedrock_opt.routing.recovery.fallback import Fallback, FallbackOrder
-from langchain_bedrock_opt.routing.tiers import build_models, describe_tier, model_id_of
+from langchain_bedrock_opt.routing.tiers import build_models, model_id_of
 
 
 def make_attempts(
@@ -66,7 +67,7 @@ def _escalator(
     if escalation.agreement is None:
         return Escalator(escalation, history)
     model = _check_model(escalation.agreement.model, models, params)
-    _check_place(model, policy)
+    check_reader(policy.residency, "Agreement model", model)
     return Escalator(escalation, history, check_model=model, check_id=model_id_of(model))
 
 
@@ -77,14 +78,3 @@ def _check_model(
         return models[named]
     own = params if isinstance(named, str) else {}
     return build_models({"agreement": named}, own)["agreement"]
-
-
-def _check_place(model: BaseChatModel, policy: RoutingPolicy) -> None:
-    """Refuse an agreement model that would see prompts where they may not go."""
-    residency, place = policy.residency, describe_tier("agreement", model)
-    if residency is None or residency.allows(place):
-        return
-    raise ConfigurationError(
-        f"Agreement model {place.model_id} lacks {residency.refusal(place)}: it sees every prompt "
-        "that it checks. Give one that the policy's scopes and regions allow."
-    )

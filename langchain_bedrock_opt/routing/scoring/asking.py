@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, runtime_checkable
+from weakref import finalize
 
 from langchain_core.language_models import LanguageModelInput
 
@@ -35,6 +36,9 @@ class AsyncScorer(Scorer, Protocol):
 
     The router's asynchronous methods await `ascore`; its synchronous ones call `score`. A scorer
     without `ascore` is called in the event loop, so it must not take long.
+
+    Where the tier is named, it is not asked: then its `otherwise` scores if it has one, which
+    must be a scorer that answers at once, and `ComplexityScorer` if not.
     """
 
     async def ascore(
@@ -126,8 +130,37 @@ def score_all(
     return [score.value for score in scores]
 
 
+# By the id of the scorer: a scorer may be equal to another one, or have no hash. Routers that
+# `configurable_fields` makes anew for each call share it, and it goes with its scorer.
+_stand_ins: dict[int, StandIn] = {}
+_stand_ins_lock = threading.Lock()
+
+
+def _stand_in_of(scorer: Scorer) -> StandIn:
+    """What stands in for a scorer, the same one in every router that has the scorer."""
+    with _stand_ins_lock:
+        found = _stand_ins.get(id(scorer))
+        if found is not None:
+            return found
+        found = StandIn(type(scorer).__name__, ComplexityScorer())
+        try:
+            finalize(scorer, _stand_ins.pop, id(scorer), None).atexit = False
+        except TypeError:  # nobody is told when it goes, such as one with `__slots__`
+            return found
+        _stand_ins[id(scorer)] = found
+        return found
+
+
+def _otherwise_of(scorer: Scorer) -> Scorer:
+    """Who scores at once in place of a scorer that has to wait."""
+    own = getattr(scorer, "otherwise", None)
+    if isinstance(own, Scorer) and not isinstance(own, AsyncScorer):
+        return own
+    return ComplexityScorer()
+
+
 class Scoring:
-    """Asks the scorer of a router, and the shipped one where it fails or need not be asked.
+    """Asks the scorer of a router, and another one where it fails or need not be asked.
 
     Args:
         scorer: The router's scorer.
@@ -136,8 +169,8 @@ class Scoring:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
         self._waiting = scorer if isinstance(scorer, AsyncScorer) else None
-        self._shipped = ComplexityScorer()
-        self._stand_in = StandIn(type(scorer).__name__, self._shipped)
+        self._otherwise = _otherwise_of(scorer)
+        self._stand_in = _stand_in_of(scorer)
 
     def score(
         self,
@@ -156,9 +189,9 @@ class Scoring:
         Raises:
             TypeError: `messages` is nothing a chat model could be given.
         """
-        if is_forced and self._waiting is not None:
-            return self._unasked(messages, tools)
         try:
+            if is_forced and self._waiting is not None:
+                return self._unasked(messages, tools)
             return _checked(self._scorer.score(messages, tools))
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
             failure = error
@@ -184,7 +217,7 @@ class Scoring:
         self, messages: LanguageModelInput, tools: Sequence[Any] | None
     ) -> ComplexityScore:
         detail = f"the tier was named, so {type(self._scorer).__name__} was not asked"
-        return with_note(self._shipped.score(messages, tools), NOT_ASKED, detail)
+        return with_note(_checked(self._otherwise.score(messages, tools)), NOT_ASKED, detail)
 
 
 def _checked(score: ComplexityScore) -> ComplexityScore:

@@ -176,6 +176,11 @@ class EmbeddingScorer(RemoteScorer[Nearest]):
         examples, settings = load_json(Path(path), _read, "saved scorer")
         return cls(embeddings, examples, **{**settings, **options})
 
+    @property
+    def reader(self) -> Embeddings:
+        """What embeds the prompts."""
+        return self._embeddings
+
     def _ask(self, text: str) -> Nearest:
         return self._nearest(self._embeddings.embed_query(text))
 

@@ -101,6 +101,11 @@ class JudgeScorer(RemoteScorer[int]):
         self._model = model
         self._limits: dict[str, Any] = {} if max_tokens is None else {"max_tokens": max_tokens}
 
+    @property
+    def reader(self) -> BaseChatModel:
+        """The judge."""
+        return self._model
+
     def _ask(self, text: str) -> int:
         answer = self._model.invoke(_question(text), own_run(JUDGE_TAG), **self._limits)
         return _grade(answer)

@@ -105,6 +105,9 @@ class Memo(Generic[_T]):
         with self._lock:
             if key in self._kept:
                 return self._used(key)
+            # Tasks that a loop was closed on hold it: nothing else would ever drop the two.
+            for closed in [each for each in self._tasks if each.is_closed()]:
+                del self._tasks[closed]
             tasks = self._tasks.setdefault(loop, {})
         task = tasks.get(key)  # only this loop's thread comes here
         if task is None:

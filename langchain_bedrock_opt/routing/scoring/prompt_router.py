@@ -92,6 +92,11 @@ class PromptRouterScorer(RemoteScorer[str]):
         self._strong = _base_of(strong)
         self._model = _built(model, params)
 
+    @property
+    def reader(self) -> ChatBedrockConverse:
+        """What calls the prompt router."""
+        return self._model
+
     def _ask(self, text: str) -> str:
         config = own_run(PROMPT_ROUTER_TAG)
         return _picked(self._model.invoke([HumanMessage(text)], config, max_tokens=_MAX_TOKENS))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import RunnableConfig
 
 from langchain_bedrock_opt.contracts import Reason
@@ -63,6 +64,11 @@ class RemoteScorer(ABC, Generic[_AnswerT]):
         self._stand_in = StandIn(type(self).__name__, self._otherwise)
 
     @property
+    def otherwise(self) -> Scorer:
+        """The other scorer; where a tier is named, it alone scores."""
+        return self._otherwise
+
+    @property
     def failures(self) -> int:
         """How many requests another scorer has scored because this one could not."""
         return self._stand_in.failures
@@ -104,6 +110,11 @@ class RemoteScorer(ABC, Generic[_AnswerT]):
         except Exception as error:  # noqa: BLE001 - whatever it was, the call goes on
             failure = error
         return self._stand_in.score(failure, messages, tools)
+
+    @property
+    @abstractmethod
+    def reader(self) -> BaseChatModel | Embeddings:
+        """What the questions are sent to, which has to be where the data may go."""
 
     @abstractmethod
     def _ask(self, text: str) -> _AnswerT:

@@ -304,7 +304,7 @@ def test_labels_of_other_runs_are_told_from_too_few() -> None:
         route=decision,
     )
 
-    with pytest.raises(CalibrationError, match="None of 1 labels .* such as '01890a5d'"):
+    with pytest.raises(CalibrationError, match=r"None of 1 labels .* such as '01890a5d'"):
         read_examples([record], TIERS, labels={"other": True})
 
 

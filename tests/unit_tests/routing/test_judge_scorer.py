@@ -26,7 +26,12 @@ from langchain_bedrock_opt import (
 from langchain_bedrock_opt.contracts import REPORT_KEY
 from langchain_bedrock_opt.emulator import Fault, RuleResponder, ScriptedResponder
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing import JudgeScorer, RoutingPolicy, ScoreSample
+from langchain_bedrock_opt.routing import (
+    ComplexityScore,
+    JudgeScorer,
+    RoutingPolicy,
+    ScoreSample,
+)
 
 JUDGE = "us.amazon.nova-micro-v1:0"
 TIERS = {"simple": "us.amazon.nova-lite-v1:0", "complex": "us.amazon.nova-pro-v1:0"}
@@ -312,6 +317,35 @@ async def test_an_agent_is_judged_once(
     assert len(answers) == 2
     assert {tier_of(answer) for answer in answers} == {tier}
     assert len(asked(bedrock)) == 1
+
+
+class AtHalf:
+    """Finds every request half as hard as can be, or fails."""
+
+    error: Exception | None = None
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        if self.error is not None:
+            raise self.error
+        return ComplexityScore(value=0.5)
+
+
+def test_where_the_tier_is_named_the_other_scorer_scores(
+    bedrock: BedrockEmulator, make_router: Any
+) -> None:
+    """A call with `force` has the score of the judge's `otherwise`, which may fail, too."""
+    other = AtHalf()
+    router = make_router(otherwise=other)
+
+    told = router.invoke("Hi", force="simple").response_metadata[REPORT_KEY]["route"]
+    other.error = ConnectionError("down")
+    failed = router.invoke("Hi", force="simple").response_metadata[REPORT_KEY]["route"]
+
+    assert told["score"] == 0.5
+    assert [each["signal"] for each in told["reasons"]] == ["scorer_not_asked"]
+    assert failed["score"] == ComplexityScorer().score("Hi").value
+    assert failed["reasons"][-1]["signal"] == "scorer_failed"
+    assert asked(bedrock) == []
 
 
 # --- Failures ---

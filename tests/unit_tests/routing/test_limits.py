@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_aws import BedrockEmbeddings
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.tools import tool
 
-from langchain_bedrock_opt import BedrockEmulator
+from langchain_bedrock_opt import BedrockEmulator, BedrockRoutingMiddleware, ChatBedrockOptimized
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
     Agreement,
     ChatBedrockRouter,
     ComplexityScore,
+    EmbeddingScorer,
     Escalation,
+    JudgeScorer,
+    LabelledVectors,
     Needs,
+    PromptRouterScorer,
     RoutingPolicy,
     Tier,
+    route,
 )
 
 MakeRouter = Callable[..., ChatBedrockRouter]
@@ -121,6 +130,66 @@ def test_a_second_opinion_does_not_leave_the_allowed_places(
     make_router(tiers, policy=policy, escalate=allowed).invoke("Hi")
 
     assert set(bedrock.models) == {"jp.amazon.nova-2-lite-v1:0"}
+
+
+@pytest.mark.parametrize("door", ["router", "shadow", "middleware", "route"])
+def test_a_scorer_does_not_send_prompts_out_of_the_allowed_places(
+    make_router: MakeRouter, bedrock: Any, door: str
+) -> None:
+    """A judge that data may not go to is refused by every door before it has seen a prompt."""
+    tiers = {"small": "jp.amazon.nova-2-lite-v1:0"}
+    clients = {"client": bedrock, "bedrock_client": bedrock}
+    far, near = (
+        JudgeScorer(ChatBedrockOptimized(model=model, **clients))
+        for model in ("us.amazon.nova-micro-v1:0", "jp.amazon.nova-2-lite-v1:0")
+    )
+    doors: dict[str, Callable[..., Any]] = {
+        "router": partial(make_router, tiers),
+        "shadow": partial(make_router, tiers, shadow="small"),
+        "middleware": partial(BedrockRoutingMiddleware, tiers=tiers, **clients),
+        "route": partial(route, tiers),
+    }
+    policy = RoutingPolicy(scopes=["jp"])
+
+    with pytest.raises(ConfigurationError, match=r"^What JudgeScorer asks, us\.amazon.* scope us,"):
+        doors[door](scorer=far, policy=policy)
+    assert doors[door](scorer=near, policy=policy)
+    assert doors[door](scorer=far)
+
+    assert bedrock.requests == []
+
+
+def test_a_prompt_router_is_not_known_to_stay(make_router: MakeRouter, bedrock: Any) -> None:
+    """A scorer that asks Bedrock's prompt router, which sends to several regions, is refused."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:default-prompt-router/amazon.nova:1"
+    options = {"client": bedrock, "bedrock_client": bedrock, "base_model": "amazon.nova-lite-v1:0"}
+    scorer = PromptRouterScorer(arn, strong="amazon.nova-pro-v1:0", **options)
+    here = {"here": "amazon.nova-lite-v1:0"}
+
+    with pytest.raises(ConfigurationError, match=r"^What PromptRouterScorer asks, arn:aws"):
+        make_router(here, scorer=scorer, policy=RoutingPolicy(regions=["us-east-1"]))
+
+
+def test_embeddings_have_to_say_where_they_are(make_router: MakeRouter, bedrock: Any) -> None:
+    """Bedrock's embeddings go by their model id and region, all others are refused."""
+    here = {"here": "amazon.nova-lite-v1:0"}
+    policy = RoutingPolicy(regions=["us-east-1"])
+    examples = LabelledVectors([[1.0, 0.0], [0.0, 1.0]], [0.0, 1.0])
+
+    def make(embeddings: Embeddings) -> ChatBedrockRouter:
+        return make_router(here, scorer=EmbeddingScorer(embeddings, examples), policy=policy)
+
+    def titan(region: str, model_id: str = "amazon.titan-embed-text-v2:0") -> BedrockEmbeddings:
+        client = SimpleNamespace(meta=SimpleNamespace(region_name=region))
+        return BedrockEmbeddings(client=client, model_id=model_id)
+
+    assert make(titan("us-east-1"))
+    with pytest.raises(ConfigurationError, match=r"titan.* lacks .* region eu-west-1"):
+        make(titan("eu-west-1"))
+    with pytest.raises(ConfigurationError, match=r"lacks .*scope global"):
+        make(titan("us-east-1", "global.cohere.embed-v4:0"))
+    with pytest.raises(ConfigurationError, match=r"DeterministicFakeEmbedding lacks .*not known"):
+        make(DeterministicFakeEmbedding(size=2))
 
 
 @pytest.mark.parametrize("where", [{"scopes": "jp"}, {"regions": "us-east-1"}, {"scopes": []}])

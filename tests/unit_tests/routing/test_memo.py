@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
@@ -180,6 +181,31 @@ def test_each_event_loop_asks_for_itself() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(run, ["a", "bb", "ccc", "dddd"])) == [1, 2, 3, 4]
     assert run("a") == 1
+
+
+def test_a_closed_event_loop_is_let_go() -> None:
+    """A loop that was closed while it waited for an answer is gone after the next question."""
+    memo, network = Memo[int](10), Network()
+
+    async def never() -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    async def give_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(memo.aget("abc", never), 0.01)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(give_up())
+    loop.close()
+    closed = weakref.ref(loop)
+    del loop
+    gc.collect()
+
+    assert asyncio.run(memo.aget("abc", lambda: network.aask("abc"))) == 3
+    gc.collect()
+
+    assert closed() is None
 
 
 def test_no_text_is_kept() -> None:

@@ -195,6 +195,22 @@ async def test_a_thread_is_known_by_its_id(
     assert bedrock.models == [tiers["complex"], tiers["complex"]]
 
 
+def test_a_run_that_asks_nothing_moves_no_thread(
+    make: MakeMiddleware, bedrock: Any, tiers: dict[str, str]
+) -> None:
+    """A tool loop on the default tier does not keep the thread's next question there."""
+    bedrock.tool_rounds = 1
+    routing = make(default="complex")
+    agent: Any = create_agent(routing.models["simple"], [add], middleware=[routing])
+    config: Any = {"configurable": {"thread_id": 7}}
+
+    agent.invoke({"messages": [AIMessage("I begin.")]}, config)
+    bedrock.tool_rounds = 0
+    agent.invoke({"messages": [AIMessage("I began."), HumanMessage(EASY)]}, config)
+
+    assert bedrock.models == [tiers["complex"], tiers["complex"], tiers["simple"]]
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_config_can_name_the_tier(
     routing: BedrockRoutingMiddleware, bedrock: Any, tiers: dict[str, str], *, is_async: bool

@@ -240,6 +240,24 @@ def test_an_agent_can_be_watched(bedrock: Any, tiers: dict[str, str]) -> None:
     assert set(bedrock.models) == {tiers["moderate"]}
 
 
+def test_what_was_not_decided_moves_no_conversation(bedrock: Any, tiers: dict[str, str]) -> None:
+    """A run that no tier could serve leaves its thread where it was, though it called tools."""
+    bedrock.tool_rounds = 1
+    routing = BedrockRoutingMiddleware(
+        tiers=tiers, scorer=ByWord(), shadow="complex", client=bedrock, bedrock_client=bedrock
+    )
+    agent: Any = create_agent(routing.models["simple"], [add], middleware=[routing])
+    config: Any = {"configurable": {"thread_id": "t"}}
+    too_long = HumanMessage(EASY * 1_000_000)
+
+    refused = agent.invoke({"messages": [too_long]}, config)
+    trimmed = agent.invoke({"messages": [AIMessage("So it is."), HumanMessage(EASY)]}, config)
+
+    reasons = route_of(refused["messages"][-1])["reasons"]
+    assert [each["signal"] for each in reasons] == ["refused"]
+    assert route_of(trimmed["messages"][-1])["shadow"] == "simple"
+
+
 def test_explore_and_bandit_show_in_the_shadow_without_acting(
     make: MakeRouter, bedrock: Any, tiers: dict[str, str]
 ) -> None:

@@ -256,6 +256,25 @@ def test_a_second_opinion_is_asked_for_the_same_form(local: Bedrock) -> None:
     assert first.params["outputConfig"] == second.params["outputConfig"]
 
 
+@pytest.mark.parametrize("trouble", ["throttled", "unparsed"])
+def test_another_tier_gets_the_arguments_that_it_takes(local: Bedrock, trouble: str) -> None:
+    """A temperature is not sent to the newest Claude models, which take none."""
+    newest = "us.anthropic.claude-opus-4-7"
+    if trouble == "throttled":
+        local.throttles(SIMPLE)
+    local.says(SIMPLE, BAD)
+    local.says(newest, GOOD)
+    tiers = {"simple": SIMPLE, "complex": newest}
+    router = local.router(tiers, fallback="next", escalate=True)
+
+    answer = native(router).invoke(EASY, temperature=0.2, max_tokens=1000)
+
+    assert answer == TOKYO
+    sent = local.emulator.journal.calls()[-1].params
+    assert sent["modelId"] == newest
+    assert sent["inferenceConfig"] == {"maxTokens": 1000}
+
+
 class AtTheTop:
     """Finds every request as hard as can be."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -87,6 +90,15 @@ class Broken:
 class BrokenAwait(Broken):
     async def ascore(self, messages: Any, tools: Any = None) -> ComplexityScore:
         return self.score(messages, tools)
+
+
+class BrokenUnhashable(Broken):
+    """Is equal to all of its kind."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BrokenUnhashable)
 
 
 class Capital(BaseModel):
@@ -300,6 +312,42 @@ async def test_another_tiers_attempt_is_not_scored_again(
     assert told["reasons"][0]["signal"] == "waited"
 
 
+class Interrupted:
+    """Finds every request half as hard as can be, and is slow enough for `meanwhile` to happen."""
+
+    meanwhile: Callable[[], Any] | None = None
+
+    def score(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        return ComplexityScore(value=0.5)
+
+    async def ascore(self, messages: Any, tools: Any = None) -> ComplexityScore:
+        if self.meanwhile is not None:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+        return self.score(messages, tools)
+
+
+@pytest.mark.parametrize("structured_too", [False, True])
+async def test_a_score_meets_the_thresholds_that_it_was_asked_for(
+    make_router: MakeRouter, labelled: Callable[..., Any], *, structured_too: bool
+) -> None:
+    """A call that waits for its score while the router is calibrated goes by what held before."""
+    scorer = Interrupted()
+    router = make_router(scorer=scorer, policy=RoutingPolicy([0.1, 0.2]))
+    shares = (0.98, 0.01, 0.01)
+    scorer.meanwhile = lambda: router.calibrate(labelled(), shares=shares, refit=True)
+    model: Any = router
+    if structured_too:
+        options: dict[str, Any] = {"method": "json_schema", "include_raw": True}
+        model = router.with_structured_output(Capital, **options)
+
+    answer = await model.ainvoke("Hi")
+
+    told = (answer["raw"] if structured_too else answer).response_metadata[REPORT_KEY]["route"]
+    assert router.calibration.thresholds["moderate"] > 0.5
+    assert (told["score"], told["tier"]) == (0.5, "complex")
+
+
 # --- Failures ---
 
 
@@ -335,6 +383,35 @@ async def test_a_scorer_that_fails_breaks_no_call(
     assert len(said) == 1
     assert kind.__name__ in said[0]
     assert "prompt" not in said[0]
+
+
+@pytest.mark.parametrize("kind", [Broken, BrokenUnhashable])
+def test_a_scorer_that_fails_is_logged_once_for_all_its_routers(
+    make_router: MakeRouter, caplog: pytest.LogCaptureFixture, kind: type[Broken]
+) -> None:
+    """A router that is made anew for each call does not repeat it; another scorer has its own."""
+    caplog.set_level(logging.WARNING)
+
+    for scorer in (kind(ConnectionError("down")), kind(ConnectionError("down"))):
+        router = make_router(scorer=scorer).configurable_fields(
+            fallback=ConfigurableField(id="fallback")
+        )
+        for _ in range(3):
+            router.invoke("Hi", {"configurable": {"fallback": "next"}})
+
+    assert len([each for each in caplog.records if each.name.endswith("asking")]) == 2
+
+
+def test_a_scorer_that_failed_is_not_kept(make_router: MakeRouter) -> None:
+    """When a router and its scorer are gone, nothing is left of them."""
+    scorer = Broken(ConnectionError("down"))
+    watched = weakref.ref(scorer)
+    make_router(scorer=scorer).invoke("Hi")
+
+    del scorer
+    gc.collect()
+
+    assert watched() is None
 
 
 def test_the_report_counts_failed_scorers(make_router: MakeRouter) -> None:
