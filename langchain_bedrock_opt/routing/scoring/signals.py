@@ -42,11 +42,15 @@ _COMMAS: Final = (",", "\u3001", "\uff0c")
 _BRACKETS: Final = ("(", "\uff08", "[")
 _SYMBOL: Final = re.compile(r"[^\w\s]")
 _NO_SYMBOLS: Final = bytes(code for code in range(128) if not _SYMBOL.match(chr(code)))
+_CODE_WORDS: Final = (
+    *("def ", "return ", "import ", "assert ", "public ", "SELECT "),
+    *("self.", "Traceback"),
+)
 _CODE_MARKS: Final = (
     *("```", "()", "==", "!=", "=>", "->", "</", ");", "};", "&&", "||"),
-    *("def ", "return ", "import ", "assert ", "public ", "SELECT "),
-    *("self.", "print(", "function(", "#include", "Traceback"),
+    *("print(", "function(", "#include"),
 )
+_CODE_SYMBOLS: Final = frozenset("`()=<>;&|#")
 _MATHS_MARKS: Final = ("\\", "^", "∑", "∫", "√", "∞", "≤", "≥", "≠", "∂", "∈", "π", "²")
 _FORMULA: Final = re.compile(r"\$[^$\n]*[\\^=_{][^$\n]*\$")
 _EQUATION: Final = re.compile(r"\b[a-zA-Z]\s?=\s?[^=]")
@@ -118,24 +122,25 @@ def extract_signals(conversation: Conversation, tools: Sequence[Any] | None = No
     """
     ask = conversation.ask
     kinds = kinds_of_words(ask)
+    symbols = _symbols(ask)
     words, spaceless = _words(ask, conversation.ask_chars)
     return Signals(
         words=words,
         spaceless=spaceless,
-        asks=_asks(ask, kinds),
+        asks=_asks(ask, symbols, kinds),
         easy=kinds[EASY],
         open=kinds[OPEN],
         hard=kinds[HARD],
         constraints=kinds[CONSTRAINT],
         steps=kinds[STEP],
         numbers=len(_DIGITS.findall(ask)) + kinds[NUMBER],
-        code=_code(ask),
-        maths=_maths(ask),
+        code=_code(ask, symbols),
+        maths=_maths(ask, symbols),
         several=kinds[SEVERAL],
         negations=kinds[NEGATION],
-        commas=_count(ask, _COMMAS),
-        brackets=_count(ask, _BRACKETS),
-        symbols=100 * _symbols(ask) / max(len(ask), 1),
+        commas=_count(symbols, _COMMAS),
+        brackets=_count(symbols, _BRACKETS),
+        symbols=100 * len(symbols) / max(len(ask), 1),
         background_tokens=conversation.background.tokens(),
         human_turns=conversation.human_turns,
         tools=len(tools or ()),
@@ -159,25 +164,28 @@ def _words(ask: str, full_chars: int) -> tuple[float, float]:
     return words * max(1.0, full_chars / len(ask)), spaceless / len(ask)
 
 
-def _symbols(ask: str) -> int:
+def _symbols(ask: str) -> str:
+    """All that is neither letter, digit nor space. Few: what is looked for there is found fast."""
     if ask.isascii():
-        return len(ask.encode().translate(None, _NO_SYMBOLS))
-    return len(_SYMBOL.findall(ask))
+        return ask.encode().translate(None, _NO_SYMBOLS).decode()
+    return "".join(_SYMBOL.findall(ask))
 
 
-def _asks(ask: str, kinds: Mapping[str, int]) -> int:
-    return _count(ask, _QUESTION_MARKS) + len(_LISTED.findall(ask)) + kinds[REQUEST]
+def _asks(ask: str, symbols: str, kinds: Mapping[str, int]) -> int:
+    return _count(symbols, _QUESTION_MARKS) + len(_LISTED.findall(ask)) + kinds[REQUEST]
 
 
-def _code(ask: str) -> int:
-    return _count(ask, _CODE_MARKS)
+def _code(ask: str, symbols: str) -> int:
+    words = _count(ask, _CODE_WORDS)
+    return words if _CODE_SYMBOLS.isdisjoint(symbols) else words + _count(ask, _CODE_MARKS)
 
 
-def _maths(ask: str) -> int:
-    marks = _count(ask, _MATHS_MARKS)
-    if "$" in ask:
+def _maths(ask: str, symbols: str) -> int:
+    # Some of the marks count as letters: they are looked for where there is more than ASCII.
+    marks = _count(symbols if ask.isascii() else ask, _MATHS_MARKS)
+    if "$" in symbols:
         marks += len(_FORMULA.findall(ask))
-    if "=" in ask:
+    if "=" in symbols:
         marks += len(_EQUATION.findall(ask))
     return marks
 
