@@ -8,6 +8,7 @@ an `EmbeddingScorer` fitted on the same rows has, the figures flatter it.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 FEWEST: Final = 100
 """Labelled prompts without which nothing can be told."""
@@ -168,7 +171,7 @@ class _Work:
         predicted = foretell(scores, labels, folds)
         bins = reliability(predicted, labels)
         found = Calibration(
-            tiers=tuple(tier.name for tier in self._tiers),
+            models={tier.name: tier.model_id for tier in self._tiers},
             scored_by=type(scorer).__name__,
             scorer=scorer if isinstance(scorer, LearnedScorer) else None,
             probe=probe_of(scorer),
@@ -269,7 +272,14 @@ class _Work:
         starts = self._present.thresholds
         cuts = [*(bisect_left(scores, start) for start in starts), len(scores)]
         cuts[0] = 0
-        return tuple((end - start) / len(scores) for start, end in pairwise(cuts))
+        shares = tuple((end - start) / len(scores) for start, end in pairwise(cuts))
+        if max(shares) == 1:
+            logger.warning(
+                "Calibrated to send all prompts to tier <%s>, as now: say what you want, such as "
+                "quality=0.95.",
+                self._tiers[shares.index(1)].name,
+            )
+        return shares
 
     def _worth(self) -> dict[str, Any]:
         """APGR and its like; nothing where nothing is known of what the strongest tier gains."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
@@ -13,6 +17,9 @@ from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScorer, Scorer
 from langchain_bedrock_opt.routing.targets import Quality
+from langchain_bedrock_opt.routing.tiers import model_id_of
+
+logger = logging.getLogger(__name__)
 
 CalibrationSource = Calibration | str | os.PathLike[str]
 """A calibration, or the path it was saved to."""
@@ -40,7 +47,7 @@ def probe_of(scorer: Scorer) -> tuple[float, ...]:
 
 
 def settle(
-    names: Collection[str],
+    tiers: Mapping[str, str | BaseChatModel],
     scorer: Scorer | None,
     policy: RoutingPolicy | None,
     calibration: CalibrationSource | None,
@@ -52,7 +59,7 @@ def settle(
     calibration brings that calibration with it.
 
     Args:
-        names: The tiers' names, from the cheapest to the strongest.
+        tiers: Model ids or chat models by tier name, from the cheapest to the strongest.
         scorer: The scorer that was given, if any.
         policy: The policy that was given, if any.
         calibration: The calibration that was given, or its path, if any.
@@ -66,17 +73,33 @@ def settle(
     found = _found(calibration, policy)
     if found is None:
         return scorer or ComplexityScorer(), policy, None
-    if tuple(names) != found.tiers:
+    if tuple(tiers) != tuple(found.models):
         raise ConfigurationError(
-            f"The calibration is for the tiers {', '.join(found.tiers)}, the router has "
-            f"{', '.join(names)}: calibrate this router, or give it those tiers."
+            f"The calibration is for the tiers {', '.join(found.models)}, the router has "
+            f"{', '.join(tiers)}: calibrate this router, or give it those tiers."
         )
+    for name, tier in tiers.items():
+        model_id = tier if isinstance(tier, str) else model_id_of(tier)
+        if model_id != found.models[name]:
+            _warn(name, model_id, found.models[name])
     scorer = _scorer(found, scorer)
     if policy.target is None and policy.thresholds is None:
         policy = policy.with_thresholds(found.thresholds)
     elif policy.target is not None and policy.sample is None:
         policy = policy.with_sample(found.sample)
     return scorer, policy, found
+
+
+@cache
+def _warn(name: str, model_id: str, before: str) -> None:
+    """Say once what may be as meant, when a tier gets a new model, and is easily forgotten."""
+    logger.warning(
+        "Tier <%s> is <%s>, and was <%s> when it was calibrated: calibrate again, its answers may "
+        "be better or worse.",
+        name,
+        model_id,
+        before,
+    )
 
 
 def _check(scorer: Any, policy: Any) -> None:

@@ -43,7 +43,7 @@ class Calibration:
     that was fitted on the same prompts.
 
     Attributes:
-        tiers: The tiers' names, from the cheapest to the strongest.
+        models: The model ids or ARNs by the tiers' names, from the cheapest to the strongest.
         scored_by: The class of the scorer that the curves and thresholds are for.
         scorer: The scorer with the learned weights; None if the router's own was kept.
         probe: What `ComplexityScorer` or `LearnedScorer` gave some fixed texts, by which a change
@@ -77,7 +77,7 @@ class Calibration:
         ```
     """
 
-    tiers: tuple[str, ...]
+    models: Mapping[str, str]
     scored_by: str
     scorer: LearnedScorer | None
     probe: tuple[float, ...] = field(repr=False)
@@ -95,6 +95,11 @@ class Calibration:
     reliability: tuple[ReliabilityBin, ...] = field(repr=False)
     brier: float
     calibration_error: float
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tiers' names, from the cheapest to the strongest."""
+        return tuple(self.models)
 
     def quality(self, tier: str, score: float) -> float:
         """The probability that a tier's answer to a prompt is good enough.
@@ -160,7 +165,7 @@ class Calibration:
         return {
             "format": _FORMAT,
             **plain,
-            "tiers": list(self.tiers),
+            "models": [list(each) for each in self.models.items()],
             "probe": list(self.probe),
             "scorer": None if self.scorer is None else self.scorer.to_dict(),
             "curves": {name: _lists(asdict(curve)) for name, curve in self.curves.items()},
@@ -217,7 +222,8 @@ def _lists(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_values(cls: type[Calibration], values: Mapping[str, Any]) -> Calibration:
-    tiers = many(values["tiers"], "tiers", text)
+    models = dict(many(values["models"], "models", _model))
+    tiers = tuple(models)
     scorer = values["scorer"]
     thresholds = named(values["thresholds"], "thresholds")
     if set(thresholds) != set(tiers[1:]):
@@ -226,7 +232,7 @@ def _from_values(cls: type[Calibration], values: Mapping[str, Any]) -> Calibrati
     if not set(tiers[:1]) <= set(curves) <= set(tiers):
         raise ConfigurationError("curves must have the first tier's, and none of other tiers.")
     return cls(
-        tiers=tiers,
+        models=models,
         scored_by=text(values["scored_by"], "scored_by"),
         scorer=None if scorer is None else LearnedScorer.from_dict(named(scorer, "scorer")),
         probe=many(values["probe"], "probe", number),
@@ -245,6 +251,11 @@ def _from_values(cls: type[Calibration], values: Mapping[str, Any]) -> Calibrati
         brier=_fraction(values["brier"], "brier"),
         calibration_error=_fraction(values["calibration_error"], "calibration_error"),
     )
+
+
+def _model(value: Any, name: str) -> tuple[str, str]:
+    tier, model_id = many(value, name, text, count=2)
+    return tier, model_id
 
 
 def _fraction(value: Any, name: str) -> float:

@@ -389,3 +389,14 @@ def test_real_outcomes_make_a_better_score_for_prompts_it_has_not_seen(
     after = np.array([router.scorer.score(row["question"]).value for row in held])
     before = np.array([signals.score(row["question"]).value for row in held])
     assert apgr(after, gains) > apgr(before, gains)
+
+
+def test_one_is_told_where_the_shares_to_keep_are_all_or_nothing(
+    router: ChatBedrockRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a target, prompts that all go to one tier now go on doing so, which is said."""
+    rows = [{"prompt": f"Hi {n}", "label": n % 3 > 0} for n in range(200)]
+
+    router.calibrate(rows, refit=False)
+
+    assert "say what you want, such as quality=0.95" in caplog.text

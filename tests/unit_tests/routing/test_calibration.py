@@ -44,7 +44,7 @@ def calibrations(draw: st.DrawFn) -> Calibration:
     starts = sorted(draw(st.lists(fractions, min_size=len(tiers) - 1, max_size=len(tiers) - 1)))
     interval = draw(st.none() | st.tuples(fractions, fractions))
     return Calibration(
-        tiers=tiers,
+        models={tier: draw(names) for tier in tiers},
         scored_by=draw(names),
         scorer=None,
         probe=tuple(draw(st.lists(fractions, max_size=3))),
@@ -322,6 +322,21 @@ def test_the_curve_knows_only_its_tiers(calibration: Calibration) -> None:
         calibration.quality("huge", 0.5)
 
 
+def test_a_tier_with_another_model_is_told_once(
+    calibration: Calibration, make_router: MakeRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who puts a new model into a tier is told that it was calibrated with the old one."""
+    for _ in range(2):
+        make_router(
+            {**calibration.models, "simple": "us.amazon.nova-micro-v1:0"}, calibration=calibration
+        )
+        make_router(dict(calibration.models), calibration=calibration)
+
+    said = [record.getMessage() for record in caplog.records if "calibrated" in record.name]
+    assert len(said) == 1
+    assert "<us.amazon.nova-micro-v1:0>, and was" in said[0]
+
+
 # --- For people ---
 
 
@@ -341,7 +356,7 @@ def test_a_notebook_shows_tables_and_escapes_names(calibration: Calibration) -> 
     """The HTML has the same figures, and a tier's name can't put markup into a notebook."""
     evil = replace(
         calibration,
-        tiers=("simple", "moderate", "<script>"),
+        models={"simple": "a", "moderate": "b", "<script>": "c"},
         thresholds={"moderate": 0.2, "<script>": 0.3},
     )
 
