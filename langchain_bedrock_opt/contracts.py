@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 REPORT_KEY: Final = "bedrock_opt"
 """Key of the `CallReport` in a Converse response and in `AIMessage.response_metadata`."""
@@ -108,9 +108,8 @@ class CallReport(TypedDict, total=False):
     """A `RouteDecision` as a dict."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
-    """One signal behind a complexity score.
+class Reason(NamedTuple):
+    """One signal behind a complexity score. A tuple: each decision makes some ten of them.
 
     Attributes:
         signal: Its name, such as `length` or `multi_step`.

@@ -109,6 +109,9 @@ _ENGLISH_WORDS: Final = frozenset(_ENGLISH_KINDS)
 # "Who" and "when" ask to look something up only where a question starts with them.
 _LOOKUP: Final = re.compile(r"\s*(?:who|when|where|what is|what's)\b")
 _WORD: Final = re.compile(r"[a-z][a-z-]*")
+_NO_WORDS: Final = bytes(
+    code if chr(code) in "abcdefghijklmnopqrstuvwxyz-" else ord(" ") for code in range(256)
+)
 _JAPANESE_KINDS: Final = _by_word(_JAPANESE)
 # Longer phrases first: the search takes the first alternative that fits.
 _PHRASE: Final = re.compile("|".join(sorted(_JAPANESE_KINDS, key=len, reverse=True)))
@@ -126,12 +129,16 @@ def kinds_of_words(text: str) -> dict[str, int]:
         1
     """
     kinds = dict.fromkeys(KINDS, 0)
-    lowered = text.lower()
-    for word in _ENGLISH_WORDS.intersection(_WORD.findall(lowered)):
+    lowered, is_ascii = text.lower(), text.isascii()
+    if is_ascii:  # as the pattern has it, but for hyphens before a word, in half of the time
+        words = lowered.encode().translate(_NO_WORDS).decode().split()
+    else:
+        words = _WORD.findall(lowered)
+    for word in _ENGLISH_WORDS.intersection(words):
         kinds[_ENGLISH_KINDS[word]] += 1
     if _LOOKUP.match(lowered):
         kinds[EASY] += 1
-    if not text.isascii():
+    if not is_ascii:
         phrases = _PHRASE.findall(text)
         for phrase in set(phrases):
             kinds[_JAPANESE_KINDS[phrase]] += 1

@@ -232,16 +232,16 @@ def _buckets(text: str) -> NDArray[np.uint32]:
     points = np.frombuffer(f" {text} ".encode("utf-32-le", "surrogatepass"), "<u4")
     # A polynomial in the code points for each run, modulo 2 ** 32. Few calls on arrays: with
     # texts of this size each costs by the call.
-    points = points * np.uint32(_SEED)
-    factor, shift = np.uint32(_FACTOR), np.uint32(_SHIFT)
+    points = points * _SEED
     size = len(points)
-    found = np.empty(sum(max(0, size - n + 1) for n in range(_SHORTEST, _LONGEST + 1)), np.uint32)
+    lengths = range(_SHORTEST, min(_LONGEST, size) + 1)
+    found = np.empty(sum([size - length + 1 for length in lengths]), np.uint32)
     hashes, filled = points, 0
-    for length in range(_SHORTEST, min(_LONGEST, size) + 1):
-        hashes = hashes[:-1] * factor
+    for length in lengths:
+        hashes = hashes[:-1] * _FACTOR
         hashes += points[length - 1 :]
         end = filled + len(hashes)
-        np.right_shift(hashes, shift, out=found[filled:end])
+        np.right_shift(hashes, _SHIFT, out=found[filled:end])
         filled = end
     return found
 

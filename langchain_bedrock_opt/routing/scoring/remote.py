@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 from langchain_core.embeddings import Embeddings
@@ -146,7 +145,7 @@ class RemoteScorer(ABC, Generic[_AnswerT]):
         share = self._blend
         if not share or other is None:
             return score
-        own = [replace(each, weight=round((1 - share) * each.weight, 4)) for each in score.reasons]
+        own = [each._replace(weight=round((1 - share) * each.weight, 4)) for each in score.reasons]
         detail = f"{share:.0%} of another scorer's {other.value:.2f}"
         said = Reason(signal="blend", weight=round(share * other.value, 4), detail=detail)
         value = (1 - share) * score.value + share * other.value

@@ -51,7 +51,8 @@ _CODE_MARKS: Final = (
     *("print(", "function(", "#include"),
 )
 _CODE_SYMBOLS: Final = frozenset("`()=<>;&|#")
-_MATHS_MARKS: Final = ("\\", "^", "∑", "∫", "√", "∞", "≤", "≥", "≠", "∂", "∈", "π", "²")
+_ASCII_MATHS: Final = ("\\", "^")
+_MATHS_MARKS: Final = (*_ASCII_MATHS, "∑", "∫", "√", "∞", "≤", "≥", "≠", "∂", "∈", "π", "²")
 _FORMULA: Final = re.compile(r"\$[^$\n]*[\\^=_{][^$\n]*\$")
 _EQUATION: Final = re.compile(r"\b[a-zA-Z]\s?=\s?[^=]")
 
@@ -182,7 +183,7 @@ def _code(ask: str, symbols: str) -> int:
 
 def _maths(ask: str, symbols: str) -> int:
     # Some of the marks count as letters: they are looked for where there is more than ASCII.
-    marks = _count(symbols if ask.isascii() else ask, _MATHS_MARKS)
+    marks = _count(symbols, _ASCII_MATHS) if ask.isascii() else _count(ask, _MATHS_MARKS)
     if "$" in symbols:
         marks += len(_FORMULA.findall(ask))
     if "=" in symbols:
