@@ -207,22 +207,16 @@ def _between(line: _Line, signals: Signals) -> float:
 
 def _put_on_scale(found: list[_Contribution], scale: _Scale, signals: Signals) -> ComplexityScore:
     slope = _between(scale.slope, signals)
-    found = [(name, slope * amount, detail) for name, amount, detail in found]
     if shift := _between(scale.start, signals) - scale.start[0]:
-        found.append(("script", shift, "where usual prompts of its script stand"))
-    log_odds = sum(amount for _, amount, _ in found)
+        found.append(("script", shift / slope, "where usual prompts of its script stand"))
+    log_odds = slope * sum([amount for _, amount, _ in found])
     empty = _logistic(scale.start[0])
     value = _logistic(scale.start[0] + log_odds)
     # Each signal's share of the way from the empty prompt's score to this one.
-    share = (value - empty) / log_odds if log_odds else 0.0
+    share = slope * (value - empty) / log_odds if log_odds else 0.0
     found.sort(key=_strength, reverse=True)
-    return ComplexityScore(
-        value=value,
-        reasons=tuple(
-            Reason(signal=signal, weight=round(amount * share, 4), detail=detail)
-            for signal, amount, detail in found
-        ),
-    )
+    reasons = [Reason(signal, round(amount * share, 4), detail) for signal, amount, detail in found]
+    return ComplexityScore(value=value, reasons=tuple(reasons))
 
 
 def _logistic(log_odds: float) -> float:

@@ -173,7 +173,9 @@ def _symbols(ask: str) -> str:
 
 
 def _asks(ask: str, symbols: str, kinds: Mapping[str, int]) -> int:
-    return _count(symbols, _QUESTION_MARKS) + len(_LISTED.findall(ask)) + kinds[REQUEST]
+    # On a single line there is one place to look, and most prompts are one.
+    listed = len(_LISTED.findall(ask)) if "\n" in ask else bool(_LISTED.match(ask))
+    return _count(symbols, _QUESTION_MARKS) + listed + kinds[REQUEST]
 
 
 def _code(ask: str, symbols: str) -> int:
@@ -192,4 +194,5 @@ def _maths(ask: str, symbols: str) -> int:
 
 
 def _count(text: str, marks: Sequence[str]) -> int:
-    return sum([text.count(mark) for mark in marks])
+    count = text.count
+    return sum([count(mark) for mark in marks]) if text else 0
