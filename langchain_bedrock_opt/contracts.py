@@ -162,6 +162,12 @@ class RouteDecision:
     propensity: float = 1.0
     shadow: str | None = None
 
+    @property
+    def notes(self) -> dict[str, Reason]:
+        """What had a say besides the score, by its signal: such reasons have a weight of 0."""
+        # The reasons of a score may have any name, so the name alone does not tell.
+        return {reason.signal: reason for reason in self.reasons if not reason.weight}
+
     def as_dict(self) -> dict[str, Any]:
         """The decision as a JSON-ready dict; what did not happen to the call is left out."""
         # Written out: `dataclasses.asdict` copies deeply and takes ten times as long, at each call.

@@ -14,7 +14,7 @@ from langchain_bedrock_opt.errors import ConfigurationError, UnknownTierError
 from langchain_bedrock_opt.routing.learning.feedback import cost_shares, decision_of
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
 from langchain_bedrock_opt.routing.readers import check_reader
-from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
+from langchain_bedrock_opt.routing.records import REFUSED, UNASKED, Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scoring.asking import Scoring
 from langchain_bedrock_opt.routing.scoring.reading import read_conversation
 from langchain_bedrock_opt.routing.scoring.remote import RemoteScorer
@@ -24,11 +24,7 @@ from langchain_bedrock_opt.routing.stickiness import Stickiness, place_of
 _TOOL_TOKENS: Final = 150
 """What one tool's description takes of the context, about."""
 
-UNASKED: Final = "default"
-"""The signal of a decision for a request that asks nothing."""
-
-REFUSED: Final = "refused"
-"""The signal of a decision in shadow mode for a request that no tier can serve."""
+_NO_DECISION: Final = frozenset({UNASKED, REFUSED})
 
 _TOKENS_PER_CHAR: Final = 2.5
 """More than any text has: a context below this many tokens need not be estimated."""
@@ -205,9 +201,7 @@ class Decider:
             decision: The decision that the request goes by.
             thread_id: The conversation's id, if it has one.
         """
-        # What had a say besides the score weighs nothing; the reasons of a score may have any name.
-        said = {reason.signal for reason in decision.reasons if not reason.weight}
-        if self._stickiness is not None and said.isdisjoint({UNASKED, REFUSED}):
+        if self._stickiness is not None and _NO_DECISION.isdisjoint(decision.notes):
             tier = decision.shadow or decision.tier
             self._stickiness.remember(place_of(messages, thread_id), tier)
 

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import Reason, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
+
+UNASKED: Final = "default"
+"""The signal of a decision for a request that asks nothing."""
+
+REFUSED: Final = "refused"
+"""The signal of a decision in shadow mode for a request that no tier can serve."""
 
 IN_REGION = "in-region"
 """The scope of a model that answers in the region it is called in, as the price list has it."""

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
-from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
+from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
 from langchain_bedrock_opt.routing.learning.labels import (
     Scale,
@@ -193,10 +193,8 @@ def report(
     priced = [request for request in requests if _is_priced(request.answer)]
     compared = [request.answer for request in priced]
     routes = [record.route for record in routed if record.route is not None]
-    reasons = Counter(signal for route in routes for signal in _signals(route))
-    acted = Counter(
-        signal for route in routes if route.shadow is None for signal in _signals(route)
-    )
+    reasons = Counter(signal for route in routes for signal in route.notes)
+    acted = Counter(signal for route in routes if route.shadow is None for signal in route.notes)
     mix = Counter(route.tier for route in routes)
     would_be = Counter(route.shadow for route in routes if route.shadow is not None)
     shadowed = [record for record in compared if record.route and record.route.shadow]
@@ -263,11 +261,6 @@ def _good(
         "observed_good": fmean(values) if values else None,
         "expected_good": fmean(expected) if expected else None,
     }
-
-
-def _signals(route: RouteDecision) -> set[str]:
-    # What had a say besides the score has no weight of its own.
-    return {reason.signal for reason in route.reasons if not reason.weight}
 
 
 def _mix(counts: Mapping[str, int], tiers: Sequence[Tier]) -> dict[str, int]:

@@ -16,9 +16,9 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.routing.decider import REFUSED, Decider
+from langchain_bedrock_opt.routing.decider import Decider
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.records import Tier
+from langchain_bedrock_opt.routing.records import REFUSED, Tier
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, Scorer
 from langchain_bedrock_opt.routing.stickiness import Stickiness
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import HumanMessage, SystemMessage, convert_to_messages
-from langchain_core.prompt_values import PromptValue
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.scoring.reading import messages_of
 
 CACHE_SECONDS: Final = 300.0
 """How long Bedrock keeps a prompt's prefix by default; each use starts the time anew.
@@ -139,11 +139,7 @@ def place_of(model_input: LanguageModelInput, thread_id: object = None) -> Place
         # Most requests are one text, and a message takes longer to make than all of this.
         key: Hashable = ((), (mark_of(model_input),)) if thread_id is None else (str(thread_id), ())
         return Place(before=None, now=hash(key))
-    messages = (
-        model_input.to_messages()
-        if isinstance(model_input, PromptValue)
-        else convert_to_messages(model_input)
-    )
+    messages = messages_of(model_input)
     system = tuple(mark_of(each.content) for each in messages if isinstance(each, SystemMessage))
     spoken = [each for each in messages if not isinstance(each, SystemMessage)]
     if thread_id is not None:

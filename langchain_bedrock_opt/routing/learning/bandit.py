@@ -281,9 +281,9 @@ class ThresholdBandit:
 
     def _arm_of(self, decision: RouteDecision) -> int | None:
         """The index of the arm that a decision was made by, if its outcome tells of the arm."""
-        signals = {reason.signal: reason for reason in decision.reasons if not reason.weight}
-        told = signals.get(SIGNAL)
-        if told is None or "explore" in signals or decision.forced:
+        notes = decision.notes
+        told = notes.get(SIGNAL)
+        if told is None or "explore" in notes or decision.forced:
             return None
         if decision.shadow is not None or decision.fallback_from is not None:
             return None

@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +21,7 @@ from langchain_bedrock_opt.routing.learning.calibrated import probe_of
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
 from langchain_bedrock_opt.routing.learning.examples import Case, Cases
 from langchain_bedrock_opt.routing.learning.isotonic import FallingCurve
-from langchain_bedrock_opt.routing.learning.learned import LearnedScorer
+from langchain_bedrock_opt.routing.learning.learned import LearnedScorer, fold_of
 from langchain_bedrock_opt.routing.learning.reliability import (
     brier,
     calibration_error,
@@ -48,7 +47,6 @@ logger = logging.getLogger(__name__)
 FEWEST: Final = 100
 """Labelled prompts without which nothing can be told."""
 
-_FOLDS: Final = 5
 _FEWEST_FOR_CURVE: Final = 20
 """Labels of a tier below which it has no curve of its own."""
 
@@ -148,7 +146,7 @@ class _Work:
         self._present = present
         self._tiers = present.tiers
         self._seed = seed
-        self._folds = [_fold(case.key, seed) for case in self._cases]
+        self._folds = [fold_of(f"{seed} {case.key}") for case in self._cases]
         # What was learned before may have been learned from these prompts.
         learned_before = refit and isinstance(present.scorer, LearnedScorer)
         self._kept = ComplexityScorer() if learned_before else present.scorer
@@ -359,10 +357,6 @@ def _thresholds(found: Calibration, tiers: Sequence[Tier]) -> dict[str, float]:
     policy = RoutingPolicy(**found.target, calibration=curve, sample=found.sample)
     starts = policy.fitted_to(tiers).thresholds_for(found.tiers)
     return dict(zip(found.tiers[1:], starts[1:], strict=True))
-
-
-def _fold(key: str, seed: int) -> int:
-    return blake2b(f"{seed} {key}".encode(), digest_size=8).digest()[0] % _FOLDS
 
 
 def _rival(scorer: Scorer, cases: Sequence[Case]) -> Scorer:

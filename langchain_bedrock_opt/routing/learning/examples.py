@@ -12,8 +12,6 @@ from statistics import fmean
 from typing import Any, Final, cast
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import convert_to_messages
-from langchain_core.prompt_values import PromptValue
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import CalibrationError, ConfigurationError
@@ -27,7 +25,7 @@ from langchain_bedrock_opt.routing.learning.labels import (
 )
 from langchain_bedrock_opt.routing.records import HasRecords, Tier
 from langchain_bedrock_opt.routing.scoring.asking import is_by_scorer
-from langchain_bedrock_opt.routing.scoring.reading import read_conversation
+from langchain_bedrock_opt.routing.scoring.reading import messages_of, read_conversation
 
 PROMPT_COLUMNS: Final = ("prompt", "messages", "question", "text", "input")
 LABEL_COLUMNS: Final = ("label", "correct", "rating", "grade", "score", "thumbs")
@@ -288,10 +286,7 @@ def _read_prompt(example: Example, where: str) -> tuple[Hashable, _Row]:
 def _told(prompt: LanguageModelInput) -> str:
     if isinstance(prompt, str):
         return f"human {prompt!r}"
-    messages = (
-        prompt.to_messages() if isinstance(prompt, PromptValue) else convert_to_messages(prompt)
-    )
-    return "\n".join(f"{message.type} {message.content!r}" for message in messages)
+    return "\n".join(f"{each.type} {each.content!r}" for each in messages_of(prompt))
 
 
 def _digest(text: str) -> str:

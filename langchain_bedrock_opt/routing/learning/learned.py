@@ -181,7 +181,7 @@ def _unseen(texts: Sequence[str], gains: Floats) -> Floats:
     """The wording's score of each text by weights that were learned from other texts."""
     import numpy as np
 
-    folds = np.array([_fold(text) for text in texts])
+    folds = np.array([fold_of(text) for text in texts])
     found = np.zeros(len(texts))
     for fold in range(_FOLDS):
         others = [text for text, part in zip(texts, folds, strict=True) if part != fold]
@@ -213,6 +213,11 @@ def _says(odds: Floats, wording: Floats, gains: Floats) -> tuple[float, float]:
     return float(says[0] / spreads[0]), float(says[1] / spreads[1])
 
 
-def _fold(text: str) -> int:
+def fold_of(text: str) -> int:
+    """Into which part of cross-validation a text goes, from 0 to 4.
+
+    Args:
+        text: Any text; the same one is always in the same part.
+    """
     data = text.encode("utf-8", "surrogatepass")
     return blake2b(data, digest_size=8).digest()[0] % _FOLDS

@@ -38,7 +38,7 @@ from langchain_bedrock_opt.routing.learning.labels import (
     read_label,
 )
 from langchain_bedrock_opt.routing.policy import RoutingPolicy
-from langchain_bedrock_opt.routing.records import HasRecords, Tier, records_of
+from langchain_bedrock_opt.routing.records import REFUSED, UNASKED, HasRecords, Tier, records_of
 from langchain_bedrock_opt.routing.tables import html_table, text_table
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DECIDED_ELSEWHERE: Final = frozenset(
-    {"sticky", "conversation", "budget", "break_even", "default", "refused"}
+    {"sticky", "conversation", "budget", "break_even", UNASKED, REFUSED}
 )
 """Signals of what chose a tier in place of the score."""
 
@@ -276,9 +276,7 @@ def _is_by_score(route: RouteDecision, tiers: Sequence[Tier]) -> bool:
         return False
     if _first_asked(route) not in {tier.name for tier in tiers}:
         return False
-    return not any(
-        reason.signal in _DECIDED_ELSEWHERE and not reason.weight for reason in route.reasons
-    )
+    return _DECIDED_ELSEWHERE.isdisjoint(route.notes)
 
 
 def _first_asked(route: RouteDecision) -> str:

@@ -15,10 +15,10 @@ from hashlib import blake2b
 from typing import Final
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import HumanMessage, SystemMessage, convert_to_messages
-from langchain_core.prompt_values import PromptValue
+from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_bedrock_opt.routing.records import Choice
+from langchain_bedrock_opt.routing.scoring.reading import messages_of
 from langchain_bedrock_opt.routing.stickiness import mark_of
 
 _MAX_TURNS: Final = 10_000
@@ -62,11 +62,7 @@ def turn_of(model_input: LanguageModelInput, thread_id: object = None) -> Turn:
     if isinstance(model_input, str):
         key = _digest((str(thread_id), (mark_of(model_input),)))
         return Turn(key=key, loop=_digest((key, ())))
-    messages = (
-        model_input.to_messages()
-        if isinstance(model_input, PromptValue)
-        else convert_to_messages(model_input)
-    )
+    messages = messages_of(model_input)
     asked = [each for each in messages if isinstance(each, HumanMessage)] or messages[-1:]
     is_looping = bool(asked) and messages[-1] is not asked[-1]
     known_by: Hashable = tuple(mark_of(each.content) for each in asked)

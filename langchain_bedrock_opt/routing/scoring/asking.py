@@ -16,6 +16,7 @@ from langchain_core.language_models import LanguageModelInput
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.routing.records import REFUSED, UNASKED
 from langchain_bedrock_opt.routing.scoring.scorer import ComplexityScore, ComplexityScorer, Scorer
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ FAILED: Final = "scorer_failed"
 NOT_ASKED: Final = "scorer_not_asked"
 """The signal of a score that says nothing of the decision, because a tier was named."""
 
-_NOT_BY_SCORER: Final = frozenset({FAILED, NOT_ASKED, "default", "refused"})
+_NOT_BY_SCORER: Final = frozenset({FAILED, NOT_ASKED, UNASKED, REFUSED})
 """Signals of decisions whose score may be another one than the scorer's."""
 
 
@@ -103,9 +104,7 @@ def is_by_scorer(route: RouteDecision) -> bool:
     Args:
         route: The decision.
     """
-    return not any(
-        reason.signal in _NOT_BY_SCORER and not reason.weight for reason in route.reasons
-    )
+    return _NOT_BY_SCORER.isdisjoint(route.notes)
 
 
 def score_all(

@@ -126,7 +126,7 @@ def read_conversation(model_input: LanguageModelInput) -> Conversation:
     """
     if isinstance(model_input, str):
         return _one_text(model_input)
-    messages = _messages(model_input)
+    messages = messages_of(model_input)
     last = _last_human(messages)
     before, asking, after = messages[:last], messages[last : last + 1], messages[last + 1 :]
     background = Amount()
@@ -161,7 +161,17 @@ def _one_text(text: str) -> Conversation:
     )
 
 
-def _messages(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
+def messages_of(model_input: LanguageModelInput) -> Sequence[BaseMessage]:
+    """The messages of a prompt value, or of a sequence in any form LangChain knows.
+
+    A text is none of them: most requests are one, and what reads it needs no message of it.
+
+    Args:
+        model_input: What `invoke` takes, save for a text.
+
+    Raises:
+        TypeError: The input is none of these.
+    """
     if isinstance(model_input, PromptValue):
         return model_input.to_messages()
     if isinstance(model_input, Sequence):
