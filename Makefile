@@ -28,7 +28,7 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents,notebooks]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents,notebooks,redis,encryption]" --group dev
 	@touch $@
 
 demo: $(VENV)/.run

@@ -92,8 +92,14 @@ class CacheReport(TypedDict, total=False):
 
     status: Literal["hit", "miss", "bypass", "refresh", "error"]
     tier: str
-    """Where a hit came from, such as `exact`."""
+    """Where a hit came from: `local` (this process), `exact` (the store) or `similar`."""
+    hit_id: str
+    """What `BedrockSemanticCache.feedback` takes, to say whether this hit was right."""
     age_seconds: float
+    is_stale: bool
+    """True if the answer is past its time and a new one is being fetched."""
+    similarity: float
+    """How near the question was that was asked first, of a `similar` hit: a cosine, up to 1."""
     saved: TokenCounts
     """Tokens a hit did not spend. The response's own usage is zero then."""
 
