@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
 from langchain_aws import ChatBedrockConverse
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
+from langchain_bedrock_opt.aws.call_context import Conversation, call_context
 from langchain_bedrock_opt.aws.clients import (
     DEFAULT_CONCURRENCY,
     ClientSettings,
@@ -33,6 +35,7 @@ from langchain_bedrock_opt.aws.resolution import base_model_of
 from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.contracts import SupportsLayer
+from langchain_bedrock_opt.conversion import Conversions, digest_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
 # Chunks that may wait between the thread that reads a stream and the task that awaits it.
@@ -92,6 +95,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
 
     _threads: IdleThreadPool = PrivateAttr()
     _renew: Callable[[], Any] | None = PrivateAttr(default=None)
+    _conversions: Conversions | None = PrivateAttr(default=None)
 
     def __init__(self, **kwargs: Any) -> None:
         # Done here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -120,6 +124,8 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             self.layers = (self.cache.as_layer(), *self.layers)
             self.cache = False
         base, layers = self.client, tuple(self.layers)
+        if any(getattr(layer, "replays", False) for layer in layers):
+            self._conversions = Conversions()
         for layer in layers:
             if isinstance(layer, type) or not hasattr(layer, "converse_stream"):
                 raise ConfigurationError(
@@ -158,6 +164,63 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         Clients, layers and threads are no data, and langchain-core loads only classes it lists.
         """
         return ChatBedrockConverse.lc_id()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with self._request_of(messages, run_manager, kwargs) as read:
+            return super()._generate(read, stop, run_manager, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with self._request_of(messages, run_manager, kwargs) as read:
+            chunks = super()._stream(read, stop, run_manager, **kwargs)
+            first = next(chunks, None)  # the request is made here
+        if first is not None:
+            yield first
+            yield from chunks
+
+    @contextmanager
+    def _request_of(
+        self, messages: list[BaseMessage], run_manager: Any, kwargs: dict[str, Any]
+    ) -> Iterator[list[BaseMessage]]:
+        """Around the making of a request: what its layers may know, and the messages to read.
+
+        Messages that were read before are not read again: a short one stands in for them, and
+        the conversation that they became takes its place in the request.
+        """
+        metadata = run_manager.metadata if run_manager else None
+        digest = self._digest_of(messages, kwargs)
+        if self._conversions is None or digest is None:
+            with call_context(metadata):
+                yield messages
+            return
+        known = self._conversions.known(digest)
+        conversation = known or Conversation()
+        with call_context(metadata, conversation):
+            yield [HumanMessage("-")] if known else messages
+        self._conversions.remember(digest, conversation)
+
+    def _digest_of(self, messages: list[BaseMessage], kwargs: dict[str, Any]) -> bytes | None:
+        """A digest of all that the request's conversation depends on, if it is worth the while."""
+        # The last two of these write into the messages.
+        if self._conversions is None or self.raw_blocks or self.guard_last_turn_only:
+            return None
+        if "cache_control" in kwargs:
+            return None
+        # Without tools, langchain-aws turns the calls of a history into text.
+        has_tools = any(kwargs.get(name) for name in ("tools", "tool_config", "toolConfig"))
+        settings = [self.model_id, self.base_model_id, self.provider, self.system, has_tools]
+        return digest_of(messages, settings)
 
     async def _agenerate(
         self,

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
+from langchain_bedrock_opt.aws.call_context import current_conversation
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
 from langchain_bedrock_opt.contracts import REPORT_KEY
 
@@ -49,6 +50,9 @@ class Layer:
         ...         self.calls += 1
         ...         return call_next(request)
     """
+
+    replays: ClassVar[bool] = False
+    """Whether it answers requests that it has seen before without asking Bedrock."""
 
     def converse(self, request: Request, call_next: Call) -> Response:
         """Answer a Converse request, usually by `call_next(request)`.
@@ -129,7 +133,7 @@ class LayeredClient:
         Raises:
             BedrockServiceError: Bedrock answered with an error; also a botocore `ClientError`.
         """
-        response = self._converse(request)
+        response = self._converse(_with_conversation(request))
         report(response).setdefault("model_id", request.get("modelId"))
         return response
 
@@ -143,7 +147,7 @@ class LayeredClient:
             BedrockServiceError: Bedrock answered with an error. One that comes in the middle of
                 the stream is raised by the iterator.
         """
-        response = self._converse_stream(request)
+        response = self._converse_stream(_with_conversation(request))
         report(response).setdefault("model_id", request.get("modelId"))
         events = response["stream"]
         return {**response, "stream": EventStream(_reported(events, response), events)}
@@ -176,6 +180,11 @@ class LayeredClient:
         if name == "base":  # a half-built object, as copy and pickle make them
             raise AttributeError(name)
         return getattr(self.base, name)
+
+
+def _with_conversation(request: Request) -> Request:
+    conversation = current_conversation()
+    return request if conversation is None else conversation.put_into(request)
 
 
 class EventStream:

@@ -39,6 +39,8 @@ class CacheLayer(Layer):
         cache_sampled: Whether requests with a temperature above 0 are answered too.
     """
 
+    replays = True
+
     def __init__(
         self,
         *,
