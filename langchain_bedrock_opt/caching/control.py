@@ -1,30 +1,141 @@
-"""Telling a cache, around a call, not to look or not to keep."""
+"""What a caller asks of a cache for one call, or for the calls inside a block.
+
+There are two ways to say it, and both reach as far as a run does, into threads and tasks:
+
+* `with cache.options(…)`, `cache.bypass()`, `cache.refresh()`: for this cache, in this block;
+* the run's config, `config={"metadata": {"bedrock_opt_cache": "bypass"}}`, or a dict of
+  `CallOptions`: for every cache that the run meets. A block wins over it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-Mode: TypeAlias = Literal["bypass", "refresh"]
+from langchain_core.runnables import ensure_config
+
+from langchain_bedrock_opt.aws.call_context import run_metadata
+from langchain_bedrock_opt.errors import ConfigurationError
+
+METADATA_KEY: Final = "bedrock_opt_cache"
+"""The key in a run's metadata that speaks to the cache."""
+
+Mode: TypeAlias = Literal["use", "bypass", "refresh"]
 """`bypass`: neither look nor keep. `refresh`: do not look, but keep the new answer."""
 
-# Which cache (by its id, while the block that holds it is open) is in which mode. One variable
-# for all caches: a ContextVar of each cache's own would never be freed.
-_modes: ContextVar[tuple[tuple[int, Mode], ...]] = ContextVar("bedrock_opt_cache", default=())
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOptions:
+    """What a cache is to do differently for some calls.
+
+    Attributes:
+        mode: `use`, `bypass` or `refresh`.
+        tags: What their answers are about, for `invalidate(tags=…)`.
+        ttl: Seconds that their answers live; None as the cache is set up.
+        tenant: Whose answers these are; None as the cache is set up.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    mode: Mode = "use"
+    tags: tuple[str, ...] = ()
+    ttl: float | None = None
+    tenant: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.mode not in get_args(Mode):
+            raise ConfigurationError(f"mode={self.mode!r}: must be one of {get_args(Mode)}")
+        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
+            raise ConfigurationError(f"tags={self.tags!r}: must be a list of texts")
+        if self.ttl is not None and not self.ttl > 0:
+            raise ConfigurationError(f"ttl={self.ttl!r}: must be above 0")
+        if self.tenant is not None and not isinstance(self.tenant, str):
+            raise ConfigurationError(f"tenant={self.tenant!r}: must be a text")
+
+
+_DEFAULT: Final = CallOptions()
+_NAMES: Final = {field.name for field in fields(CallOptions)}
+
+# Which cache (by its id, while the block that holds it is open) was told what. One variable for
+# all caches: a ContextVar of each cache's own would never be freed.
+_blocks: ContextVar[tuple[tuple[int, CallOptions], ...]] = ContextVar(
+    "bedrock_opt_cache", default=()
+)
 
 
 @contextmanager
-def cache_mode(cache: object, mode: Mode) -> Iterator[None]:
-    """Put a cache into a mode for the calls made inside the block, and only for these."""
-    token = _modes.set((*_modes.get(), (id(cache), mode)))
+def options_block(cache: object, **changes: Any) -> Iterator[None]:
+    """Change a cache's options for the calls made inside the block, and only for these."""
+    changed = replace(_block_of(cache) or _DEFAULT, **changes)
+    token = _blocks.set((*_blocks.get(), (id(cache), changed)))
     try:
         yield
     finally:
-        _modes.reset(token)
+        _blocks.reset(token)
 
 
-def current_mode(cache: object) -> Mode | None:
-    """The mode that the innermost block around this call gave a cache, if there is one."""
-    return dict(_modes.get()).get(id(cache))
+def current_options(cache: object) -> CallOptions:
+    """What was asked of a cache for the call at hand.
+
+    Raises:
+        ConfigurationError: The run's metadata asks for something that there is not.
+    """
+    told = run_metadata().get(METADATA_KEY)
+    asked = _DEFAULT if told is None else options_of(told)
+    block = _block_of(cache)
+    if block is None:
+        return asked
+    return block if told is None else replace(asked, **_differences(block))
+
+
+def current_options_by_config(cache: object) -> CallOptions:
+    """The same for LangChain's own cache interface, which is told nothing of its run.
+
+    What a chain around the model was given is known, what the model itself was given is not.
+    """
+    block = _block_of(cache)
+    told = ensure_config().get("metadata", {}).get(METADATA_KEY)
+    asked = _DEFAULT if told is None else options_of(told)
+    return asked if block is None else replace(asked, **_differences(block))
+
+
+def options_of(told: str | Mapping[str, Any]) -> CallOptions:
+    """The options that a run's metadata spells.
+
+    Args:
+        told: A mode, or a dict of `CallOptions`' fields.
+
+    Raises:
+        ConfigurationError: It is neither.
+
+    Example:
+        >>> options_of({"mode": "refresh", "tags": ["prices"]}).tags
+        ('prices',)
+    """
+    if isinstance(told, str):
+        told = {"mode": told}
+    if not isinstance(told, Mapping) or not _NAMES.issuperset(told):
+        raise ConfigurationError(
+            f"metadata {METADATA_KEY}={told!r}: must be 'bypass', 'refresh' or a dict with some of "
+            f"{sorted(_NAMES)}"
+        )
+    tags = told.get("tags", ())
+    return CallOptions(**{**told, "tags": tuple(tags) if isinstance(tags, list) else tags})
+
+
+def _block_of(cache: object) -> CallOptions | None:
+    blocks = _blocks.get()
+    return dict(blocks).get(id(cache)) if blocks else None
+
+
+def _differences(options: CallOptions) -> dict[str, Any]:
+    return {
+        name: value
+        for name in _NAMES
+        if (value := getattr(options, name)) != getattr(_DEFAULT, name)
+    }

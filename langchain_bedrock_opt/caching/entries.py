@@ -1,59 +1,90 @@
 """Reading and writing entries on a store that may fail, and counting what happens.
 
 Both doors of the cache go through here, so that this is the one place that decides what a broken
-store means: a line in the log, one more error in the statistics, and a call that goes on.
+store means (a line in the log, one more error in the statistics, and a call that goes on) and
+which entries may still be served.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.epochs import Epochs
+from langchain_bedrock_opt.caching.guard import GuardedStore, StoreLeftAloneError
+from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
-from langchain_bedrock_opt.contracts import TokenUsage
+from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 
 logger = logging.getLogger(__name__)
 
 LOG_INTERVAL: Final = 60.0
 """Seconds in which at most one store error is logged."""
 
-Entry = TypeVar("Entry")
+
+class Entry(Protocol):
+    """An answer out of a store, with what was noted beside it."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """`at`, when it was stored; `fresh`, until when it is fresh; `stamps`, its epochs."""
+
+
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
 Lookup: TypeAlias = Literal["hit", "miss", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStats:
-    """What a cache has done since it was made.
+class Lifetimes:
+    """How long entries live, in seconds.
 
     Attributes:
-        hits: Calls that it answered.
-        misses: Calls that it was asked about and could not answer.
-        stores: Answers that it kept.
-        errors: Times a store failed or an entry was broken; the calls went on.
-        bypassed: Calls that did not ask it: inside `bypass()` or `refresh()`, or sampled.
-        saved: Tokens that the hits did not spend.
+        ttl: How long one is fresh; None for as long as the store has room.
+        jitter: The share of `ttl` by which that may be shortened at random.
+        stale: How much longer one may be served while a new answer is fetched.
+        local: How long the process keeps one without asking the store.
     """
 
-    hits: int = 0
-    misses: int = 0
-    stores: int = 0
-    errors: int = 0
-    bypassed: int = 0
-    saved: TokenUsage = field(default_factory=TokenUsage)
+    ttl: float | None
+    jitter: float
+    stale: float
+    local: float
 
-    @property
-    def hit_rate(self) -> float:
-        """The share of hits among the calls that asked; 0.0 if none did.
 
-        Example:
-            >>> CacheStats(hits=3, misses=1).hit_rate
-            0.75
-        """
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Generic[AnyEntry]):
+    """An entry that may be served.
+
+    Attributes:
+        entry: The entry. It is the caller's own.
+        data: Its bytes.
+        tier: Where it came from.
+        age: Seconds since it was stored.
+        is_stale: Whether it is past its time, so that a new answer should be fetched.
+    """
+
+    entry: AnyEntry
+    data: bytes
+    tier: str
+    age: float
+    is_stale: bool
+
+    def report(self, saved: TokenUsage, *, hit_id: str) -> CacheReport:
+        """What is said of a hit on it."""
+        report: CacheReport = {
+            "status": "hit",
+            "tier": self.tier,
+            "age_seconds": self.age,
+            "saved": saved.as_dict(),
+            "hit_id": hit_id,
+        }
+        if self.is_stale:
+            report["is_stale"] = True
+        return report
 
 
 class Entries:
@@ -61,78 +92,172 @@ class Entries:
 
     Args:
         store: Where the entries are.
-        ttl: Seconds that an entry lives; None for as long as the store has room.
-        ttl_jitter: The share of `ttl` by which an entry's life may be shortened at random.
+        codec: Makes them bytes.
+        epochs: Which of them are still valid.
+        local: The process's own copies of the last ones; None if it keeps none.
+        lifetimes: How long entries live.
         clock: Seconds since the epoch.
         random: Numbers from 0 to 1.
     """
 
     def __init__(
         self,
-        store: CacheStore,
+        store: GuardedStore,
         *,
-        ttl: float | None,
-        ttl_jitter: float,
+        codec: EntryCodec,
+        epochs: Epochs,
+        local: CacheStore | None,
+        lifetimes: Lifetimes,
         clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
         self.store = store
+        self.codec = codec
+        self.epochs = epochs
         self.clock = clock
-        self._ttl = ttl
-        self._ttl_jitter = ttl_jitter
+        self._local = local
+        self._lifetimes = lifetimes
         self._random = random
         self._lock = Lock()
         self._stats = CacheStats()
         self._next_log = 0.0
 
     def load(
-        self, key: str, decode: Callable[[bytes], Entry], *, data: bytes | None = None
-    ) -> tuple[Entry | None, Lookup]:
-        """Read and decode an entry.
+        self,
+        key: str,
+        decode: Callable[[EntryCodec, str, bytes], AnyEntry],
+        *,
+        flight: bytes | None = None,
+    ) -> tuple[Kept[AnyEntry] | None, Lookup]:
+        """Read an entry that may be served.
 
         Args:
             key: Its key.
             decode: Makes an entry of bytes, or raises if they are broken.
-            data: Its bytes, where they are at hand already and the store need not be asked.
+            flight: The bytes that an equal call under way has brought, if there was one.
 
         Returns:
-            The entry or None, and how the look-up went. An expired entry is a miss.
+            The entry or None, and how the look-up went. One that has expired, or was made
+            invalid, is a miss.
         """
         try:
-            data = data or self.store.get(key)
-            return (None, "miss") if data is None else (decode(data), "hit")
+            data, tier = (flight, "flight") if flight is not None else self._bytes(key)
+            if data is None:
+                return None, "miss"
+            kept = self.read(key, data, decode, tier=tier)
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the call goes on
             self.failed("reading", error)
             return None, "error"
+        if kept is None:
+            return None, "miss"
+        if tier == "exact" and self._local is not None and not kept.is_stale:
+            self._local.put(key, data, self._local_time(kept))
+        return kept, "hit"
 
-    def save(self, key: str, encode: Callable[[], bytes | None]) -> bytes | None:
+    def read(
+        self,
+        key: str,
+        data: bytes,
+        decode: Callable[[EntryCodec, str, bytes], AnyEntry],
+        *,
+        tier: str,
+    ) -> Kept[AnyEntry] | None:
+        """What bytes hold, if it may be served.
+
+        Raises:
+            CacheStoreError: The bytes are broken, or the store failed.
+        """
+        entry = decode(self.codec, key, data)
+        meta, now = entry.meta, self.clock()
+        if not self.epochs.hold(meta.get("stamps", {})):
+            return None
+        fresh = meta.get("fresh")
+        return Kept(
+            entry=entry,
+            data=data,
+            tier=tier,
+            age=max(0.0, now - float(meta["at"])),
+            is_stale=fresh is not None and now >= fresh,
+        )
+
+    def stamps(self, names: Iterable[str]) -> dict[str, str] | None:
+        """The epochs that an answer asked for now will carry; None if the store failed."""
+        try:
+            return self.epochs.stamps(names)
+        except Exception as error:  # noqa: BLE001 - the call goes on, without the cache
+            self.failed("reading epochs", error)
+            return None
+
+    def save(
+        self,
+        key: str,
+        encode: Callable[[EntryCodec, str, Mapping[str, Any]], bytes | None],
+        *,
+        stamps: Mapping[str, str],
+        model: str = "",
+        ttl: float | None = None,
+        lease: str | None = None,
+    ) -> bytes | None:
         """Encode an entry and write it.
 
         Args:
             key: Its key.
-            encode: Makes the bytes; None if the answer is not worth keeping.
+            encode: Makes the bytes, of the codec, the key and what is to be noted beside the
+                answer; None if the answer is not worth keeping.
+            stamps: The epochs that held when the question was asked.
+            model: The model id that answered.
+            ttl: Seconds that it is fresh, if not as set up.
+            lease: The lease under which the answer was found.
 
         Returns:
             The bytes, even if the store failed to take them; None if there are none.
         """
         data = None
         try:
-            data = encode()
+            meta, lifetime = self._meta(stamps, model, ttl)
+            data = encode(self.codec, key, meta)
             if data is None:
                 return None
-            self.store.put(key, data, self._lifetime())
+            written = self.store.put(key, data, lifetime, lease=lease)
+            if self._local is not None:
+                self._local.delete(key)  # of the answer that was there before
         except Exception as error:  # noqa: BLE001 - the answer is paid for and must get through
             self.failed("writing", error)
         else:
-            self.count(stores=1)
+            self.count(stores=int(written))
         return data
+
+    def forget(self, key: str) -> None:
+        """Delete an entry.
+
+        Raises:
+            CacheStoreError: The store failed, and it is still there.
+        """
+        if self._local is not None:
+            self._local.delete(key)
+        self.store.delete(key)
+
+    def clear(self) -> None:
+        """Delete all entries of the store.
+
+        Raises:
+            CacheStoreError: The store failed, and they are still there.
+        """
+        self.store.clear()
+        self.forget_local()
+
+    def forget_local(self) -> None:
+        """Forget what the process keeps of the store."""
+        self.epochs.forget()
+        if self._local is not None:
+            self._local.clear()
 
     def failed(self, doing: str, error: Exception) -> None:
         """Count an error, and log it unless one was logged within the last minute."""
         now = self.clock()
         with self._lock:
             self._stats = replace(self._stats, errors=self._stats.errors + 1)
-            due = now >= self._next_log
+            due = now >= self._next_log and not isinstance(error, StoreLeftAloneError)
             if due:
                 self._next_log = now + LOG_INTERVAL
         if due:
@@ -144,28 +269,65 @@ class Entries:
                 error,
             )
 
-    def count(self, *, hits: int = 0, misses: int = 0, stores: int = 0, bypassed: int = 0) -> None:
+    def count(self, *, misses: int = 0, stores: int = 0, bypassed: int = 0) -> None:
         """Add to the counters."""
         with self._lock:
             now = self._stats
             self._stats = replace(
                 now,
-                hits=now.hits + hits,
                 misses=now.misses + misses,
                 stores=now.stores + stores,
                 bypassed=now.bypassed + bypassed,
             )
 
-    def count_hit(self, saved: TokenUsage) -> None:
+    def count_hit(self, kept: Kept[Any], saved: TokenUsage, model: str) -> None:
         """Count a hit and the tokens that it saved."""
         with self._lock:
             now = self._stats
-            self._stats = replace(now, hits=now.hits + 1, saved=now.saved + saved)
+            tiers, models = now.hits_by_tier, now.saved_by_model
+            self._stats = replace(
+                now,
+                hits=now.hits + 1,
+                stale=now.stale + kept.is_stale,
+                hits_by_tier={**tiers, kept.tier: tiers.get(kept.tier, 0) + 1},
+                saved_by_model={**models, model: models.get(model, TokenUsage()) + saved},
+            )
 
     def stats(self) -> CacheStats:
         """The counters as they are now."""
         return self._stats
 
-    def _lifetime(self) -> float | None:
-        # Only ever shortened: nothing is served for longer than the user allowed.
-        return None if self._ttl is None else self._ttl * (1 - self._ttl_jitter * self._random())
+    def lifetime(self, ttl: float | None = None) -> float | None:
+        """The longest time that an entry is in the store, in seconds."""
+        ttl = self._lifetimes.ttl if ttl is None else ttl
+        return None if ttl is None else ttl + self._lifetimes.stale
+
+    def _bytes(self, key: str) -> tuple[bytes | None, str]:
+        """The bytes of an entry, and the tier that had them."""
+        if self._local is not None:
+            data = self._local.get(key)
+            if data is not None:
+                return data, "local"
+        return self.store.get(key), "exact"
+
+    def _meta(
+        self, stamps: Mapping[str, str], model: str, ttl: float | None
+    ) -> tuple[dict[str, Any], float | None]:
+        """What is noted beside an answer, and how long it will be in the store."""
+        now = self.clock()
+        meta: dict[str, Any] = {"at": now, "stamps": stamps, "model": model}
+        ttl = self._lifetimes.ttl if ttl is None else ttl
+        if ttl is None:
+            return meta, None
+        # Only ever shortened: nothing is fresh for longer than the user allowed.
+        ttl *= 1 - self._lifetimes.jitter * self._random()
+        meta["until"] = now + ttl + self._lifetimes.stale
+        if self._lifetimes.stale:
+            meta["fresh"] = now + ttl
+        return meta, ttl + self._lifetimes.stale
+
+    def _local_time(self, kept: Kept[Any]) -> float:
+        """For how long the process may keep its copy: never past the entry's own time."""
+        until = kept.entry.meta.get("until")
+        left = self._lifetimes.local
+        return left if until is None else max(0.0, min(left, until - self.clock()))

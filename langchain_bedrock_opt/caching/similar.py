@@ -1,0 +1,137 @@
+"""The similarity tier at work for both doors: served answers, questions to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from langchain_bedrock_opt.caching.background import Background
+from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept
+from langchain_bedrock_opt.caching.hits import SimilarHits
+from langchain_bedrock_opt.caching.similarity.tier import BoundTier, Match, Question
+from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similar(Generic[AnyEntry]):
+    """What is known of a question that was not asked before in these words.
+
+    Attributes:
+        question: The question.
+        match: The question that was asked before and comes nearest, if there is one.
+        kept: Its answer, if that may be served.
+    """
+
+    question: Question
+    match: Match | None = None
+    kept: Kept[AnyEntry] | None = None
+
+
+class SimilarAnswers:
+    """Answers to similar questions. Its errors are counted and never raised, save by `feedback`.
+
+    Args:
+        tier: What finds them, and learns.
+        entries: The answers.
+        hits: What hits went by.
+        background: Where the judge is asked.
+    """
+
+    def __init__(
+        self, tier: BoundTier, *, entries: Entries, hits: SimilarHits, background: Background
+    ) -> None:
+        self.tier = tier
+        self._entries = entries
+        self._hits = hits
+        self._background = background
+
+    def find(
+        self, question: Question, decode: Callable[[EntryCodec, str, bytes], AnyEntry]
+    ) -> Similar[AnyEntry]:
+        """Look for a similar question whose answer may be served."""
+        try:
+            match = self.tier.find(question)
+        except Exception as error:  # noqa: BLE001 - embeddings and stores fail in their own ways
+            self._entries.failed("looking for a similar question", error)
+            return Similar(question=question)
+        if match is None or not match.served:
+            return Similar(question=question, match=match)
+        kept, looked_up = self._entries.load(match.entry_key, decode)
+        if looked_up == "miss":
+            self._forget(question, match)  # expired, evicted or made invalid
+        if kept is None or kept.is_stale:
+            return Similar(question=question)
+        return Similar(question=question, match=match, kept=replace(kept, tier="similar"))
+
+    def report(self, similar: Similar[AnyEntry], saved: TokenUsage) -> CacheReport | None:
+        """What is said of a hit; None if it could not be noted, so that it must not be one."""
+        if similar.kept is None or similar.match is None:
+            return None
+        try:
+            hit_id = self._hits.note(similar.question.scope, similar.match)
+        except Exception as error:  # noqa: BLE001 - a hit that nobody could correct is not served
+            self._entries.failed("noting a similar hit", error)
+            return None
+        report = similar.kept.report(saved, hit_id=hit_id)
+        report["similarity"] = similar.match.similarity
+        return report
+
+    def answered(
+        self,
+        similar: Similar[AnyEntry],
+        key: str,
+        answer: str,
+        *,
+        ttl: float | None,
+        known_answer: Callable[[str], str | None],
+    ) -> None:
+        """Learn from an answer that the model gave to a question.
+
+        Args:
+            similar: What was known of the question.
+            key: The entry with the answer.
+            answer: Its text.
+            ttl: For how long the entry is in the store.
+            known_answer: The text of the answer under another key, if it is still there.
+        """
+        question, match = similar.question, similar.match
+        try:
+            self.tier.add(question, key, self._entries.lifetime(ttl))
+            if match is None or not self.tier.needs_label(match):
+                return
+        except Exception as error:  # noqa: BLE001 - the answer is there all the same
+            self._entries.failed("keeping a question", error)
+            return
+
+        def ask_the_judge() -> None:
+            known = known_answer(match.entry_key)
+            if known is not None:
+                self.tier.judge(question, match, known, answer)
+
+        self._background.run(f"judge {key}", "asking the judge", ask_the_judge)
+
+    def feedback(self, hit_id: str, *, correct: bool) -> bool:
+        """Learn whether a hit was right; after a wrong one its entry answers no more questions.
+
+        Returns:
+            Whether the hit is known.
+
+        Raises:
+            CacheStoreError: The store failed.
+        """
+        hit = self._hits.find(hit_id)
+        if hit is None:
+            return False
+        scope, match = hit
+        self.tier.learn(match, correct=correct)
+        if not correct:
+            self.tier.remove(scope, match.entry_key)
+        return True
+
+    def _forget(self, question: Question, match: Match) -> None:
+        try:
+            self.tier.remove(question.scope, match.entry_key)
+        except Exception as error:  # noqa: BLE001 - it will be tried again at the next match
+            self._entries.failed("forgetting a question", error)
