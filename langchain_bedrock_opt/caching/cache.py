@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import random as random_module
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
 
 from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
+from langchain_core.runnables import Runnable
 
-from langchain_bedrock_opt.caching.control import cache_mode, current_mode
-from langchain_bedrock_opt.caching.entries import CacheStats, Entries
-from langchain_bedrock_opt.caching.flight import SingleFlight
-from langchain_bedrock_opt.caching.generations import (
-    are_worth_keeping,
-    decode_generations,
-    encode_generations,
+from langchain_bedrock_opt.caching.background import Background
+from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.control import (
+    current_options,
+    current_options_by_config,
+    options_block,
 )
-from langchain_bedrock_opt.caching.keys import semantic_key
+from langchain_bedrock_opt.caching.desk import Desk
+from langchain_bedrock_opt.caching.door import GenerationDoor
+from langchain_bedrock_opt.caching.encryption import EntryCipher
+from langchain_bedrock_opt.caching.entries import Entries, Lifetimes
+from langchain_bedrock_opt.caching.epochs import Epochs, epoch_name
+from langchain_bedrock_opt.caching.flight import SingleFlight
+from langchain_bedrock_opt.caching.guard import GuardedStore
+from langchain_bedrock_opt.caching.hits import SimilarHits, entry_key_of
 from langchain_bedrock_opt.caching.layer import CacheLayer
-from langchain_bedrock_opt.caching.prompts import is_sampled_model, prompt_key
+from langchain_bedrock_opt.caching.leases import Leases
+from langchain_bedrock_opt.caching.similar import SimilarAnswers
+from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
+from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
+from langchain_bedrock_opt.caching.stores.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.caching.warm_up import WarmUp, warm_up
 from langchain_bedrock_opt.errors import ConfigurationError
+
+_TENANTS: Final = 1000
+"""Tenants whose similarity state is held in the process."""
+
+_CLOSING_SECONDS: Final = 5.0
+"""How long `close` waits for what is under way in the background."""
 
 
 class BedrockSemanticCache(BaseCache):
@@ -35,32 +55,45 @@ class BedrockSemanticCache(BaseCache):
 
     * **The layer**, for this package's chat models: `ChatBedrockOptimized(cache=cache)`, or
       `LayeredClient(client, [cache.as_layer()])` under a `ChatBedrockConverse`. It sees the very
-      request that Bedrock would get, streams included, and 50 equal calls at once become one.
+      request that Bedrock would get, streams included, and 50 equal calls at once become one, in
+      threads, tasks and processes that share the store.
     * **LangChain's cache interface**, for any model: `set_llm_cache(cache)` or `cache=cache`. It
       can do no more than the interface shows. LangChain never asks it when streaming. Equal calls
-      at once each ask the model. A model that was copied with other parameters
-      (`model_copy(update=…)`) still describes itself as it was, and models that are not
-      serializable describe themselves by class alone: give such models a cache each, with its
-      own `namespace`. The order of bound tools counts.
+      at once each ask the model. Options for a call reach it from a block or from the config of a
+      chain around the model, not from the model's own config. A model that was copied with other
+      parameters (`model_copy(update=…)`) still describes itself as it was, and models that are
+      not serializable describe themselves by class alone: give such models a cache each, with
+      its own `namespace`.
 
-    A hit through either door is a fresh message with zero usage; what it saved is in
-    `response_metadata["bedrock_opt"]["cache"]`.
+    A hit through either door is a fresh message with zero usage; what it saved, how old it is and
+    where it came from is in `response_metadata["bedrock_opt"]["cache"]`.
 
     Not kept are answers that were cut by `max_tokens`, stopped by a guardrail or a filter, or
     empty, streams that were broken off, and, unless `cache_sampled`, answers to requests with an
     explicit temperature above 0. A request that leaves the temperature to the model is kept.
 
     A store that fails never fails a call: the error is counted, logged at most once a minute, and
-    the model is asked.
+    the model is asked. After five errors in a row the store is left alone for 15 seconds.
 
     Args:
         store: Where entries are kept; by default in memory.
-        ttl: Seconds that an entry lives; None for as long as the store has room.
+        ttl: Seconds that an entry is fresh; None for as long as the store has room.
         ttl_jitter: The share of `ttl`, from 0 up to 1, by which an entry's life is shortened at
             random, so that entries made together do not all expire together.
+        stale_while_revalidate: For how many seconds after its `ttl` an entry is still served,
+            while one call in the background fetches a new answer.
         namespace: Which cache this is, of several in one store.
         tenant: Whose answers these are. No tenant is ever served another one's.
         cache_sampled: Keep answers to requests with a temperature above 0 too.
+        similarity: Serve answers to questions that mean the same in other words. Off by default.
+        secret: Signs entries (HMAC), so that entries that somebody else put into the store are
+            refused. Of several, the first signs and all are accepted. Without one, entries are
+            only checked for damage.
+        encryption: Encrypts entries, with a key of your own or one of AWS KMS.
+        local_entries: How many of the last entries the process keeps, not to ask the store.
+        local_ttl: For how many seconds it keeps them: for that long it may serve an entry that
+            another process has deleted as wrong.
+        migrate_from: The table of a cache like the guide's, whose answers are taken over.
         wait_timeout: The longest, in seconds, that a call waits for an equal one under way.
         clock: Seconds since the epoch.
         random: Numbers from 0 to 1, for the jitter.
@@ -83,39 +116,100 @@ class BedrockSemanticCache(BaseCache):
         *,
         ttl: float | None = 3600.0,
         ttl_jitter: float = 0.1,
+        stale_while_revalidate: float = 0.0,
         namespace: str = "default",
         tenant: str = "",
         cache_sampled: bool = False,
+        similarity: SimilarityTier | None = None,
+        secret: bytes | str | Sequence[bytes | str] | None = None,
+        encryption: EntryCipher | None = None,
+        local_entries: int = 256,
+        local_ttl: float = 10.0,
+        migrate_from: GuideTable | None = None,
         wait_timeout: float = 60.0,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
         if store is None:
             store = InMemoryCacheStore()
-        _check(store, ttl=ttl, ttl_jitter=ttl_jitter, wait_timeout=wait_timeout)
+        _check_store(store)
+        _check_numbers(
+            ttl=ttl,
+            ttl_jitter=ttl_jitter,
+            stale_while_revalidate=stale_while_revalidate,
+            local_entries=local_entries,
+            local_ttl=local_ttl,
+            wait_timeout=wait_timeout,
+        )
         self.namespace = namespace
         self.tenant = tenant
-        self._cache_sampled = cache_sampled
-        self._clock = clock
-        self._entries = Entries(store, ttl=ttl, ttl_jitter=ttl_jitter, clock=clock, random=random)
-        self._flights = SingleFlight(timeout=wait_timeout)
+        self._similarity = similarity
+        # A store in this process is as near as a copy of it, and known to no other process.
+        is_local = isinstance(store, InMemoryCacheStore)
+        guarded = GuardedStore(store)
+        self._entries = Entries(
+            guarded,
+            codec=EntryCodec(secret=secret, encryption=encryption),
+            epochs=Epochs(guarded),
+            local=None if is_local or not local_entries else _local_store(local_entries, clock),
+            lifetimes=Lifetimes(
+                ttl=ttl, jitter=ttl_jitter, stale=stale_while_revalidate, local=local_ttl
+            ),
+            clock=clock,
+            random=random,
+        )
+        self._hits = SimilarHits(guarded, self._entries.codec)
+        self._background = Background(failed=self._entries.failed)
+        self._similar_of = lru_cache(maxsize=_TENANTS)(self._bind)
+        failed = self._entries.failed
+        self._desk = Desk(
+            entries=self._entries,
+            flights=SingleFlight(timeout=wait_timeout),
+            leases=None if is_local else Leases(guarded, timeout=wait_timeout, failed=failed),
+            background=self._background,
+            similar=None if similarity is None else self._similar_of,
+            migrated=migrate_from,
+            namespace=namespace,
+            tenant=tenant,
+            cache_sampled=cache_sampled,
+        )
+        self._door = GenerationDoor(self._desk, partial(current_options_by_config, self))
 
     def as_layer(self) -> CacheLayer:
         """The door for our own chat models: a layer over this cache's entries."""
-        return CacheLayer(
-            entries=self._entries,
-            flights=self._flights,
-            key=partial(semantic_key, tenant=self.tenant, namespace=self.namespace),
-            mode=partial(current_mode, self),
-            cache_sampled=self._cache_sampled,
-        )
+        return CacheLayer(self._desk, partial(current_options, self))
+
+    def options(
+        self,
+        *,
+        tags: Iterable[str] = (),
+        ttl: float | None = None,
+        tenant: str | None = None,
+        answer: str | None = None,
+    ) -> AbstractContextManager[None]:
+        """Calls made inside the block are answered and kept so.
+
+        The same can be said for one call in its config, `{"metadata": {"bedrock_opt_cache": {
+        "tags": ["prices"]}}}`. A block reaches as far as a context variable: its own thread or
+        task, and LangChain's threads for it. A stream counts where it is opened, which is when
+        its first chunk is asked for.
+
+        Args:
+            tags: What the answers are about, for `invalidate`.
+            ttl: Seconds that they are fresh.
+            tenant: Whose answers they are.
+            answer: What the model would answer, so that it is not asked.
+
+        Raises:
+            ConfigurationError: A value is out of its range.
+        """
+        return options_block(self, tags=tuple(tags), ttl=ttl, tenant=tenant, answer=answer)
 
     def bypass(self) -> AbstractContextManager[None]:
         """Calls made inside the block neither look into this cache nor are kept.
 
-        It reaches as far as a context variable: the block's own thread or task, and LangChain's
-        threads for it. A stream counts where it is opened, which is when its first chunk is asked
-        for.
+        As for where it reaches, see `options`. For one call: `{"metadata": {"bedrock_opt_cache":
+        "bypass"}}` in its config.
 
         Example:
             >>> cache = BedrockSemanticCache()
@@ -124,18 +218,86 @@ class BedrockSemanticCache(BaseCache):
             >>> cache.lookup("Hi?", "model") is None
             True
         """
-        return cache_mode(self, "bypass")
+        return options_block(self, mode="bypass")
 
     def refresh(self) -> AbstractContextManager[None]:
         """Calls made inside the block ask the model, and its answers replace what was kept.
 
-        As for where it reaches, see `bypass`.
+        As for where it reaches, see `options`; for one call, say `"refresh"` in its config.
         """
-        return cache_mode(self, "refresh")
+        return options_block(self, mode="refresh")
 
     def stats(self) -> CacheStats:
         """What this cache has done since it was made, through both doors."""
         return self._entries.stats()
+
+    def feedback(self, hit_id: str, correct: bool) -> bool:  # noqa: FBT001 - the one thing to say
+        """Say whether a hit was right.
+
+        A wrong answer is not served again: an exact hit's entry is deleted; after a similar hit,
+        the answer serves no question but its own, and the similarity tier learns from it. Also
+        what was right is learned from, for similar hits.
+
+        Args:
+            hit_id: The hit's `hit_id`, in `response_metadata["bedrock_opt"]["cache"]`.
+            correct: Whether the answer was right for the question.
+
+        Returns:
+            Whether the hit is known. What similar hits went by is kept for a week.
+
+        Raises:
+            CacheStoreError: The store failed, and a wrong answer may still be served.
+        """
+        key = entry_key_of(hit_id)
+        if key is not None:
+            if not correct:
+                self._entries.forget(key)
+            return True
+        hit = self._hits.find(hit_id) if self._similarity is not None else None
+        if hit is None:
+            return False
+        tenant, scope, match = hit
+        self._similar_of(tenant).learn(scope, match, correct=correct)
+        return True
+
+    def invalidate(self, *, tags: Iterable[str] = (), tenant: str | None = None) -> None:
+        """Serve none of the answers that there are: one write, whatever their number.
+
+        Other processes go by it within a second.
+
+        Args:
+            tags: Only answers with one of these tags.
+            tenant: Only this tenant's answers. With neither, all of this namespace.
+
+        Raises:
+            CacheStoreError: The store failed, and they may still be served.
+        """
+        names = [epoch_name("tag", self.namespace, tag) for tag in tags]
+        if tenant is not None:
+            names.append(epoch_name("tenant", self.namespace, tenant))
+        self._entries.epochs.renew(names or [epoch_name("namespace", self.namespace)])
+
+    def warm_up(
+        self, rows: str | Path | Iterable[Mapping[str, Any]], model: Runnable[Any, Any]
+    ) -> WarmUp:
+        """Fill the cache with questions and their answers.
+
+        Each question goes through `model`, so that its request is the very one that will be made
+        later; where the row has an answer, Bedrock is not asked.
+
+        Args:
+            rows: A file of JSON lines or dicts, each with a `prompt` (a text, or messages as
+                `[["system", "…"], ["user", "…"]]`) and, as you like, its `answer`, `tags` and
+                `ttl`. Rows without an answer are answered by the model, and paid for.
+            model: A chat model of this package over this cache, or a chain with one call of it.
+
+        Returns:
+            How many answers were known, stored or failed.
+
+        Raises:
+            ConfigurationError: The file can't be read, or a row is none; nothing was stored.
+        """
+        return warm_up(self, rows, model)
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The generations kept for a prompt, as LangChain asks for them.
@@ -147,19 +309,7 @@ class BedrockSemanticCache(BaseCache):
         Returns:
             The generations, marked as a hit; None if there are none or the store failed.
         """
-        if current_mode(self) is not None or self._stays_out(llm_string):
-            self._entries.count(bypassed=1)
-            return None
-        found, _ = self._entries.load(
-            self._prompt_key(prompt, llm_string),
-            partial(decode_generations, now=self._clock()),
-        )
-        if found is None:
-            self._entries.count(misses=1)
-            return None
-        generations, saved = found
-        self._entries.count_hit(saved)
-        return generations
+        return self._door.lookup(prompt, llm_string)
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep the generations for a prompt, if they are whole.
@@ -169,45 +319,59 @@ class BedrockSemanticCache(BaseCache):
             llm_string: LangChain's description of the model and its parameters.
             return_val: What the model answered.
         """
-        if current_mode(self) == "bypass" or self._stays_out(llm_string):
-            return
-
-        def encode() -> bytes | None:
-            if not are_worth_keeping(return_val):
-                return None
-            return encode_generations(return_val, stored_at=self._clock())
-
-        self._entries.save(self._prompt_key(prompt, llm_string), encode)
+        self._door.update(prompt, llm_string, return_val)
 
     def clear(self, **_: Any) -> None:
-        """Forget everything in the store, in all its namespaces.
+        """Forget everything in the store, in all its namespaces. See also `invalidate`.
 
         Raises:
             CacheStoreError: The store failed. This one is not passed over, because entries that
                 should be gone would go on being served.
         """
-        self._entries.store.clear()
+        self._entries.clear()
+        self._similar_of.cache_clear()
 
     def close(self) -> None:
-        """Give back the store's files and connections; the next use opens them again."""
+        """Give back the store's files and connections; the next use opens them again.
+
+        What is under way in the background is waited for, for a few seconds.
+        """
+        self._background.join(_CLOSING_SECONDS)
+        self._similar_of.cache_clear()
         self._entries.store.close()
 
-    def _stays_out(self, llm_string: str) -> bool:
-        return not self._cache_sampled and is_sampled_model(llm_string)
+    def _bind(self, tenant: str) -> SimilarAnswers:
+        """The similar answers of one tenant."""
+        if self._similarity is None:
+            raise ConfigurationError("this cache has no similarity tier")
+        scope = "\0".join((self.namespace, tenant)).encode("utf-8", "surrogatepass")
+        name = blake2b(scope, digest_size=16, person=b"bedrock-opt sim").hexdigest()
+        return SimilarAnswers(
+            tenant,
+            self._similarity.bind(self._entries.store, name=name),
+            entries=self._entries,
+            hits=self._hits,
+            background=self._background,
+        )
 
-    def _prompt_key(self, prompt: str, llm_string: str) -> str:
-        return prompt_key(prompt, llm_string, tenant=self.tenant, namespace=self.namespace)
+
+def _local_store(entries: int, clock: Callable[[], float]) -> InMemoryCacheStore:
+    return InMemoryCacheStore(max_entries=entries, clock=clock)
 
 
-def _check(store: object, *, ttl: float | None, ttl_jitter: float, wait_timeout: float) -> None:
+def _check_store(store: object) -> None:
     if not isinstance(store, CacheStore):
         raise ConfigurationError(
             f"store={store!r}: not a cache store; pass InMemoryCacheStore(), "
             "DiskCacheStore(path) or an object with the methods of CacheStore"
         )
+
+
+def _check_numbers(*, ttl: float | None, ttl_jitter: float, **durations: float) -> None:
     if ttl is not None and ttl <= 0:
         raise ConfigurationError(f"ttl={ttl!r}: must be above 0, or None to keep entries")
     if not 0 <= ttl_jitter < 1:
         raise ConfigurationError(f"ttl_jitter={ttl_jitter!r}: must be from 0 up to 1")
-    if wait_timeout < 0:
-        raise ConfigurationError(f"wait_timeout={wait_timeout!r}: must be 0 or more")
+    for name, value in durations.items():
+        if value < 0:
+            raise ConfigurationError(f"{name}={value!r}: must be 0 or more")

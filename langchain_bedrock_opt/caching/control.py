@@ -36,6 +36,8 @@ class CallOptions:
         tags: What their answers are about, for `invalidate(tags=…)`.
         ttl: Seconds that their answers live; None as the cache is set up.
         tenant: Whose answers these are; None as the cache is set up.
+        answer: The answer that the model would give, so that it need not be asked; for warming
+            a cache up. Streams ask all the same.
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -45,6 +47,7 @@ class CallOptions:
     tags: tuple[str, ...] = ()
     ttl: float | None = None
     tenant: str | None = None
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -59,7 +62,7 @@ class CallOptions:
 
 
 _DEFAULT: Final = CallOptions()
-_NAMES: Final = {field.name for field in fields(CallOptions)}
+_NAMES: Final = {field.name for field in fields(CallOptions)} - {"answer"}
 
 # Which cache (by its id, while the block that holds it is open) was told what. One variable for
 # all caches: a ContextVar of each cache's own would never be freed.
@@ -136,6 +139,6 @@ def _block_of(cache: object) -> CallOptions | None:
 def _differences(options: CallOptions) -> dict[str, Any]:
     return {
         name: value
-        for name in _NAMES
+        for name in (*_NAMES, "answer")
         if (value := getattr(options, name)) != getattr(_DEFAULT, name)
     }

@@ -41,6 +41,7 @@ class Flight:
         self.landed = value is not None
         self._leader = get_ident()
         self._drive: Drive | None = None
+        self._then: Callable[[], None] | None = None
         self._changed = Condition()
 
     def land(self, value: bytes | None = None, *, failed: bool = False) -> None:
@@ -51,9 +52,17 @@ class Flight:
             failed: Whether one of them should lead instead.
         """
         with self._changed:
-            if not self.landed:
-                self.value, self.failed, self.landed, self._drive = value, failed, True, None
-                self._changed.notify_all()
+            if self.landed:
+                return
+            self.value, self.failed, self.landed, self._drive = value, failed, True, None
+            then, self._then = self._then, None
+            self._changed.notify_all()
+        if then is not None:
+            then()
+
+    def after_landing(self, then: Callable[[], None]) -> None:
+        """Have something done when this flight lands, however it does."""
+        self._then = then
 
     def driven_by(self, drive: Drive) -> None:
         """Say how those who wait can help."""

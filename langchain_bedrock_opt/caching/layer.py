@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -12,161 +13,349 @@ from langchain_bedrock_opt.aws.layers import (
     Layer,
     Request,
     Response,
+    close_events,
     report,
 )
-from langchain_bedrock_opt.caching.codec import StoredResponse, decode_response, encode_response
-from langchain_bedrock_opt.caching.control import Mode
-from langchain_bedrock_opt.caching.entries import Entries
-from langchain_bedrock_opt.caching.events import replayed_events
-from langchain_bedrock_opt.caching.flight import Flight, SingleFlight
-from langchain_bedrock_opt.caching.policy import is_sampled, is_worth_keeping, token_usage
+from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.control import CallOptions
+from langchain_bedrock_opt.caching.desk import Desk
+from langchain_bedrock_opt.caching.entries import Kept
+from langchain_bedrock_opt.caching.events import StreamAssembler, replayed_events
+from langchain_bedrock_opt.caching.flight import Flight
+from langchain_bedrock_opt.caching.hits import exact_hit_id
+from langchain_bedrock_opt.caching.keys import semantic_key, similarity_scope
+from langchain_bedrock_opt.caching.leases import Claim
+from langchain_bedrock_opt.caching.policy import (
+    is_sampled,
+    is_worth_keeping,
+    text_of,
+    token_usage,
+)
 from langchain_bedrock_opt.caching.recording import Recording
+from langchain_bedrock_opt.caching.responses import (
+    StoredResponse,
+    decode_response,
+    encode_response,
+)
+from langchain_bedrock_opt.caching.similar import Similar
+from langchain_bedrock_opt.caching.similarity.tier import Question
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 
 Status: TypeAlias = Literal["miss", "bypass", "refresh", "error"]
+Form: TypeAlias = Callable[[StoredResponse], Response]
+"""Makes the answer that was asked for, whole or streamed, of a stored one."""
+Ask: TypeAlias = Callable[[Request], StoredResponse]
+"""Asks the model, and waits for the whole answer."""
 
 _NOTHING_SPENT = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One request on its way through the cache.
+
+    Attributes:
+        request: The request.
+        options: What the caller asked of the cache.
+        status: What will be reported if the model is asked.
+        key: The request's key; empty if the cache stays out of it.
+        stamps: The epochs that held when it came; None if the store could not say.
+        similar: What the similarity tier knows of its question, if it was asked.
+    """
+
+    request: Request
+    options: CallOptions
+    status: Status
+    key: str = ""
+    stamps: Mapping[str, str] | None = None
+    similar: Similar[_Answer] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model id that the request names."""
+        return str(self.request.get("modelId", ""))
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A stored answer in the form that was asked for.
+
+    Attributes:
+        meta: What was noted beside it.
+        saved: The tokens that it does not spend.
+        response: The answer.
+        text: Its text, if it is nothing but text.
+    """
+
+    meta: Mapping[str, Any]
+    saved: TokenUsage
+    response: Response
+    text: str | None
 
 
 class CacheLayer(Layer):
     """Answers requests from a cache, streaming ones too. Made by `BedrockSemanticCache.as_layer`.
 
     Args:
-        entries: The store behind it.
-        flights: The calls under way, shared by all layers over the same store.
-        key: The key of a request.
-        mode: What the caller wants of the cache just now.
-        cache_sampled: Whether requests with a temperature above 0 are answered too.
+        desk: The parts of the cache.
+        options: What the caller asks of it just now.
     """
 
     replays = True
 
-    def __init__(
-        self,
-        *,
-        entries: Entries,
-        flights: SingleFlight,
-        key: Callable[[Mapping[str, Any]], str],
-        mode: Callable[[], Mode | None],
-        cache_sampled: bool,
-    ) -> None:
-        self._entries = entries
-        self._flights = flights
-        self._key = key
-        self._mode = mode
-        self._cache_sampled = cache_sampled
+    def __init__(self, desk: Desk, options: Callable[[], CallOptions]) -> None:
+        self._desk = desk
+        self._entries = desk.entries
+        self._options = options
 
     def converse(self, request: Request, call_next: Call) -> Response:
         """Answer from the cache, or ask and keep the answer."""
-        key, status = self._plan(request)
-        if key is None:
-            return _reported(call_next(request), status)
-        with self._enter(key, status) as flight:
-            found, status = self._find(key, status, flight, request, _whole)
+        asked = self._plan(request)
+        if not asked.key:
+            return _reported(call_next(request), asked.status)
+        with self._enter(asked) as flight:
+            ask = partial(_ask_whole, call_next)
+            found, claim = self._find(asked, flight, _whole, ask)
             if found is not None:
                 return found
-            response = call_next(request)
-            flight.land(self._keep(key, response))
-        return _reported(response, status)
+            response = _given(asked) or call_next(request)
+            flight.land(self._keep(asked, claim, StoredResponse(response)))
+        return _reported(response, asked.status)
 
     def converse_stream(self, request: Request, call_next: Call) -> Response:
         """Stream from the cache, or ask, pass the events on and keep the answer at their end."""
-        key, status = self._plan(request)
-        if key is None:
-            return _reported(call_next(request), status)
-        with self._enter(key, status) as flight:
-            found, status = self._find(key, status, flight, request, _streamed)
+        asked = self._plan(request)
+        if not asked.key:
+            return _reported(call_next(request), asked.status)
+        with self._enter(asked) as flight:
+            ask = partial(_ask_streamed, call_next)
+            found, claim = self._find(asked, flight, _streamed, ask)
             if found is not None:
                 return found
             response = call_next(request)
-            recording = Recording(response["stream"], flight, partial(self._keep, key))
+            recording = Recording(response["stream"], flight, partial(self._keep, asked, claim))
             stream = EventStream(iter(recording), recording)
-        return _reported({**response, "stream": stream}, status)
+        return _reported({**response, "stream": stream}, asked.status)
 
-    def _plan(self, request: Request) -> tuple[str | None, Status]:
-        """The request's key, or None if the cache stays out of it, and what to report."""
-        mode = self._mode()
-        if mode == "bypass" or (is_sampled(request) and not self._cache_sampled):
+    def _plan(self, request: Request) -> _Asked:
+        """What is asked, and whether the cache has a part in it."""
+        options = self._options()
+        if options.mode == "bypass" or (is_sampled(request) and not self._desk.cache_sampled):
             self._entries.count(bypassed=1)
-            return None, "bypass"
+            return _Asked(request, options, "bypass")
         try:
-            key = self._key(request)
+            key = semantic_key(
+                request, tenant=self._desk.tenant_of(options), namespace=self._desk.namespace
+            )
         except TypeError as error:  # Bedrock will say better what is wrong with it
             self._entries.failed("making a key", error)
-            return None, "error"
-        if mode == "refresh":
+            return _Asked(request, options, "error")
+        stamps = self._desk.stamps(options)
+        if options.mode == "refresh":
             self._entries.count(bypassed=1)
-            return key, "refresh"
-        return key, "miss"
+            return _Asked(request, options, "refresh", key, stamps)
+        return _Asked(request, options, "miss" if stamps is not None else "error", key, stamps)
 
-    def _enter(self, key: str, status: Status) -> Flight:
-        return Flight() if status == "refresh" else self._flights.enter(key)
+    def _enter(self, asked: _Asked) -> Flight:
+        return Flight() if asked.status == "refresh" else self._desk.flights.enter(asked.key)
 
     def _find(
-        self,
-        key: str,
-        status: Status,
-        flight: Flight,
-        request: Request,
-        form: Callable[[Response], Response],
-    ) -> tuple[Response | None, Status]:
-        """The answer in the form that was asked for, if another call or the store has it."""
-        if status == "refresh":
-            return None, status
+        self, asked: _Asked, flight: Flight, form: Form, ask: Ask
+    ) -> tuple[Response | None, Claim[Any]]:
+        """The answer, if another call, the store or another process has it; or a claim to it."""
+        nothing: Claim[Any] = Claim(self._entries.store, asked.key)
+        if asked.status == "refresh":
+            return None, nothing
+        decode = partial(_decode, form, asked.request)
+        found = self._find_kept(asked, flight, decode, ask) or self._find_similar(asked, decode)
+        if found is not None:
+            return found, nothing
+        claim = self._claim(asked, flight, decode)
+        if claim.found is not None:
+            return self._hit(asked, claim.found, flight), claim
+        self._entries.count(misses=1)
+        return None, claim
 
-        def decode(data: bytes) -> tuple[bytes, Response, CacheReport]:
-            hit, cache_report = self._hit(decode_response(data), request)
-            return data, form(hit), cache_report
+    def _find_kept(
+        self, asked: _Asked, flight: Flight, decode: Callable[..., _Answer], ask: Ask
+    ) -> Response | None:
+        """The answer to this very question."""
+        if asked.stamps is None and flight.value is None:
+            return None
+        kept, looked_up = self._entries.load(asked.key, decode, flight=flight.value)
+        if kept is None:
+            if looked_up == "error":
+                asked.status = "error"
+            kept = self._migrated(asked, decode)
+        elif kept.is_stale:
+            self._renew(asked, ask)
+        return None if kept is None else self._hit(asked, kept, flight)
 
-        found, looked_up = self._entries.load(key, decode, data=flight.value)
-        if found is None:
-            self._entries.count(misses=1)
-            return None, "error" if looked_up == "error" else "miss"
-        data, response, cache_report = found
-        flight.land(data)
-        self._entries.count_hit(TokenUsage.from_dict(cache_report["saved"]))
+    def _find_similar(self, asked: _Asked, decode: Callable[..., _Answer]) -> Response | None:
+        """The answer to a similar question, where that may be served."""
+        desk, options = self._desk, asked.options
+        answers = desk.similar_for(options)
+        if answers is None or asked.status == "error":
+            return None
+        scoped = similarity_scope(
+            asked.request, tenant=desk.tenant_of(options), namespace=desk.namespace
+        )
+        if scoped is None:
+            return None
+        asked.similar = answers.find(Question(*scoped), decode)
+        kept = asked.similar.kept
+        cache_report = kept and answers.report(asked.similar, kept.entry.saved)
+        if not kept or not cache_report:
+            return None
+        # Not shared with those who wait: it is the answer to another question.
+        return self._reported_hit(asked, kept, cache_report)
+
+    def _hit(self, asked: _Asked, kept: Kept[_Answer], flight: Flight) -> Response:
+        flight.land(kept.data)
+        cache_report = kept.report(kept.entry.saved, hit_id=exact_hit_id(asked.key))
+        return self._reported_hit(asked, kept, cache_report)
+
+    def _reported_hit(
+        self, asked: _Asked, kept: Kept[_Answer], cache_report: CacheReport
+    ) -> Response:
+        self._entries.count_hit(kept, kept.entry.saved, asked.model)
+        response = kept.entry.response
         response[REPORT_KEY] = {"cache": cache_report}
-        return response, status
+        return response
 
-    def _hit(self, stored: StoredResponse, request: Request) -> tuple[Response, CacheReport]:
-        """A stored response as the answer to this request, for which nothing was spent."""
-        response = stored.response
-        saved = token_usage(response)
-        response["usage"] = dict(_NOTHING_SPENT)
-        response["metrics"] = {"latencyMs": 0}
-        fields = response.get("additionalModelResponseFields")
-        if isinstance(fields, dict):
-            fields.pop("usage", None)  # or its reasoning tokens would count for this call
-        # The tier is this request's, on which the worth of what it saved depends.
-        for name in ("serviceTier", "performanceConfig"):
-            response.pop(name, None)
-            if name in request:
-                response[name] = request[name]
-        age = max(0.0, self._entries.clock() - stored.stored_at)
-        return response, {
-            "status": "hit",
-            "tier": "exact",
-            "age_seconds": age,
-            "saved": saved.as_dict(),
-        }
+    def _claim(
+        self, asked: _Asked, flight: Flight, decode: Callable[..., _Answer]
+    ) -> Claim[Kept[_Answer]]:
+        """The right to ask the model, or the answer of another process that has asked."""
+        leases, entries, key = self._desk.leases, self._entries, asked.key
+        if leases is None or asked.status == "error":
+            return Claim(entries.store, key)
+        claim = leases.claim(key, lambda data: entries.read(key, data, decode, tier="exact"))
+        flight.after_landing(partial(leases.end, claim))
+        return claim
 
-    def _keep(self, key: str, response: Response) -> bytes | None:
+    def _keep(self, asked: _Asked, claim: Claim[Any], stored: StoredResponse) -> bytes | None:
         """Store a response that is worth it, and return what may be shared of it."""
 
-        def encode() -> bytes | None:
-            if not is_worth_keeping(response):
+        def encode(codec: EntryCodec, key: str, meta: Mapping[str, Any]) -> bytes | None:
+            if not is_worth_keeping(stored.response):
                 return None
-            return encode_response(response, stored_at=self._entries.clock())
+            return encode_response(codec, key, stored, meta=meta)
 
-        return self._entries.save(key, encode)
+        data = self._entries.save(
+            asked.key,
+            encode,
+            stamps=asked.stamps,
+            model=asked.model,
+            ttl=asked.options.ttl,
+            lease=claim.lease,
+        )
+        if data is not None:
+            self._learn(asked, stored)
+        return data
+
+    def _learn(self, asked: _Asked, stored: StoredResponse) -> None:
+        """Tell the similarity tier that a question was answered."""
+        answers, similar = self._desk.similar_for(asked.options), asked.similar
+        text = text_of(stored.response)
+        if answers is None or similar is None or text is None:
+            return
+
+        def known_answer(key: str) -> str | None:
+            known, _ = self._entries.load(key, partial(_decode, _whole, asked.request))
+            return None if known is None else known.entry.text
+
+        answers.answered(
+            similar, asked.key, text, ttl=asked.options.ttl, known_answer=known_answer
+        )
+
+    def _renew(self, asked: _Asked, ask: Ask) -> None:
+        """Fetch a new answer for a stale one, while the stale one is served."""
+        leases = self._desk.leases
+
+        def renew() -> None:
+            claim = leases.try_claim(asked.key) if leases is not None else None
+            if leases is not None and claim is None:
+                return  # another process is at it
+            claim = claim or Claim(self._entries.store, asked.key)
+            try:
+                self._keep(asked, claim, ask(asked.request))
+            finally:
+                claim.release()
+
+        self._desk.background.run(f"renew {asked.key}", "fetching a new answer", renew)
+
+    def _migrated(self, asked: _Asked, decode: Callable[..., _Answer]) -> Kept[_Answer] | None:
+        """The answer of an older cache, which this one takes over."""
+        if self._desk.migrated is None:
+            return None
+        try:
+            text = self._desk.migrated.read(asked.request)
+            if text is None:
+                return None
+            data = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
+            return data and self._entries.read(asked.key, data, decode, tier="migrated") or None
+        except Exception as error:  # noqa: BLE001 - the call goes on without the older cache
+            self._entries.failed("reading the older cache", error)
+            return None
 
 
-def _whole(response: Response) -> Response:
-    return response
+def _decode(
+    form: Form, request: Request, codec: EntryCodec, key: str, data: bytes
+) -> _Answer:
+    """A stored response as the answer to this request, for which nothing was spent."""
+    stored = decode_response(codec, key, data)
+    response = stored.response
+    saved, text = token_usage(response), text_of(response)
+    response["usage"] = dict(_NOTHING_SPENT)
+    response["metrics"] = {"latencyMs": 0}
+    fields = response.get("additionalModelResponseFields")
+    if isinstance(fields, dict):
+        fields.pop("usage", None)  # or its reasoning tokens would count for this call
+    # The tier is this request's, on which the worth of what it saved depends.
+    for name in ("serviceTier", "performanceConfig"):
+        response.pop(name, None)
+        if name in request:
+            response[name] = request[name]
+    return _Answer(stored.meta, saved, form(stored), text)
 
 
-def _streamed(response: Response) -> Response:
-    return {"stream": EventStream(iter(replayed_events(response)), None)}
+def _whole(stored: StoredResponse) -> Response:
+    return stored.response
+
+
+def _streamed(stored: StoredResponse) -> Response:
+    return {"stream": EventStream(iter(replayed_events(stored)), None)}
+
+
+def _ask_whole(call_next: Call, request: Request) -> StoredResponse:
+    return StoredResponse(call_next(request))
+
+
+def _ask_streamed(call_next: Call, request: Request) -> StoredResponse:
+    assembler = StreamAssembler()
+    events = call_next(request)["stream"]
+    try:
+        for event in events:
+            assembler.add(event)
+    finally:
+        close_events(events)
+    return assembler.response()
+
+
+def _given(asked: _Asked) -> Response | None:
+    """The answer that the caller has brought along, where the cache is being warmed up."""
+    given = asked.options.answer
+    return None if given is None else _answer_of(given).response
+
+
+def _answer_of(text: str) -> StoredResponse:
+    """A response that says a text, and of which nothing else is known."""
+    message = {"role": "assistant", "content": [{"text": text}]}
+    usage = dict(_NOTHING_SPENT)
+    return StoredResponse(
+        {"output": {"message": message}, "stopReason": "end_turn", "usage": usage}
+    )
 
 
 def _reported(response: Response, status: Status) -> Response:

@@ -11,11 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Condition, Thread
-from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
-
-from typing_extensions import Self
 
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 
@@ -56,25 +53,6 @@ class Claim(Generic[Found]):
         lease, self.lease = self.lease, None
         if lease is not None:
             self._store.release(self.key, lease)
-
-    def end(self) -> str | None:
-        """Give the token away, to whoever writes the answer under it."""
-        lease, self.lease = self.lease, None
-        return lease
-
-    def __enter__(self) -> Self:
-        """The claim itself."""
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Release the lease if there was an exception."""
-        if exception_type is not None:
-            self.release()
 
 
 class Leases:
@@ -146,6 +124,13 @@ class Leases:
         claim: Claim[Any] = Claim(self._store, key, lease)
         self._keeper.keep(claim)
         return claim
+
+    def end(self, claim: Claim[Any]) -> None:
+        """Release a claim; a store that fails does not keep its holder back."""
+        try:
+            claim.release()
+        except Exception as error:  # noqa: BLE001 - the lease ends by itself in some seconds
+            self._failed("ending a lease", error)
 
     def _look(self, key: str, read: Callable[[bytes], Found | None]) -> Found | None:
         data = self._store.get(key)

@@ -30,9 +30,10 @@ class Similar(Generic[AnyEntry]):
 
 
 class SimilarAnswers:
-    """Answers to similar questions. Its errors are counted and never raised, save by `feedback`.
+    """Answers to similar questions of one tenant. Errors are counted, and raised by `learn` only.
 
     Args:
+        tenant: The tenant.
         tier: What finds them, and learns.
         entries: The answers.
         hits: What hits went by.
@@ -40,8 +41,15 @@ class SimilarAnswers:
     """
 
     def __init__(
-        self, tier: BoundTier, *, entries: Entries, hits: SimilarHits, background: Background
+        self,
+        tenant: str,
+        tier: BoundTier,
+        *,
+        entries: Entries,
+        hits: SimilarHits,
+        background: Background,
     ) -> None:
+        self.tenant = tenant
         self.tier = tier
         self._entries = entries
         self._hits = hits
@@ -70,7 +78,7 @@ class SimilarAnswers:
         if similar.kept is None or similar.match is None:
             return None
         try:
-            hit_id = self._hits.note(similar.question.scope, similar.match)
+            hit_id = self._hits.note(self.tenant, similar.question.scope, similar.match)
         except Exception as error:  # noqa: BLE001 - a hit that nobody could correct is not served
             self._entries.failed("noting a similar hit", error)
             return None
@@ -112,23 +120,15 @@ class SimilarAnswers:
 
         self._background.run(f"judge {key}", "asking the judge", ask_the_judge)
 
-    def feedback(self, hit_id: str, *, correct: bool) -> bool:
-        """Learn whether a hit was right; after a wrong one its entry answers no more questions.
-
-        Returns:
-            Whether the hit is known.
+    def learn(self, scope: str, match: Match, *, correct: bool) -> None:
+        """Learn whether a hit was right; after a wrong one its answer serves no other question.
 
         Raises:
             CacheStoreError: The store failed.
         """
-        hit = self._hits.find(hit_id)
-        if hit is None:
-            return False
-        scope, match = hit
         self.tier.learn(match, correct=correct)
         if not correct:
             self.tier.remove(scope, match.entry_key)
-        return True
 
     def _forget(self, question: Question, match: Match) -> None:
         try:

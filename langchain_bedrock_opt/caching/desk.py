@@ -1,0 +1,62 @@
+"""What both doors of a cache share: its entries, flights, similar answers and scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from langchain_bedrock_opt.caching.background import Background
+from langchain_bedrock_opt.caching.control import CallOptions
+from langchain_bedrock_opt.caching.entries import Entries
+from langchain_bedrock_opt.caching.epochs import epoch_name
+from langchain_bedrock_opt.caching.flight import SingleFlight
+from langchain_bedrock_opt.caching.leases import Leases
+from langchain_bedrock_opt.caching.similar import SimilarAnswers
+from langchain_bedrock_opt.caching.stores.guide_table import GuideTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The parts of one cache.
+
+    Attributes:
+        entries: Its answers, on their store.
+        flights: The calls under way in this process.
+        leases: The calls under way in others; None if no other process has this store.
+        background: What nobody waits for.
+        similar: Answers to similar questions, of a tenant; None if that is off.
+        migrated: The table of an older cache; None if there is none.
+        namespace: Which cache this is, of several in one store.
+        tenant: Whose answers these are, unless a call says otherwise.
+        cache_sampled: Whether requests with a temperature above 0 are answered too.
+    """
+
+    entries: Entries
+    flights: SingleFlight
+    leases: Leases | None
+    background: Background
+    similar: Callable[[str], SimilarAnswers] | None
+    migrated: GuideTable | None
+    namespace: str
+    tenant: str
+    cache_sampled: bool
+
+    def tenant_of(self, options: CallOptions) -> str:
+        """Whose answers are asked for."""
+        return self.tenant if options.tenant is None else options.tenant
+
+    def stamps(self, options: CallOptions) -> dict[str, str] | None:
+        """The epochs that hold for a call as it begins; None if the store failed.
+
+        An answer that comes after an invalidation was asked for before it, and is as old.
+        """
+        names = [epoch_name("namespace", self.namespace)]
+        tenant = self.tenant_of(options)
+        if tenant:
+            names.append(epoch_name("tenant", self.namespace, tenant))
+        names += [epoch_name("tag", self.namespace, tag) for tag in options.tags]
+        return self.entries.stamps(names)
+
+    def similar_for(self, options: CallOptions) -> SimilarAnswers | None:
+        """The similar answers of the tenant that a call is for; None if that is off."""
+        return None if self.similar is None else self.similar(self.tenant_of(options))
