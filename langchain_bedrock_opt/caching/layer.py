@@ -18,6 +18,7 @@ from langchain_bedrock_opt.aws.layers import (
 )
 from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.control import CallOptions
+from langchain_bedrock_opt.caching.cuts import Cuts
 from langchain_bedrock_opt.caching.desk import Desk
 from langchain_bedrock_opt.caching.entries import Kept
 from langchain_bedrock_opt.caching.events import StreamAssembler, replayed_events
@@ -44,8 +45,8 @@ from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 Status: TypeAlias = Literal["miss", "bypass", "refresh", "error"]
 Form: TypeAlias = Callable[[StoredResponse], Response]
 """Makes the answer that was asked for, whole or streamed, of a stored one."""
-Ask: TypeAlias = Callable[[Request], StoredResponse]
-"""Asks the model, and waits for the whole answer."""
+Ask: TypeAlias = Callable[[Request], tuple[Response, Cuts | None]]
+"""Asks the model, and waits for the whole answer; with its cuts, if it was streamed."""
 
 _NOTHING_SPENT = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
@@ -119,7 +120,7 @@ class CacheLayer(Layer):
             if found is not None:
                 return found
             response = _given(asked) or call_next(request)
-            flight.land(self._keep(asked, claim, StoredResponse(response)))
+            flight.land(self._keep(asked, claim, response))
         return _reported(response, asked.status)
 
     def converse_stream(self, request: Request, call_next: Call) -> Response:
@@ -234,13 +235,15 @@ class CacheLayer(Layer):
         flight.after_landing(partial(leases.end, claim))
         return claim
 
-    def _keep(self, asked: _Asked, claim: Claim[Any], stored: StoredResponse) -> bytes | None:
+    def _keep(
+        self, asked: _Asked, claim: Claim[Any], response: Response, cuts: Cuts | None = None
+    ) -> bytes | None:
         """Store a response that is worth it, and return what may be shared of it."""
 
         def encode(codec: EntryCodec, key: str, meta: Mapping[str, Any]) -> bytes | None:
-            if not is_worth_keeping(stored.response):
+            if not is_worth_keeping(response):
                 return None
-            return encode_response(codec, key, stored, meta=meta)
+            return encode_response(codec, key, response, meta=meta, cuts=cuts)
 
         data = self._entries.save(
             asked.key,
@@ -251,13 +254,13 @@ class CacheLayer(Layer):
             lease=claim.lease,
         )
         if data is not None:
-            self._learn(asked, stored)
+            self._learn(asked, response)
         return data
 
-    def _learn(self, asked: _Asked, stored: StoredResponse) -> None:
+    def _learn(self, asked: _Asked, response: Response) -> None:
         """Tell the similarity tier that a question was answered."""
         answers, similar = self._desk.similar_for(asked.options), asked.similar
-        text = text_of(stored.response)
+        text = text_of(response)
         if answers is None or similar is None or text is None:
             return
 
@@ -279,7 +282,7 @@ class CacheLayer(Layer):
                 return  # another process is at it
             claim = claim or Claim(self._entries.store, asked.key)
             try:
-                self._keep(asked, claim, ask(asked.request))
+                self._keep(asked, claim, *ask(asked.request))
             finally:
                 claim.release()
 
@@ -325,14 +328,14 @@ def _whole(stored: StoredResponse) -> Response:
 
 
 def _streamed(stored: StoredResponse) -> Response:
-    return {"stream": EventStream(iter(replayed_events(stored)), None)}
+    return {"stream": EventStream(iter(replayed_events(stored.response, stored.cuts)), None)}
 
 
-def _ask_whole(call_next: Call, request: Request) -> StoredResponse:
-    return StoredResponse(call_next(request))
+def _ask_whole(call_next: Call, request: Request) -> tuple[Response, None]:
+    return call_next(request), None
 
 
-def _ask_streamed(call_next: Call, request: Request) -> StoredResponse:
+def _ask_streamed(call_next: Call, request: Request) -> tuple[Response, Cuts | None]:
     assembler = StreamAssembler()
     events = call_next(request)["stream"]
     try:
@@ -340,22 +343,20 @@ def _ask_streamed(call_next: Call, request: Request) -> StoredResponse:
             assembler.add(event)
     finally:
         close_events(events)
-    return assembler.response()
+    return assembler.response(), assembler.cuts
 
 
 def _given(asked: _Asked) -> Response | None:
     """The answer that the caller has brought along, where the cache is being warmed up."""
     given = asked.options.answer
-    return None if given is None else _answer_of(given).response
+    return None if given is None else _answer_of(given)
 
 
-def _answer_of(text: str) -> StoredResponse:
+def _answer_of(text: str) -> Response:
     """A response that says a text, and of which nothing else is known."""
     message = {"role": "assistant", "content": [{"text": text}]}
     usage = dict(_NOTHING_SPENT)
-    return StoredResponse(
-        {"output": {"message": message}, "stopReason": "end_turn", "usage": usage}
-    )
+    return {"output": {"message": message}, "stopReason": "end_turn", "usage": usage}
 
 
 def _reported(response: Response, status: Status) -> Response:

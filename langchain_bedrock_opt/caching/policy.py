@@ -47,6 +47,18 @@ def _says_something(content: Iterable[Mapping[str, Any]]) -> bool:
     )
 
 
+def text_of(response: Response) -> str | None:
+    """The text of a response that is nothing but text; None if there are calls of tools or media.
+
+    Example:
+        >>> text_of({"output": {"message": {"content": [{"text": "Hi"}, {"text": "!"}]}}})
+        'Hi!'
+    """
+    content = response.get("output", {}).get("message", {}).get("content", ())
+    texts = [block.get("text") for block in content if "reasoningContent" not in block]
+    return "".join(texts) if texts and None not in texts else None
+
+
 def token_usage(response: Response) -> TokenUsage:
     """The tokens that a Converse response says it has spent.
 

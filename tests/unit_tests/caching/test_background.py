@@ -1,0 +1,85 @@
+"""Work that nobody waits for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import pytest
+
+from langchain_bedrock_opt.caching.background import Background
+from langchain_bedrock_opt.errors import ConfigurationError
+
+Errors = list[tuple[str, Exception]]
+
+
+@pytest.fixture
+def errors() -> Errors:
+    return []
+
+
+@pytest.fixture
+def background(errors: Errors) -> Iterator[Background]:
+    background = Background(failed=lambda *error: errors.append(error), most=2)
+    yield background
+    assert background.join(10)
+
+
+def test_jobs_run(background: Background) -> None:
+    """A job is done without anybody waiting for it."""
+    done = threading.Event()
+
+    assert background.run("a", "working", done.set)
+
+    assert done.wait(10)
+
+
+def test_the_same_job_runs_once(background: Background) -> None:
+    """A job that is under way is not started again; afterwards it may be."""
+    go = threading.Event()
+    assert background.run("a", "working", lambda: go.wait(10) and None)
+
+    assert not background.run("a", "working", lambda: None)
+    go.set()
+    assert background.join(10)
+    assert background.run("a", "working", lambda: None)
+
+
+def test_too_many_jobs_are_dropped(background: Background) -> None:
+    """No more than so many run at once."""
+    go = threading.Event()
+    started = [background.run(str(n), "working", lambda: go.wait(10) and None) for n in range(4)]
+    go.set()
+
+    assert started == [True, True, False, False]
+
+
+def test_errors_are_told(background: Background, errors: Errors) -> None:
+    """A job's error is told, and ends nothing but the job."""
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    background.run("a", "working", fail)
+    background.join(10)
+
+    assert [(doing, str(error)) for doing, error in errors] == [("working", "no")]
+
+
+def test_a_job_belongs_to_no_caller(background: Background) -> None:
+    """Context variables of the caller, such as its run, do not reach the job."""
+    variable: ContextVar[str] = ContextVar("variable", default="none")
+    variable.set("the caller's")
+    seen: list[str] = []
+
+    background.run("a", "working", lambda: seen.append(variable.get()))
+    background.join(10)
+
+    assert seen == ["none"]
+
+
+def test_a_mistake_fails_at_construction() -> None:
+    """There must be room for one job."""
+    with pytest.raises(ConfigurationError, match="most=0"):
+        Background(failed=lambda *_: None, most=0)
