@@ -32,7 +32,9 @@ from langchain_bedrock_opt.caching.text import canonical_text
 KEY_VERSION: Final = "v1"
 """Changes whenever a key would; entries under older keys are no longer found, and expire."""
 
-_NO_EFFECT = frozenset({"requestMetadata", "serviceTier", "performanceConfig"})
+NO_EFFECT: Final = frozenset({"requestMetadata", "serviceTier", "performanceConfig"})
+"""Parts of a request that change what is paid and when an answer comes, but not the answer."""
+
 _PERSON = b"bedrock-opt key"
 _SCHEMA_MAPS = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
@@ -69,7 +71,7 @@ def semantic_key(request: Mapping[str, Any], *, tenant: str = "", namespace: str
         canonical = {
             name: _PARTS[name](value) if name in _PARTS else value
             for name, value in request.items()
-            if value and name not in _NO_EFFECT
+            if value and name not in NO_EFFECT
         }
         digest = keyed_digest(canonical, tenant=tenant, namespace=namespace)
     except (AttributeError, LookupError, RecursionError, ValueError) as error:

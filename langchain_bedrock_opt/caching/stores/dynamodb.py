@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random as random_module
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any
 
 from langchain_bedrock_opt.caching.stores.dynamodb_calls import (
     CONDITION_FAILED,
@@ -37,14 +37,12 @@ from langchain_bedrock_opt.caching.stores.dynamodb_items import (
     value_update,
 )
 from langchain_bedrock_opt.caching.stores.dynamodb_table import (
+    check_table_name,
     iam_policy,
     make_table,
     table_definition,
 )
-from langchain_bedrock_opt.errors import ConfigurationError
-
-TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[^:]+:dynamodb:[^:]+:\d+:table/.+")
-"""What DynamoDB takes for the name of a table."""
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 _MAX_PREFIX = 255
 
@@ -279,8 +277,7 @@ class DynamoDBCacheStore:
             keys = part_keys(pk, head.generation, head.parts)
             items = self._calls.get_items(keys, consistent=consistent)
             if len(items) == head.parts:
-                items.sort(key=lambda item: item[SORT_KEY]["S"])
-                return join_parts(head, [item["payload"]["B"] for item in items])
+                return join_parts(head, items)
             again = self._head(pk, consistent=True)
             if consistent and again == head:
                 return None
@@ -311,6 +308,7 @@ class DynamoDBCacheStore:
             request["ExpressionAttributeValues"].update(
                 {":now": number(self._clock()), **(held or {})}
             )
+        own: Item = {"generation": {"S": generation}, "parts": {"N": str(len(parts))}}
         written = self._calls.call_unless(
             CONDITION_FAILED,
             "update_item",
@@ -318,28 +316,15 @@ class DynamoDBCacheStore:
             ReturnValues="UPDATED_OLD",
             **request,
         )
-        if written is None:
-            self._calls.delete_items(part_keys(pk, generation, len(parts)))
-            return False
-        before = written.get("Attributes", {})
-        if before.get("generation") != {"S": generation}:
-            self._delete_parts(pk, before)
-        return True
+        before = own if written is None else written.get("Attributes", {})
+        if written is None or before.get("generation") != own["generation"]:
+            # What can't be deleted now goes with its `ttl`. The answer is known all the same.
+            with suppress(CacheStoreError):
+                self._delete_parts(pk, before)
+        return written is not None
 
     def _delete_parts(self, pk: str, head: Item) -> None:
         """Delete the parts of a value that is no longer there."""
         if "parts" in head and "generation" in head:
             keys = part_keys(pk, head["generation"]["S"], int(head["parts"]["N"]))
             self._calls.delete_items(keys)
-
-
-def check_table_name(table: str) -> None:
-    """Refuse what DynamoDB would not take for a table.
-
-    Raises:
-        ConfigurationError: It is neither a name nor an ARN.
-    """
-    if not TABLE_NAME.fullmatch(table):
-        raise ConfigurationError(
-            f"table={table!r}: must be 3 to 255 of the characters A-Z a-z 0-9 _ . -, or an ARN"
-        )

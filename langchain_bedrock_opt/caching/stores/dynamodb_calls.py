@@ -227,7 +227,8 @@ class DynamoDBCalls:
         table = f"DynamoDB table {self.table!r}"
         said = " ".join(str(error).split())
         if code == NO_TABLE:
-            return CacheStoreError(f"there is no {table}: {self._missing}")
+            region = self._client().meta.region_name
+            return CacheStoreError(f"there is no {table} in {region}: {self._missing}")
         if code in _DENIED:
             return CacheStoreError(
                 f"dynamodb:{action} is not allowed on {table}: allow it in the IAM policy, and "

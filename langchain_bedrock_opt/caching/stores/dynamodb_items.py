@@ -219,13 +219,14 @@ def read_head(item: Mapping[str, Any] | None, now: float) -> Head | None:
     return head
 
 
-def join_parts(head: Head, payloads: Sequence[bytes]) -> bytes:
-    """A large value, from all of its parts in their order.
+def join_parts(head: Head, items: Sequence[Item]) -> bytes:
+    """A large value, from the items of all of its parts.
 
     Raises:
         CacheStoreError: They are not what the head was written for.
     """
-    value = b"".join(payloads)
+    in_order = sorted(items, key=lambda item: str(item[SORT_KEY]["S"]))
+    value = b"".join(item.get("payload", {}).get("B", b"") for item in in_order)
     if digest_of(value) != head.digest:
         raise CacheStoreError(
             f"the {head.parts} parts of a large entry are not what was written: delete the entry"

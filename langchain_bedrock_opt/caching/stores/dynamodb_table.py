@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, Final
 
 from langchain_bedrock_opt.caching.stores.dynamodb_calls import (
@@ -15,10 +16,11 @@ from langchain_bedrock_opt.caching.stores.dynamodb_items import (
     SORT_KEY,
     TTL_ATTRIBUTE,
 )
-from langchain_bedrock_opt.errors import CacheStoreError
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 logger = logging.getLogger(__name__)
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[^:]+:dynamodb:[^:]+:\d+:table/.+")
 _DATA_ACTIONS: Final = (
     "BatchGetItem",
     "BatchWriteItem",
@@ -33,6 +35,18 @@ _LOOKS = 60
 _PAUSE = 1.0
 
 
+def check_table_name(table: str) -> None:
+    """Refuse what DynamoDB would not take for a table.
+
+    Raises:
+        ConfigurationError: It is neither a name nor an ARN.
+    """
+    if not _NAME.fullmatch(table):
+        raise ConfigurationError(
+            f"table={table!r}: must be 3 to 255 of the characters A-Z a-z 0-9 _ . -, or an ARN"
+        )
+
+
 def table_definition(table: str) -> dict[str, Any]:
     """The table, as the properties of CloudFormation's `AWS::DynamoDB::Table`.
 
@@ -40,14 +54,14 @@ def table_definition(table: str) -> dict[str, Any]:
     `update_time_to_live` that.
 
     Args:
-        table: Its name.
+        table: Its name or ARN.
 
     Example:
         >>> table_definition("answers")["TimeToLiveSpecification"]
         {'AttributeName': 'ttl', 'Enabled': True}
     """
     return {
-        "TableName": table,
+        "TableName": table.rpartition("table/")[2],
         "AttributeDefinitions": [
             {"AttributeName": PARTITION_KEY, "AttributeType": "S"},
             {"AttributeName": SORT_KEY, "AttributeType": "S"},
