@@ -187,7 +187,7 @@ class DynamoDBCacheStore:
                 UpdateExpression=f"SET #ttl = :ttl {FORGET}",
                 ExpressionAttributeNames={"#ttl": TTL_ATTRIBUTE},
                 ExpressionAttributeValues={":ttl": removal_time(self._clock())},
-                ReturnValues="UPDATED_OLD",
+                ReturnValues="ALL_OLD",
             )
         self._delete_parts(pk, deleted.get("Attributes", {}))
 
@@ -313,7 +313,7 @@ class DynamoDBCacheStore:
             CONDITION_FAILED,
             "update_item",
             Key=head_key(pk),
-            ReturnValues="UPDATED_OLD",
+            ReturnValues="ALL_OLD",
             **request,
         )
         before = own if written is None else written.get("Attributes", {})

@@ -22,9 +22,10 @@ _MAX_RETRIES = 1
 _CONNECTIONS = 64
 _MAX_GET = 100
 _MAX_WRITE = 25
-# Rounds of a batch in which DynamoDB did nothing at all, with 25, 50, 100 and 200 ms between them.
+# Rounds in a row in which DynamoDB did nothing of a batch, with up to 50, 100, 200 and 400 ms
+# between them; after a round in which it did something, up to 25 ms.
 _IDLE_ROUNDS = 5
-_FIRST_PAUSE = 0.025
+_PAUSE = 0.025
 _THROTTLED = frozenset(
     {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"}
 )
@@ -175,7 +176,7 @@ class DynamoDBCalls:
                     "capacity"
                 )
             # Between half and all of the pause, so that many clients don't come back at once.
-            self.sleep(_FIRST_PAUSE * 2**idle * (1 + self._random()) / 2)
+            self.sleep(_PAUSE * 2**idle * (1 + self._random()) / 2)
             wanted = remaining
 
     def _send(
@@ -227,7 +228,7 @@ class DynamoDBCalls:
         table = f"DynamoDB table {self.table!r}"
         said = " ".join(str(error).split())
         if code == NO_TABLE:
-            region = self._client().meta.region_name
+            region = getattr(getattr(self._client(), "meta", None), "region_name", "its region")
             return CacheStoreError(f"there is no {table} in {region}: {self._missing}")
         if code in _DENIED:
             return CacheStoreError(
