@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_bedrock_opt.caching import (
         BedrockSemanticCache,
         DiskCacheStore,
+        DynamoDBCacheStore,
         InMemoryCacheStore,
     )
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
@@ -56,6 +57,7 @@ _HOMES: Final = {
     "CloudWatchMetricsSink": "usage",
     "ComplexityScorer": "routing",
     "DiskCacheStore": "caching",
+    "DynamoDBCacheStore": "caching",
     "InMemoryCacheStore": "caching",
     "RouteDecision": "contracts",
     "RoutingPolicy": "routing",
@@ -75,6 +77,7 @@ __all__ = [
     "CloudWatchMetricsSink",
     "ComplexityScorer",
     "DiskCacheStore",
+    "DynamoDBCacheStore",
     "InMemoryCacheStore",
     "RouteDecision",
     "RoutingPolicy",

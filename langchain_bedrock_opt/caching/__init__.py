@@ -3,8 +3,9 @@
 Lives here: the cache that users make, `BedrockSemanticCache` (`cache`), with its two doors, the
 request layer (`layer`, `recording`, `flight`) and LangChain's cache interface (`prompts`,
 `generations`); what makes two requests equal (`keys`, `text`); what may be kept (`policy`); how it
-is kept (`codec`, `events`) and where (`stores`); what a caller may ask for around a call
-(`control`); and what happens when a store fails (`entries`).
+is kept (`codec`, `events`) and where (`stores`); the reader of another cache's table
+(`guide_table`); what a caller may ask for around a call (`control`); and what happens when a store
+fails (`entries`).
 
 Does not live here: Bedrock's own prompt cache, whose cache points are the prompting room's, prices
 of what was saved, and the chat model that takes the layer.
@@ -16,7 +17,15 @@ and `tests/conformance/test_stores.py` for every store.
 from __future__ import annotations
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
+from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
+from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 
-__all__ = ["BedrockSemanticCache", "DiskCacheStore", "InMemoryCacheStore"]
+__all__ = [
+    "BedrockSemanticCache",
+    "DiskCacheStore",
+    "DynamoDBCacheStore",
+    "GuideTable",
+    "InMemoryCacheStore",
+]

@@ -36,7 +36,7 @@ from langchain_bedrock_opt.caching.similar import SimilarAnswers
 from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
 from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
-from langchain_bedrock_opt.caching.stores.guide_table import GuideTable
+from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.caching.warm_up import WarmUp, warm_up
 from langchain_bedrock_opt.errors import ConfigurationError

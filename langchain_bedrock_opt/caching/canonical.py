@@ -19,7 +19,7 @@ from langchain_bedrock_opt.caching.text import canonical_text
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
 from langchain_bedrock_opt.errors import ModelIdError
 
-_NO_EFFECT: Final = frozenset({"requestMetadata", "serviceTier", "performanceConfig"})
+NO_EFFECT: Final = frozenset({"requestMetadata", "serviceTier", "performanceConfig"})
 _NAMED_BY_ARN: Final = frozenset({ModelIdKind.FOUNDATION_MODEL, ModelIdKind.INFERENCE_PROFILE})
 
 
@@ -35,7 +35,7 @@ def canonical_request(request: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: _PARTS[name](value) if name in _PARTS else value
         for name, value in request.items()
-        if value and name not in _NO_EFFECT
+        if value and name not in NO_EFFECT
     }
 
 

@@ -12,7 +12,7 @@ from langchain_bedrock_opt.caching.epochs import epoch_name
 from langchain_bedrock_opt.caching.flight import SingleFlight
 from langchain_bedrock_opt.caching.leases import Leases
 from langchain_bedrock_opt.caching.similar import SimilarAnswers
-from langchain_bedrock_opt.caching.stores.guide_table import GuideTable
+from langchain_bedrock_opt.caching.guide_table import GuideTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

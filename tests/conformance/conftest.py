@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
+from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 
 THREADS = 8
@@ -31,10 +33,28 @@ class FakeClock:
         return time() + self.passed
 
 
+def dynamodb_on_moto(request: pytest.FixtureRequest, clock: FakeClock) -> CacheStore:
+    client = request.getfixturevalue("moto_dynamodb")
+    return DynamoDBCacheStore("cache", client=client, create_table=True, clock=clock)
+
+
+def dynamodb_on_local(request: pytest.FixtureRequest, clock: FakeClock) -> CacheStore:
+    return DynamoDBCacheStore(
+        "conformance",
+        region_name="us-east-1",
+        endpoint_url=request.getfixturevalue("dynamodb_local"),
+        prefix=uuid4().hex,
+        create_table=True,
+        clock=clock,
+    )
+
+
 # Each takes the test's request too, to ask for the server that it needs.
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path, FakeClock], CacheStore]] = {
     "memory": lambda request, folder, clock: InMemoryCacheStore(clock=clock),
     "disk": lambda request, folder, clock: DiskCacheStore(folder / "cache", clock=clock),
+    "dynamodb-moto": lambda request, folder, clock: dynamodb_on_moto(request, clock),
+    "dynamodb-local": lambda request, folder, clock: dynamodb_on_local(request, clock),
 }
 
 

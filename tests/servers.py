@@ -1,0 +1,94 @@
+"""Real servers for tests: started where they are installed, skipped with a reason where not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+ROOT = Path(__file__).resolve().parent.parent
+DYNAMODB_LOCAL = Path(
+    os.environ.get("BEDROCK_OPT_DYNAMODB_LOCAL", ROOT / ".servers" / "dynamodb-local")
+)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[str]:
+    """The URL of Amazon's own DynamoDB for tests, in memory."""
+    java = shutil.which("java")
+    if java is None or not (DYNAMODB_LOCAL / "DynamoDBLocal.jar").is_file():
+        pytest.skip("DynamoDB Local is not here: `make servers` installs it, and it needs Java")
+    port = free_port()
+    libraries = f"-Djava.library.path={DYNAMODB_LOCAL / 'DynamoDBLocal_lib'}"
+    options = ["-inMemory", "-sharedDb", "-port", str(port)]
+    process = subprocess.Popen(
+        [java, libraries, "-jar", "DynamoDBLocal.jar", *options],
+        cwd=DYNAMODB_LOCAL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, "the server did not start"
+        time.sleep(0.1)
+    raise AssertionError("the server does not listen")
+
+
+class OneAtATime:
+    """A client whose calls are made one after the other, from whichever thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not callable(method):
+            return method
+
+        def call(**request: Any) -> Any:
+            with self._lock:
+                return method(**request)
+
+        return call
+
+
+@pytest.fixture(scope="session")
+def aws_session() -> boto3.Session:
+    """A session with dummy credentials; its second client of a service takes a moment only."""
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+@pytest.fixture
+def moto_dynamodb(aws_environment: None, aws_session: boto3.Session) -> Iterator[Any]:
+    """A client of moto's DynamoDB, which does conditional writes in two steps of its own."""
+    with mock_aws():
+        yield OneAtATime(aws_session.client("dynamodb", region_name="us-east-1"))
