@@ -1,52 +1,21 @@
 """What holds for every cache store.
 
-A new store adds one entry to `STORES`: a function that opens an empty one on a folder and a clock.
+Leases are in `test_leases`. Which stores there are is in `conftest`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from time import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.caching.stores.base import CacheStore
-from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
-from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 
-Clock = Callable[[], float]
-
-STORES: dict[str, Callable[[Path, Clock], CacheStore]] = {
-    "memory": lambda folder, clock: InMemoryCacheStore(clock=clock),
-    "disk": lambda folder, clock: DiskCacheStore(folder / "cache", clock=clock),
-}
-
-
-class FakeClock:
-    """The time now, and whatever a test adds to it."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def __call__(self) -> float:
-        return time() + self.passed
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[CacheStore]:
-    """An empty store of each kind in turn."""
-    store = STORES[request.param](tmp_path, clock)
-    yield store
-    store.close()
+Race: TypeAlias = Callable[[Callable[[int], Any]], list[Any]]
 
 
 def test_is_a_store(store: CacheStore) -> None:
@@ -80,6 +49,20 @@ def test_any_text_is_a_key(key: str, value: bytes, store: CacheStore) -> None:
     assert store.get(key) == value
 
 
+def test_get_many(store: CacheStore, pass_time: Callable[[float], None]) -> None:
+    """Several keys are read at once; what is not there or has expired is left out."""
+    for index in range(150):
+        store.put(f"key{index}", str(index).encode(), 60)
+    store.put("expired", b"value", 30)
+    pass_time(45)
+
+    found = store.get_many([*(f"key{index}" for index in range(150)), "key7", "none", "expired"])
+
+    assert found == {f"key{index}": str(index).encode() for index in range(150)}
+    assert store.get_many([]) == {}
+    assert store.get_many(["none"]) == {}
+
+
 def test_the_last_value_counts(store: CacheStore) -> None:
     """Putting again replaces the value, long or short, and its time."""
     for value in (b"short", b"x" * 1_000_000, b"short again"):
@@ -88,37 +71,39 @@ def test_the_last_value_counts(store: CacheStore) -> None:
         assert store.get("key") == value
 
 
-def test_expiry(store: CacheStore, clock: FakeClock) -> None:
+def test_expiry(store: CacheStore, pass_time: Callable[[float], None]) -> None:
     """An entry is served until its time is over, and not a moment longer."""
     store.put("short", b"1", 30)
     store.put("long", b"2", 90)
-    clock.passed = 60
+    pass_time(60)
 
     assert store.get("short") is None
     assert store.get("long") == b"2"
 
 
-def test_no_expiry(store: CacheStore, clock: FakeClock) -> None:
+def test_no_expiry(store: CacheStore, pass_time: Callable[[float], None]) -> None:
     """Without a time an entry stays."""
     store.put("key", b"value", None)
-    clock.passed = 10**9
+    pass_time(10**9)
 
     assert store.get("key") == b"value"
 
 
-def test_a_new_value_has_a_new_time(store: CacheStore, clock: FakeClock) -> None:
+def test_a_new_value_has_a_new_time(store: CacheStore, pass_time: Callable[[float], None]) -> None:
     """An entry that is put again lives by its new time alone."""
     store.put("key", b"old", 30)
     store.put("key", b"new", 90)
-    clock.passed = 60
+    pass_time(60)
 
     assert store.get("key") == b"new"
 
 
-def test_an_expired_entry_can_be_put_again(store: CacheStore, clock: FakeClock) -> None:
+def test_an_expired_entry_can_be_put_again(
+    store: CacheStore, pass_time: Callable[[float], None]
+) -> None:
     """A key whose entry has expired takes a new one."""
     store.put("key", b"old", 30)
-    clock.passed = 60
+    pass_time(60)
     assert store.get("key") is None
 
     store.put("key", b"new", 90)
@@ -136,6 +121,74 @@ def test_delete(store: CacheStore) -> None:
 
     assert store.get("key") is None
     assert store.get("other") == b"value"
+
+
+def test_swap(store: CacheStore) -> None:
+    """Bytes are replaced only if they are what was expected, for as long as it is said."""
+    assert store.swap("key", None, b"first", 60)
+    assert not store.swap("key", None, b"second", 60)
+    assert not store.swap("key", b"other", b"second", 60)
+    assert store.get("key") == b"first"
+    assert store.swap("key", b"first", b"second", None)
+    assert not store.swap("key", b"first", b"third", 60)
+    assert store.get("key") == b"second"
+    assert not store.swap("none", b"first", b"second", 60)
+    assert store.get("none") is None
+
+
+def test_a_swap_has_its_own_time(store: CacheStore, pass_time: Callable[[float], None]) -> None:
+    """What was swapped in lives by its own time, and an expired entry is none."""
+    store.put("key", b"old", 30)
+    store.swap("key", b"old", b"new", 90)
+    store.put("expired", b"old", 30)
+    pass_time(60)
+
+    assert store.get("key") == b"new"
+    assert not store.swap("expired", b"old", b"new", 90)
+    assert store.swap("expired", None, b"new", 90)
+    assert store.get("expired") == b"new"
+
+
+def test_empty_bytes_are_not_nothing(store: CacheStore) -> None:
+    """An entry of no bytes is an entry, for comparing too."""
+    store.put("key", b"", 60)
+
+    assert store.get_many(["key"]) == {"key": b""}
+    assert not store.swap("key", None, b"new", 60)
+    assert store.swap("key", b"", b"new", 60)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["put", "swap", "delete", "get"]),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from([None, b"", b"1", b"2"]),
+            st.sampled_from([b"", b"1", b"2"]),
+        ),
+        max_size=12,
+    )
+)
+def test_it_does_as_a_dict_does(
+    steps: list[tuple[str, str, bytes | None, bytes]], store: CacheStore
+) -> None:
+    """Whatever the order of writes, a store answers as a dict would."""
+    store.clear()
+    model: dict[str, bytes] = {}
+    for step, key, old, new in steps:
+        if step == "put":
+            assert store.put(key, new, 60) is True
+            model[key] = new
+        elif step == "swap":
+            fits = model.get(key) == old
+            assert store.swap(key, old, new, 60) is fits
+            if fits:
+                model[key] = new
+        elif step == "delete":
+            store.delete(key)
+            model.pop(key, None)
+        assert store.get_many(["a", "b"]) == model
 
 
 def test_clear(store: CacheStore) -> None:
@@ -181,3 +234,26 @@ def test_many_threads(store: CacheStore) -> None:
         thread.join()
 
     assert errors == []
+
+
+def test_no_swap_is_lost(store: CacheStore, race: Race) -> None:
+    """Threads that each read, add one and swap until it works add up exactly."""
+
+    def add(number: int) -> None:
+        for _ in range(5):
+            while True:
+                old = store.get("sum")
+                if store.swap("sum", old, str(int(old or b"0") + 1).encode(), None):
+                    break
+
+    race(add)
+
+    assert store.get("sum") == b"40"
+
+
+def test_one_of_many_swaps_in(store: CacheStore, race: Race) -> None:
+    """Of threads that all expect nothing, one writes, and its bytes stay."""
+    won = race(lambda number: store.swap("key", None, str(number).encode(), 60))
+
+    assert won.count(True) == 1
+    assert store.get("key") == str(won.index(True)).encode()

@@ -1,31 +1,45 @@
-"""diskcache with bytes only: nothing is unpickled, and no file outside the folder is touched.
+"""diskcache with bytes only: nothing is unpickled, and no file but the database is touched.
 
 diskcache believes its database. A row that says so is unpickled on reading, by its `JSONDisk` too
 (CVE-2025-69872), and a row's file name is joined to the folder unchecked, for reading and for
-deleting. So the classes here refuse whatever they have not written themselves. Imported only when
-a disk store is opened.
+deleting. So the classes here know one form of row, text and bytes in the database itself, and
+refuse every other. Without files beside the database each write is one transaction of SQLite: what
+a process leaves behind that was killed is whole. Imported only when a disk store is opened.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import threading
 from typing import Any
 from weakref import WeakSet
 
 import diskcache
-from diskcache.core import DBNAME, MODE_BINARY, MODE_RAW
+from diskcache.core import DBNAME, MODE_RAW
 
 from langchain_bedrock_opt.errors import CacheStoreError
 
-_FILE_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
-"""The names that diskcache gives to its files."""
+DISK_ERRORS = (diskcache.Timeout, sqlite3.Error, OSError, ValueError)
+"""What diskcache and SQLite raise where a disk or a database fails."""
+
+_READ = (
+    "SELECT mode, filename, value FROM Cache"
+    " WHERE key = ? AND raw = 1 AND (expire_time IS NULL OR expire_time > ?)"
+)
+
+_NEW_LEASES = (
+    "CREATE TABLE IF NOT EXISTS Leases (key TEXT PRIMARY KEY, token TEXT, expire_time REAL)"
+)
+_DROP_OLD_LEASES = "DELETE FROM Leases WHERE expire_time <= ?"
+_TAKE_LEASE = "INSERT OR IGNORE INTO Leases VALUES (?, ?, ?)"
+_EXTEND_LEASE = "UPDATE Leases SET expire_time = ? WHERE key = ? AND token = ? AND expire_time > ?"
+_END_LEASE = "DELETE FROM Leases WHERE key = ? AND token = ? AND expire_time > ?"
+_END_ALL_LEASES = "DELETE FROM Leases"
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc] # diskcache has no types
-    """diskcache's row format, cut down to text keys and bytes."""
+    """diskcache's row format, cut down to text keys and bytes inside the database."""
 
     def put(self, key: Any) -> tuple[Any, bool]:
         """A key as the database has it."""
@@ -39,40 +53,30 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc] # diskcache has no types
             raise CacheStoreError("a key in the cache folder is no text: it is not ours")
         return key
 
-    def store(self, value: Any, read: bool, key: Any = None) -> tuple[Any, ...]:  # noqa: FBT001 - diskcache's signature
-        """Bytes as a row, or as a file if they are long."""
+    def store(self, value: Any, read: bool, key: Any = None) -> tuple[Any, ...]:  # noqa: ARG002, FBT001 - diskcache's signature
+        """Bytes as size of the file, mode, file name and value of a row."""
         if not isinstance(value, bytes) or read:
             raise CacheStoreError(f"a value must be bytes, not a {type(value).__name__}")
-        row: tuple[Any, ...] = super().store(value, False, key)
-        return row
+        return 0, MODE_RAW, None, value
 
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes:  # noqa: FBT001 - diskcache's signature
+    def fetch(self, mode: Any, filename: Any, value: Any, read: bool) -> bytes:  # noqa: FBT001 - diskcache's signature
         """The bytes of a row."""
-        if mode == MODE_RAW and isinstance(value, bytes) and not read:
+        if mode == MODE_RAW and filename is None and isinstance(value, bytes) and not read:
             return value
-        if mode == MODE_BINARY and self._is_ours(filename) and not read:
-            data: bytes = super().fetch(mode, filename, value, False)
-            return data
         raise CacheStoreError("an entry in the cache folder was not written by this cache")
 
     def remove(self, file_path: str) -> None:
-        """Delete an entry's file; a name that is not ours is left alone."""
-        if self._is_ours(file_path):
-            super().remove(file_path)
-
-    def _is_ours(self, filename: Any) -> bool:
-        if not isinstance(filename, str) or not _FILE_NAME.fullmatch(filename.replace(os.sep, "/")):
-            return False
-        folder = os.path.realpath(self._directory)
-        # A symbolic link in the folder would lead out of it.
-        return os.path.realpath(os.path.join(folder, filename)).startswith(folder + os.sep)  # noqa: PTH118 - diskcache's paths are texts
+        """Leave a file alone: no entry of ours has one, so its name is somebody else's."""
 
 
 class BytesCache(diskcache.Cache):  # type: ignore[misc] # diskcache has no types
-    """A `diskcache.Cache` whose connections are all closed, each thread's.
+    """A `diskcache.Cache` with leases, whose connections are all closed, each thread's.
 
     diskcache opens one connection to SQLite a thread and closes only the calling thread's own.
     Here a thread's connection is closed when the thread ends, and `close` closes those of all.
+
+    Leases have a table of their own in the same database, so that a write can depend on one in a
+    transaction, and neither eviction nor an entry's end touches them.
 
     Args:
         directory: The folder; it exists.
@@ -87,6 +91,51 @@ class BytesCache(diskcache.Cache):  # type: ignore[misc] # diskcache has no type
         self._all: WeakSet[_Connection] = WeakSet()
         self._all_lock = threading.Lock()
         super().__init__(directory, timeout=timeout, disk=BytesDisk, **settings)
+        self._sql_retry(_NEW_LEASES)
+
+    def read(self, key: str, now: float) -> bytes | None:
+        """The bytes under a key that have not expired by `now`; nothing is written."""
+        # diskcache's own `get` asks the machine's clock, and takes longer.
+        rows = self._con.execute(_READ, (key, now)).fetchall()
+        if not rows:
+            return None
+        ((mode, filename, value),) = rows
+        return self._disk.fetch(mode, filename, value, False)  # type: ignore[no-any-return]
+
+    def swap(self, key: str, old: bytes | None, new: bytes, ttl: float | None, now: float) -> bool:
+        """Set bytes if `old` is what is there."""
+        with self.transact():
+            if self.read(key, now) != old:
+                return False
+            self.set(key, new, expire=ttl)
+            return True
+
+    def set_leased(self, key: str, value: bytes, ttl: float | None, token: str, now: float) -> bool:
+        """Set bytes if a lease on the key still holds, and end it."""
+        with self.transact():
+            if not self.end_lease(key, token, now):
+                return False
+            self.set(key, value, expire=ttl)
+            return True
+
+    def take_lease(self, key: str, token: str, expires_at: float, now: float) -> bool:
+        """Take the lease on a key if nobody holds it; leases that are over are dropped."""
+        with self.transact():
+            self._con.execute(_DROP_OLD_LEASES, (now,))
+            return self._con.execute(_TAKE_LEASE, (key, token, expires_at)).rowcount > 0
+
+    def extend_lease(self, key: str, token: str, expires_at: float, now: float) -> bool:
+        """Move the end of a lease that still holds."""
+        return self._con.execute(_EXTEND_LEASE, (expires_at, key, token, now)).rowcount > 0
+
+    def end_lease(self, key: str, token: str, now: float) -> bool:
+        """Drop a lease; False if it did not hold any more."""
+        return self._con.execute(_END_LEASE, (key, token, now)).rowcount > 0
+
+    def clear_all(self) -> None:
+        """Drop all entries and leases."""
+        self._con.execute(_END_ALL_LEASES)
+        self.clear()
 
     @property
     def _con(self) -> sqlite3.Connection:

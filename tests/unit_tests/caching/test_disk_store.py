@@ -22,7 +22,7 @@ from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 REPOSITORY = Path(__file__).parents[3]
-LONG = b"x" * 300_000  # beyond what stays inside the database
+DISKCACHE_FILE = "ab/cd/0123456789abcdef0123456789ab.val"  # a name as diskcache gives them
 
 
 class Payload:
@@ -56,6 +56,14 @@ def plant(folder: Path, **columns: Any) -> None:
     connection.close()
 
 
+def write_as_diskcache_would(folder: Path, content: bytes) -> Path:
+    """A file with a name that diskcache could have given."""
+    file = folder / DISKCACHE_FILE
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    return file
+
+
 def test_diskcache_s_own_formats_execute_a_planted_pickle(tmp_path: Path) -> None:
     """The danger is real: diskcache's JSONDisk, too, unpickles a row that says it is a pickle."""
     executed = tmp_path / "executed"
@@ -76,11 +84,10 @@ def test_a_planted_pickle_is_refused(
     """A row that says it is a pickle is an error of the store and executes nothing."""
     executed = tmp_path / "executed"
     pickled = pickle.dumps(Payload(executed))
-    store.put("key", LONG if in_file else b"value", 60)
+    store.put("key", b"value", 60)
     if in_file:
-        [file] = folder.glob("*/*/*.val")
-        file.write_bytes(pickled)
-        plant(folder, mode=4)
+        write_as_diskcache_would(folder, pickled)
+        plant(folder, mode=4, value=None, filename=DISKCACHE_FILE)
     else:
         plant(folder, mode=4, value=pickled)
 
@@ -122,19 +129,26 @@ def test_files_outside_the_folder_are_not_touched(
     assert store.get("key") is None
 
 
-def test_a_symbolic_link_out_of_the_folder_is_refused(
-    folder: Path, tmp_path: Path, store: DiskCacheStore
+@pytest.mark.parametrize("is_link", [False, True])
+def test_files_in_the_folder_are_not_read(
+    *, is_link: bool, folder: Path, tmp_path: Path, store: DiskCacheStore
 ) -> None:
-    """A file that is a link to somewhere else is not read."""
+    """No entry of ours is in a file: one with a name of diskcache's, or a link, is refused."""
     secret = tmp_path / "secret.txt"
     secret.write_bytes(b"secret")
-    store.put("key", LONG, 60)
-    [file] = folder.glob("*/*/*.val")
-    file.unlink()
-    file.symlink_to(secret)
+    store.put("key", b"value", 60)
+    file = write_as_diskcache_would(folder, b"planted")
+    if is_link:
+        file.unlink()
+        file.symlink_to(secret)
+    plant(folder, mode=2, value=None, filename=DISKCACHE_FILE)
 
     with pytest.raises(CacheStoreError):
         store.get("key")
+    store.put("key", b"new", 60)
+
+    assert store.get("key") == b"new"
+    assert secret.read_bytes() == b"secret"
 
 
 @pytest.mark.parametrize("columns", [{"mode": 3, "value": "text"}, {"value": "text"}, {"mode": 9}])
