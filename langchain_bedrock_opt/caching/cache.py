@@ -16,7 +16,7 @@ from langchain_core.outputs import Generation
 from langchain_core.runnables import Runnable
 
 from langchain_bedrock_opt.caching.background import Background
-from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.codec import EntryCipher, EntryCodec
 from langchain_bedrock_opt.caching.control import (
     current_options,
     current_options_by_config,
@@ -24,7 +24,6 @@ from langchain_bedrock_opt.caching.control import (
 )
 from langchain_bedrock_opt.caching.desk import Desk
 from langchain_bedrock_opt.caching.door import GenerationDoor
-from langchain_bedrock_opt.caching.encryption import EntryCipher
 from langchain_bedrock_opt.caching.entries import Entries, Lifetimes
 from langchain_bedrock_opt.caching.epochs import Epochs, epoch_name
 from langchain_bedrock_opt.caching.flight import SingleFlight
@@ -146,11 +145,11 @@ class BedrockSemanticCache(BaseCache):
         self._similarity = similarity
         # A store in this process is as near as a copy of it, and known to no other process.
         is_local = isinstance(store, InMemoryCacheStore)
-        guarded = GuardedStore(store)
+        guarded = GuardedStore(store, clock=clock)
         self._entries = Entries(
             guarded,
             codec=EntryCodec(secret=secret, encryption=encryption),
-            epochs=Epochs(guarded),
+            epochs=Epochs(guarded, clock=clock),
             local=None if is_local or not local_entries else _local_store(local_entries, clock),
             lifetimes=Lifetimes(
                 ttl=ttl, jitter=ttl_jitter, stale=stale_while_revalidate, local=local_ttl

@@ -29,7 +29,7 @@ from langchain_bedrock_opt.caching.generations import (
 from langchain_bedrock_opt.caching.hits import exact_hit_id
 from langchain_bedrock_opt.caching.prompts import is_sampled_model, prompt_key, prompt_scope
 from langchain_bedrock_opt.caching.similar import Similar
-from langchain_bedrock_opt.caching.similarity.tier import Question
+from langchain_bedrock_opt.caching.similarity.bound import Question
 
 MOST_OPEN: Final = 4096
 """Calls whose answer is awaited, of which something is remembered."""

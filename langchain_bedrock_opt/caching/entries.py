@@ -193,7 +193,7 @@ class Entries:
         key: str,
         encode: Callable[[EntryCodec, str, Mapping[str, Any]], bytes | None],
         *,
-        stamps: Mapping[str, str],
+        stamps: Mapping[str, str] | None,
         model: str = "",
         ttl: float | None = None,
         lease: str | None = None,
@@ -204,7 +204,8 @@ class Entries:
             key: Its key.
             encode: Makes the bytes, of the codec, the key and what is to be noted beside the
                 answer; None if the answer is not worth keeping.
-            stamps: The epochs that held when the question was asked.
+            stamps: The epochs that held when the question was asked. None if the store could not
+                say: then nothing is written, as nobody could make it invalid.
             model: The model id that answered.
             ttl: Seconds that it is fresh, if not as set up.
             lease: The lease under which the answer was found.
@@ -214,10 +215,10 @@ class Entries:
         """
         data = None
         try:
-            meta, lifetime = self._meta(stamps, model, ttl)
+            meta, lifetime = self._meta(stamps or {}, model, ttl)
             data = encode(self.codec, key, meta)
-            if data is None:
-                return None
+            if data is None or stamps is None:
+                return data
             written = self.store.put(key, data, lifetime, lease=lease)
             if self._local is not None:
                 self._local.delete(key)  # of the answer that was there before

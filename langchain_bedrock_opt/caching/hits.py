@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Final
 
 from langchain_bedrock_opt.caching.codec import EntryCodec
-from langchain_bedrock_opt.caching.similarity.tier import Match
+from langchain_bedrock_opt.caching.similarity.bound import Match
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.errors import CacheStoreError
 

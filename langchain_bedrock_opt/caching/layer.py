@@ -39,7 +39,7 @@ from langchain_bedrock_opt.caching.responses import (
     encode_response,
 )
 from langchain_bedrock_opt.caching.similar import Similar
-from langchain_bedrock_opt.caching.similarity.tier import Question
+from langchain_bedrock_opt.caching.similarity.bound import Question
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 
 Status: TypeAlias = Literal["miss", "bypass", "refresh", "error"]

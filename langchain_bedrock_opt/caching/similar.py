@@ -10,7 +10,7 @@ from langchain_bedrock_opt.caching.background import Background
 from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept
 from langchain_bedrock_opt.caching.hits import SimilarHits
-from langchain_bedrock_opt.caching.similarity.tier import BoundTier, Match, Question
+from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Match, Question
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 
 
