@@ -82,13 +82,13 @@ class OneAtATime:
 
 
 @pytest.fixture(scope="session")
-def aws_session() -> boto3.Session:
+def dummy_session() -> boto3.Session:
     """A session with dummy credentials; its second client of a service takes a moment only."""
     return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
 @pytest.fixture
-def moto_dynamodb(aws_environment: None, aws_session: boto3.Session) -> Iterator[Any]:
+def moto_dynamodb(aws_environment: None, dummy_session: boto3.Session) -> Iterator[Any]:
     """A client of moto's DynamoDB, which does conditional writes in two steps of its own."""
     with mock_aws():
-        yield OneAtATime(aws_session.client("dynamodb", region_name="us-east-1"))
+        yield OneAtATime(dummy_session.client("dynamodb", region_name="us-east-1"))
