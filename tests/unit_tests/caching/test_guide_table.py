@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_bedrock_opt.aws.layers import LayeredClient
 from langchain_bedrock_opt.caching import GuideTable
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
-from tests.dynamodb_faults import FaultyClient, error
+from tests.dynamodb import FaultyClient, error
 
 MODEL = "anthropic.claude-3-sonnet-20240229-v1:0"
 NOW = 1_800_000_000.0
