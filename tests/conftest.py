@@ -17,7 +17,7 @@ import redis
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.dynamodb"]
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.caching.stores.dynamodb_items import partition
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
-from tests.dynamodb_faults import FaultyClient, error, twice
+from tests.dynamodb import FaultyClient, error, twice
 
 NOW = 1_800_000_000.0
 LARGE = os.urandom(900_000)

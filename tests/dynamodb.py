@@ -1,4 +1,4 @@
-"""Real servers for tests: started where they are installed, skipped with a reason where not."""
+"""DynamoDB for tests: Amazon's own server, moto's, and a client some of whose calls go wrong."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,13 +83,59 @@ class OneAtATime:
 
 
 @pytest.fixture(scope="session")
-def aws_session() -> boto3.Session:
+def dummy_session() -> boto3.Session:
     """A session with dummy credentials; its second client of a service takes a moment only."""
     return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
 @pytest.fixture
-def moto_dynamodb(aws_environment: None, aws_session: boto3.Session) -> Iterator[Any]:
+def moto_dynamodb(aws_environment: None, dummy_session: boto3.Session) -> Iterator[Any]:
     """A client of moto's DynamoDB, which does conditional writes in two steps of its own."""
     with mock_aws():
-        yield OneAtATime(aws_session.client("dynamodb", region_name="us-east-1"))
+        yield OneAtATime(dummy_session.client("dynamodb", region_name="us-east-1"))
+
+
+class FaultyClient:
+    """Passes calls on, and for each operation first gives what was planned for it.
+
+    A plan is an exception to raise, or a function of the request and the real method that gives
+    the response. `calls` holds what was asked, in order.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.plans: dict[str, list[Any]] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def plan(self, operation: str, *plans: Any) -> None:
+        self.plans.setdefault(operation, []).extend(plans)
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+    def __getattr__(self, operation: str) -> Any:
+        method = getattr(self._client, operation)
+        if not callable(method):
+            return method
+
+        def call(**request: Any) -> Any:
+            self.calls.append((operation, request))
+            if plans := self.plans.get(operation):
+                plan = plans.pop(0)
+                if isinstance(plan, BaseException):
+                    raise plan
+                return plan(request, method)
+            return method(**request)
+
+        return call
+
+
+def error(code: str, operation: str = "GetItem", message: str = "said so") -> ClientError:
+    """What boto3 raises where DynamoDB answers with an error."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+def twice(request: dict[str, Any], method: Callable[..., Any]) -> Any:
+    """A request whose first answer is lost on the way, so that botocore sends it again."""
+    method(**request)
+    return method(**request)
