@@ -6,7 +6,7 @@ import random as random_module
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,8 @@ from langchain_bedrock_opt.caching.guard import GuardedStore
 from langchain_bedrock_opt.caching.hits import SimilarHits, entry_key_of
 from langchain_bedrock_opt.caching.layer import CacheLayer
 from langchain_bedrock_opt.caching.leases import Leases
-from langchain_bedrock_opt.caching.similar import SimilarAnswers
+from langchain_bedrock_opt.caching.similar import SimilarAnswers, SimilarByTenant
+from langchain_bedrock_opt.caching.similarity.bound import SimilarityStats
 from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
 from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
@@ -39,9 +40,6 @@ from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.caching.warm_up import WarmUp, warm_up
 from langchain_bedrock_opt.errors import ConfigurationError
-
-_TENANTS: Final = 1000
-"""Tenants whose similarity state is held in the process."""
 
 _CLOSING_SECONDS: Final = 5.0
 """How long `close` waits for what is under way in the background."""
@@ -142,7 +140,6 @@ class BedrockSemanticCache(BaseCache):
         )
         self.namespace = namespace
         self.tenant = tenant
-        self._similarity = similarity
         # A store in this process is as near as a copy of it, and known to no other process.
         is_local = isinstance(store, InMemoryCacheStore)
         guarded = GuardedStore(store, clock=clock)
@@ -159,14 +156,18 @@ class BedrockSemanticCache(BaseCache):
         )
         self._hits = SimilarHits(guarded, self._entries.codec)
         self._background = Background(failed=self._entries.failed)
-        self._similar_of = lru_cache(maxsize=_TENANTS)(self._bind)
         failed = self._entries.failed
+        self._similar = (
+            None
+            if similarity is None
+            else SimilarByTenant(partial(self._bind, similarity), failed=failed)
+        )
         self._desk = Desk(
             entries=self._entries,
             flights=SingleFlight(timeout=wait_timeout),
             leases=None if is_local else Leases(guarded, timeout=wait_timeout, failed=failed),
             background=self._background,
-            similar=None if similarity is None else self._similar_of,
+            similar=self._similar,
             migrated=migrate_from,
             namespace=namespace,
             tenant=tenant,
@@ -230,6 +231,19 @@ class BedrockSemanticCache(BaseCache):
         """What this cache has done since it was made, through both doors."""
         return self._entries.stats()
 
+    def similarity_stats(self, tenant: str | None = None) -> SimilarityStats | None:
+        """What the similarity tier has done in this process, and how far it has learned.
+
+        Args:
+            tenant: Of which tenant; by default the cache's own.
+
+        Returns:
+            None if this cache has no similarity tier.
+        """
+        if self._similar is None:
+            return None
+        return self._similar.of(self.tenant if tenant is None else tenant).tier.stats()
+
     def feedback(self, hit_id: str, correct: bool) -> bool:  # noqa: FBT001 - the one thing to say
         """Say whether a hit was right.
 
@@ -252,11 +266,11 @@ class BedrockSemanticCache(BaseCache):
             if not correct:
                 self._entries.forget(key)
             return True
-        hit = self._hits.find(hit_id) if self._similarity is not None else None
-        if hit is None:
+        hit = self._hits.find(hit_id)
+        if hit is None or self._similar is None:
             return False
-        tenant, scope, match = hit
-        self._similar_of(tenant).learn(scope, match, correct=correct)
+        tenant, match = hit
+        self._similar.of(tenant).learn(match, correct=correct)
         return True
 
     def invalidate(self, *, tags: Iterable[str] = (), tenant: str | None = None) -> None:
@@ -328,7 +342,8 @@ class BedrockSemanticCache(BaseCache):
                 should be gone would go on being served.
         """
         self._entries.clear()
-        self._similar_of.cache_clear()
+        if self._similar is not None:
+            self._similar.forget()
 
     def close(self) -> None:
         """Give back the store's files and connections; the next use opens them again.
@@ -336,18 +351,18 @@ class BedrockSemanticCache(BaseCache):
         What is under way in the background is waited for, for a few seconds.
         """
         self._background.join(_CLOSING_SECONDS)
-        self._similar_of.cache_clear()
+        if self._similar is not None:
+            self._similar.flush()
         self._entries.store.close()
 
-    def _bind(self, tenant: str) -> SimilarAnswers:
+    def _bind(self, similarity: SimilarityTier, tenant: str) -> SimilarAnswers:
         """The similar answers of one tenant."""
-        if self._similarity is None:
-            raise ConfigurationError("this cache has no similarity tier")
         scope = "\0".join((self.namespace, tenant)).encode("utf-8", "surrogatepass")
         name = blake2b(scope, digest_size=16, person=b"bedrock-opt sim").hexdigest()
+        store, codec = self._entries.store, self._entries.codec
         return SimilarAnswers(
             tenant,
-            self._similarity.bind(self._entries.store, name=name),
+            similarity.bind(store, name=name, secret=codec.signing_key),
             entries=self._entries,
             hits=self._hits,
             background=self._background,

@@ -105,6 +105,11 @@ class EntryCodec:
         self._accepted = {_name_of(key): key for key in keys}
         self._cipher = encryption
 
+    @property
+    def signing_key(self) -> bytes:
+        """What entries are signed with, for what is kept beside them; derived from the secret."""
+        return self._signs
+
     def encode(self, key: str, tag: bytes, document: Any) -> bytes:
         """A document as the bytes of an entry.
 

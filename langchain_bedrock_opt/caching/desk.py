@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from langchain_bedrock_opt.caching.background import Background
@@ -11,7 +10,7 @@ from langchain_bedrock_opt.caching.entries import Entries
 from langchain_bedrock_opt.caching.epochs import epoch_name
 from langchain_bedrock_opt.caching.flight import SingleFlight
 from langchain_bedrock_opt.caching.leases import Leases
-from langchain_bedrock_opt.caching.similar import SimilarAnswers
+from langchain_bedrock_opt.caching.similar import SimilarAnswers, SimilarByTenant
 from langchain_bedrock_opt.caching.guide_table import GuideTable
 
 
@@ -24,7 +23,7 @@ class Desk:
         flights: The calls under way in this process.
         leases: The calls under way in others; None if no other process has this store.
         background: What nobody waits for.
-        similar: Answers to similar questions, of a tenant; None if that is off.
+        similar: Answers to similar questions; None if that is off.
         migrated: The table of an older cache; None if there is none.
         namespace: Which cache this is, of several in one store.
         tenant: Whose answers these are, unless a call says otherwise.
@@ -35,7 +34,7 @@ class Desk:
     flights: SingleFlight
     leases: Leases | None
     background: Background
-    similar: Callable[[str], SimilarAnswers] | None
+    similar: SimilarByTenant | None
     migrated: GuideTable | None
     namespace: str
     tenant: str
@@ -59,4 +58,4 @@ class Desk:
 
     def similar_for(self, options: CallOptions) -> SimilarAnswers | None:
         """The similar answers of the tenant that a call is for; None if that is off."""
-        return None if self.similar is None else self.similar(self.tenant_of(options))
+        return None if self.similar is None else self.similar.of(self.tenant_of(options))

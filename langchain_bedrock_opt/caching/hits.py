@@ -53,24 +53,23 @@ class SimilarHits:
         self._codec = codec
         self._draw = draw
 
-    def note(self, tenant: str, scope: str, match: Match) -> str:
+    def note(self, tenant: str, match: Match) -> str:
         """Keep what a hit went by, and return its name.
 
         Args:
             tenant: Whose answers they are.
-            scope: The scope of the question.
-            match: The question that was found.
+            match: What was found.
 
         Raises:
             CacheStoreError: The store failed.
         """
         hit_id = _SIMILAR + self._draw()
-        document = {"tenant": tenant, "scope": scope, "match": asdict(match)}
+        document = {"tenant": tenant, "match": asdict(match)}
         self._store.put(hit_id, self._codec.encode(hit_id, _TAG, document), KEPT_FOR)
         return hit_id
 
-    def find(self, hit_id: str) -> tuple[str, str, Match] | None:
-        """The tenant, the scope and the match of a hit; None if it is not known, or no more.
+    def find(self, hit_id: str) -> tuple[str, Match] | None:
+        """The tenant and the match of a hit; None if it is not known, or no more.
 
         Raises:
             CacheStoreError: The store failed, or what it has is broken.
@@ -82,6 +81,6 @@ class SimilarHits:
         try:
             match = document["match"]
             match["features"] = tuple(match["features"])
-            return document["tenant"], document["scope"], Match(**match)
+            return document["tenant"], Match(**match)
         except (KeyError, TypeError) as error:
             raise CacheStoreError("a hit in the store is broken") from error

@@ -268,9 +268,7 @@ class CacheLayer(Layer):
             known, _ = self._entries.load(key, partial(_decode, _whole, asked.request))
             return None if known is None else known.entry.text
 
-        answers.answered(
-            similar, asked.key, text, ttl=asked.options.ttl, known_answer=known_answer
-        )
+        answers.answered(similar, asked.key, text, ttl=asked.options.ttl, known_answer=known_answer)
 
     def _renew(self, asked: _Asked, ask: Ask) -> None:
         """Fetch a new answer for a stale one, while the stale one is served."""
@@ -303,9 +301,7 @@ class CacheLayer(Layer):
             return None
 
 
-def _decode(
-    form: Form, request: Request, codec: EntryCodec, key: str, data: bytes
-) -> _Answer:
+def _decode(form: Form, request: Request, codec: EntryCodec, key: str, data: bytes) -> _Answer:
     """A stored response as the answer to this request, for which nothing was spent."""
     stored = decode_response(codec, key, data)
     response = stored.response

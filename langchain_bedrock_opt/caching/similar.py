@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic
+from threading import Lock
+from typing import Final, Generic
 
 from langchain_bedrock_opt.caching.background import Background
 from langchain_bedrock_opt.caching.codec import EntryCodec
@@ -27,6 +29,10 @@ class Similar(Generic[AnyEntry]):
     question: Question
     match: Match | None = None
     kept: Kept[AnyEntry] | None = None
+
+
+MOST_TENANTS: Final = 1000
+"""Tenants whose state is held in the process."""
 
 
 class SimilarAnswers:
@@ -78,7 +84,7 @@ class SimilarAnswers:
         if similar.kept is None or similar.match is None:
             return None
         try:
-            hit_id = self._hits.note(self.tenant, similar.question.scope, similar.match)
+            hit_id = self._hits.note(self.tenant, similar.match)
         except Exception as error:  # noqa: BLE001 - a hit that nobody could correct is not served
             self._entries.failed("noting a similar hit", error)
             return None
@@ -120,7 +126,7 @@ class SimilarAnswers:
 
         self._background.run(f"judge {key}", "asking the judge", ask_the_judge)
 
-    def learn(self, scope: str, match: Match, *, correct: bool) -> None:
+    def learn(self, match: Match, *, correct: bool) -> None:
         """Learn whether a hit was right; after a wrong one its answer serves no other question.
 
         Raises:
@@ -128,10 +134,60 @@ class SimilarAnswers:
         """
         self.tier.learn(match, correct=correct)
         if not correct:
-            self.tier.remove(scope, match.entry_key)
+            self.tier.remove(match.scope, match.entry_key)
 
     def _forget(self, question: Question, match: Match) -> None:
         try:
             self.tier.remove(question.scope, match.entry_key)
         except Exception as error:  # noqa: BLE001 - it will be tried again at the next match
             self._entries.failed("forgetting a question", error)
+
+
+class SimilarByTenant:
+    """The similar answers of each tenant of a cache: no tenant learns from another one's.
+
+    Args:
+        bind: Makes those of a tenant.
+        failed: Told of errors that fail no call.
+    """
+
+    def __init__(
+        self,
+        bind: Callable[[str], SimilarAnswers],
+        *,
+        failed: Callable[[str, Exception], None],
+    ) -> None:
+        self._bind = bind
+        self._failed = failed
+        self._lock = Lock()
+        self._bound: OrderedDict[str, SimilarAnswers] = OrderedDict()
+
+    def of(self, tenant: str) -> SimilarAnswers:
+        """Those of one tenant."""
+        with self._lock:
+            answers = self._bound.get(tenant)
+            if answers is None:
+                answers = self._bound[tenant] = self._bind(tenant)
+            self._bound.move_to_end(tenant)
+            unused = self._bound.popitem(last=False)[1] if len(self._bound) > MOST_TENANTS else None
+        if unused is not None:
+            self._flush(unused)
+        return answers
+
+    def forget(self) -> None:
+        """Forget what was learned in this process: the store has been cleared."""
+        with self._lock:
+            self._bound.clear()
+
+    def flush(self) -> None:
+        """Store what was learned and is not stored yet."""
+        with self._lock:
+            bound = list(self._bound.values())
+        for answers in bound:
+            self._flush(answers)
+
+    def _flush(self, answers: SimilarAnswers) -> None:
+        try:
+            answers.tier.close()
+        except Exception as error:  # noqa: BLE001 - what was learned is lost, and nothing else
+            self._failed("storing what was learned", error)

@@ -44,9 +44,7 @@ def test_processes_agree_on_a_first_epoch(store: InMemoryCacheStore) -> None:
     assert Epochs(store).stamps(["a"]) == Epochs(store).stamps(["a"])
 
 
-def test_a_lost_epoch_makes_its_entries_invalid(
-    store: InMemoryCacheStore, clock: Any
-) -> None:
+def test_a_lost_epoch_makes_its_entries_invalid(store: InMemoryCacheStore, clock: Any) -> None:
     """What nobody can vouch for is not served: a store that forgets epochs fails closed."""
     epochs = Epochs(store, max_age=1, clock=clock)
     stamps = epochs.stamps(["a"])
