@@ -28,6 +28,7 @@ from langchain_bedrock_opt.caching.entries import Entries, Lifetimes
 from langchain_bedrock_opt.caching.epochs import Epochs, epoch_name
 from langchain_bedrock_opt.caching.flight import SingleFlight
 from langchain_bedrock_opt.caching.guard import GuardedStore
+from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.hits import SimilarHits, entry_key_of
 from langchain_bedrock_opt.caching.layer import CacheLayer
 from langchain_bedrock_opt.caching.leases import Leases
@@ -36,7 +37,6 @@ from langchain_bedrock_opt.caching.similarity.bound import SimilarityStats
 from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
 from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
-from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.caching.warm_up import WarmUp, warm_up
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -357,7 +357,7 @@ class BedrockSemanticCache(BaseCache):
 
     def _bind(self, similarity: SimilarityTier, tenant: str) -> SimilarAnswers:
         """The similar answers of one tenant."""
-        scope = "\0".join((self.namespace, tenant)).encode("utf-8", "surrogatepass")
+        scope = f"{self.namespace}\0{tenant}".encode("utf-8", "surrogatepass")
         name = blake2b(scope, digest_size=16, person=b"bedrock-opt sim").hexdigest()
         store, codec = self._entries.store, self._entries.codec
         return SimilarAnswers(

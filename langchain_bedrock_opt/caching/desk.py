@@ -9,9 +9,9 @@ from langchain_bedrock_opt.caching.control import CallOptions
 from langchain_bedrock_opt.caching.entries import Entries
 from langchain_bedrock_opt.caching.epochs import epoch_name
 from langchain_bedrock_opt.caching.flight import SingleFlight
+from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.leases import Leases
 from langchain_bedrock_opt.caching.similar import SimilarAnswers, SimilarByTenant
-from langchain_bedrock_opt.caching.guide_table import GuideTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,7 @@ def epoch_name(kind: str, namespace: str, name: str = "") -> str:
         namespace: The namespace, or the one that it is in.
         name: The tenant or the tag.
     """
-    text = "\0".join((kind, namespace, name)).encode("utf-8", "surrogatepass")
+    text = f"{kind}\0{namespace}\0{name}".encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=12, person=b"bedrock-opt ep").hexdigest()
 
 

@@ -151,14 +151,20 @@ class CacheLayer(Layer):
         except TypeError as error:  # Bedrock will say better what is wrong with it
             self._entries.failed("making a key", error)
             return _Asked(request, options, "error")
-        stamps = self._desk.stamps(options)
         if options.mode == "refresh":
             self._entries.count(bypassed=1)
-            return _Asked(request, options, "refresh", key, stamps)
-        return _Asked(request, options, "miss" if stamps is not None else "error", key, stamps)
+            return _Asked(request, options, "refresh", key)
+        return _Asked(request, options, "miss", key)
 
     def _enter(self, asked: _Asked) -> Flight:
-        return Flight() if asked.status == "refresh" else self._desk.flights.enter(asked.key)
+        """Lead, or come with the answer of the call that led."""
+        refreshes = asked.status == "refresh"
+        flight = Flight() if refreshes else self._desk.flights.enter(asked.key)
+        if flight.value is None:
+            asked.stamps = self._desk.stamps(asked.options)
+            if asked.stamps is None and not refreshes:
+                asked.status = "error"
+        return flight
 
     def _find(
         self, asked: _Asked, flight: Flight, form: Form, ask: Ask
@@ -295,7 +301,9 @@ class CacheLayer(Layer):
             if text is None:
                 return None
             data = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
-            return data and self._entries.read(asked.key, data, decode, tier="migrated") or None
+            if data is None:
+                return None
+            return self._entries.read(asked.key, data, decode, tier="migrated")
         except Exception as error:  # noqa: BLE001 - the call goes on without the older cache
             self._entries.failed("reading the older cache", error)
             return None

@@ -165,9 +165,11 @@ class _Keeper:
                 if not claims:
                     self._thread = None
                     return
-            for claim in claims:
-                try:
-                    claim.renew(self._seconds)
-                except Exception as error:  # noqa: BLE001 - it may go well the next time
-                    self._failed("renewing a lease", error)
-            del claims, claim
+            while claims:
+                self._renew(claims.pop())
+
+    def _renew(self, claim: Claim[Any]) -> None:
+        try:
+            claim.renew(self._seconds)
+        except Exception as error:  # noqa: BLE001 - it may go well the next time
+            self._failed("renewing a lease", error)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_bedrock_opt import (
@@ -78,7 +79,7 @@ def test_equal_turns_of_a_graph_keep_their_replies() -> None:
     client = emulator.client()
     model = ChatBedrockOptimized(model=MODEL, cache=cache, client=client, bedrock_client=client)
     agent = create_agent(model, tools=[], checkpointer=InMemorySaver())
-    threads = [{"configurable": {"thread_id": name}} for name in ("a", "b")]
+    threads: list[RunnableConfig] = [{"configurable": {"thread_id": name}} for name in ("a", "b")]
 
     for thread in threads:
         for _ in range(2):

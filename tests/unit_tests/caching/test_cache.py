@@ -303,7 +303,7 @@ class BrokenStore(InMemoryCacheStore):
     def get(self, key: str) -> bytes | None:
         raise CacheStoreError("away")
 
-    def put(self, key: str, value: bytes, ttl: float | None) -> None:
+    def put(self, key: str, value: bytes, ttl: float | None, *, lease: str | None = None) -> bool:
         raise CacheStoreError("away")
 
     def clear(self) -> None:

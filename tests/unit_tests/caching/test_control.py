@@ -52,9 +52,9 @@ def test_the_run_s_metadata_speaks_to_every_cache(told: Any, meant: CallOptions)
 
 def test_a_block_wins_over_metadata() -> None:
     """What stands nearer to the call counts, field by field."""
-    with call_context({"bedrock_opt_cache": {"mode": "bypass", "tenant": "acme"}}):
-        with options_block(CACHE, mode="refresh"):
-            assert current_options(CACHE) == CallOptions(mode="refresh", tenant="acme")
+    told = {"bedrock_opt_cache": {"mode": "bypass", "tenant": "acme"}}
+    with call_context(told), options_block(CACHE, mode="refresh"):
+        assert current_options(CACHE) == CallOptions(mode="refresh", tenant="acme")
 
 
 def test_a_chain_s_config_reaches_langchain_s_interface() -> None:

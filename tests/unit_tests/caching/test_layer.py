@@ -37,7 +37,7 @@ class BrokenStore(InMemoryCacheStore):
     def get(self, key: str) -> bytes | None:
         raise ConnectionError("away")
 
-    def put(self, key: str, value: bytes, ttl: float | None) -> None:
+    def put(self, key: str, value: bytes, ttl: float | None, *, lease: str | None = None) -> bool:
         raise CacheStoreError("away")
 
 
