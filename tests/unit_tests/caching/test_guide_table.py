@@ -21,14 +21,15 @@ QUESTION = [{"role": "user", "content": [{"text": "日本の首都は?"}]}]
 
 
 @pytest.fixture
-def client(moto_dynamodb: Any) -> FaultyClient:
-    moto_dynamodb.create_table(
+def client(faulty_dynamodb: FaultyClient) -> FaultyClient:
+    faulty_dynamodb.create_table(
         TableName="llm-cache",
         KeySchema=[{"AttributeName": "cache_key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "cache_key", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    return FaultyClient(moto_dynamodb)
+    faulty_dynamodb.calls.clear()
+    return faulty_dynamodb
 
 
 @pytest.fixture
@@ -78,7 +79,8 @@ def test_a_chat_model_s_requests_find_the_guide_s_answers(
                 "usage": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0},
             }
 
-        converse_stream = converse
+        def converse_stream(self, request: Any, call_next: Any) -> Any:
+            return self.converse(request, call_next)
 
     model = ChatBedrockConverse(
         model=MODEL, region_name="us-east-1", client=LayeredClient(None, [Layer()])
@@ -126,7 +128,7 @@ def test_what_changes_no_answer_does_not_count(table: GuideTable, client: Faulty
     """Empty parts, metadata, service tiers and cache points leave the key as it is."""
     store_as_the_guide_does(client)
     [question] = QUESTION
-    content = [*question["content"], {"cachePoint": {"type": "default"}}]  # type: ignore[misc]
+    content = [*question["content"], {"cachePoint": {"type": "default"}}]
 
     request = {
         "modelId": MODEL,
