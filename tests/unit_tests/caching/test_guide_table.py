@@ -10,7 +10,7 @@ import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.aws.layers import Layer, LayeredClient
 from langchain_bedrock_opt.caching import GuideTable
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 from tests.dynamodb import FaultyClient, error
@@ -69,7 +69,7 @@ def test_a_chat_model_s_requests_find_the_guide_s_answers(
     store_as_the_guide_does(client, conversation)
     found = []
 
-    class Layer:
+    class Answer(Layer):
         def converse(self, request: Any, call_next: Any) -> Any:
             found.append(table.read(request))
             content = [{"text": found[-1] or "-"}]
@@ -79,11 +79,8 @@ def test_a_chat_model_s_requests_find_the_guide_s_answers(
                 "usage": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0},
             }
 
-        def converse_stream(self, request: Any, call_next: Any) -> Any:
-            return self.converse(request, call_next)
-
     model = ChatBedrockConverse(
-        model=MODEL, region_name="us-east-1", client=LayeredClient(None, [Layer()])
+        model=MODEL, region_name="us-east-1", client=LayeredClient(None, [Answer()])
     )
     model.invoke([HumanMessage("Hello"), AIMessage("Hi!"), HumanMessage("日本の首都は?")])
     model.invoke(
