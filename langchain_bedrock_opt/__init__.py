@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DiskCacheStore,
         DynamoDBCacheStore,
         InMemoryCacheStore,
+        RedisCacheStore,
     )
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -59,6 +60,7 @@ _HOMES: Final = {
     "DiskCacheStore": "caching",
     "DynamoDBCacheStore": "caching",
     "InMemoryCacheStore": "caching",
+    "RedisCacheStore": "caching",
     "RouteDecision": "contracts",
     "RoutingPolicy": "routing",
     "UsageLedger": "usage",
@@ -79,6 +81,7 @@ __all__ = [
     "DiskCacheStore",
     "DynamoDBCacheStore",
     "InMemoryCacheStore",
+    "RedisCacheStore",
     "RouteDecision",
     "RoutingPolicy",
     "UsageLedger",

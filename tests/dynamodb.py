@@ -139,3 +139,9 @@ def twice(request: dict[str, Any], method: Callable[..., Any]) -> Any:
     """A request whose first answer is lost on the way, so that botocore sends it again."""
     method(**request)
     return method(**request)
+
+
+@pytest.fixture
+def faulty_dynamodb(moto_dynamodb: Any) -> FaultyClient:
+    """A client of moto's DynamoDB for which faults can be planned."""
+    return FaultyClient(moto_dynamodb)

@@ -11,7 +11,7 @@ Does not live here: Bedrock's own prompt cache, whose cache points are the promp
 of what was saved, and the chat model that takes the layer.
 
 Start at `cache.BedrockSemanticCache`, then `layer.CacheLayer`. Tests: `tests/unit_tests/caching`,
-and `tests/conformance/test_stores.py` for every store.
+and `tests/conformance` for every store.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 
 __all__ = [
     "BedrockSemanticCache",
@@ -28,4 +29,5 @@ __all__ = [
     "DynamoDBCacheStore",
     "GuideTable",
     "InMemoryCacheStore",
+    "RedisCacheStore",
 ]

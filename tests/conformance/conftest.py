@@ -5,7 +5,6 @@ A new store adds one entry to `STORES`: a function that opens an empty one on a 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,8 +49,7 @@ def open_redis(url: str, clock: FakeClock, *, cluster: bool = False) -> CacheSto
     prefix = uuid4().hex
 
     def age(seconds: float) -> None:
-        from_url = redis.RedisCluster.from_url if cluster else redis.Redis.from_url
-        with contextlib.closing(from_url(url)) as client:
+        with redis.Redis.from_url(url) as client:
             for name in client.scan_iter(match=f"{prefix}*"):
                 left = client.pttl(name)
                 if left >= 0:

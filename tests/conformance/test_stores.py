@@ -39,7 +39,11 @@ def test_put_and_get(length: int, store: CacheStore) -> None:
     assert type(store.get("key")) is bytes
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25,
+    deadline=None,  # some stores are servers
+)
 @given(key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), value=st.binary())
 def test_any_text_is_a_key(key: str, value: bytes, store: CacheStore) -> None:
     """Keys may be any text; each has its own value."""
@@ -158,7 +162,11 @@ def test_empty_bytes_are_not_nothing(store: CacheStore) -> None:
     assert store.swap("key", b"", b"new", 60)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=20,
+    deadline=None,
+)
 @given(
     steps=st.lists(
         st.tuples(

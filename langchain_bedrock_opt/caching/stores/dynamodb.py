@@ -59,7 +59,7 @@ class DynamoDBCacheStore:
     should agree within a second; a lease of up to a day is kept for certain.
 
     What things cost, in request units, for an entry of `s` KB up to 350 KB with all that stands
-    beside it in its item (some 0.2 KB). On-demand, a million read units cost about $0.125 and a
+    beside it in its item (some 0.25 KB). On-demand, a million read units cost about $0.125 and a
     million write units about $0.625 in us-east-1:
 
     | operation           | units                                                      |

@@ -6,7 +6,6 @@ import os
 import random as random_module
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
@@ -81,6 +80,7 @@ class DynamoDBCalls:
         Raises:
             CacheStoreError: It failed.
         """
+        # It is None only for an error that was asked to be an answer.
         return self._send(operation, {"TableName": self.table, **request}) or {}
 
     def call_unless(self, code: str, operation: str, **request: Any) -> dict[str, Any] | None:
@@ -287,10 +287,8 @@ def key_in_words(definition: Mapping[str, Any]) -> str:
     )
 
 
-def _groups(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(values)
-    while group := list(islice(iterator, size)):
-        yield group
+def _groups(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _size(batch: Mapping[str, Any]) -> int:

@@ -162,9 +162,13 @@ class RedisCacheStore:
 
     def close(self) -> None:
         """Close the connections, unless the client was given; the next use opens new ones."""
+        client: Any
         with self._lock:
             client, self._own = self._own, None
         if client is not None:
+            if self._cluster:
+                # redis-py's own `close` leaves the connections open of a cluster made by URL.
+                client.disconnect_connection_pools()
             client.close()
 
     def __repr__(self) -> str:

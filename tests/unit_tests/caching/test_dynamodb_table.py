@@ -16,8 +16,8 @@ LARGE = bytes(900_000)
 
 
 @pytest.fixture
-def client(moto_dynamodb: Any) -> FaultyClient:
-    return FaultyClient(moto_dynamodb)
+def client(faulty_dynamodb: FaultyClient) -> FaultyClient:
+    return faulty_dynamodb
 
 
 def test_the_first_use_makes_the_table(client: FaultyClient) -> None:

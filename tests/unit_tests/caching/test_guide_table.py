@@ -10,7 +10,7 @@ import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.aws.layers import Layer, LayeredClient
 from langchain_bedrock_opt.caching import GuideTable
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 from tests.dynamodb import FaultyClient, error
@@ -21,14 +21,15 @@ QUESTION = [{"role": "user", "content": [{"text": "日本の首都は?"}]}]
 
 
 @pytest.fixture
-def client(moto_dynamodb: Any) -> FaultyClient:
-    moto_dynamodb.create_table(
+def client(faulty_dynamodb: FaultyClient) -> FaultyClient:
+    faulty_dynamodb.create_table(
         TableName="llm-cache",
         KeySchema=[{"AttributeName": "cache_key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "cache_key", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
-    return FaultyClient(moto_dynamodb)
+    faulty_dynamodb.calls.clear()
+    return faulty_dynamodb
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_chat_model_s_requests_find_the_guide_s_answers(
     store_as_the_guide_does(client, conversation)
     found = []
 
-    class Layer:
+    class Answer(Layer):
         def converse(self, request: Any, call_next: Any) -> Any:
             found.append(table.read(request))
             content = [{"text": found[-1] or "-"}]
@@ -78,10 +79,8 @@ def test_a_chat_model_s_requests_find_the_guide_s_answers(
                 "usage": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0},
             }
 
-        converse_stream = converse
-
     model = ChatBedrockConverse(
-        model=MODEL, region_name="us-east-1", client=LayeredClient(None, [Layer()])
+        model=MODEL, region_name="us-east-1", client=LayeredClient(None, [Answer()])
     )
     model.invoke([HumanMessage("Hello"), AIMessage("Hi!"), HumanMessage("日本の首都は?")])
     model.invoke(
@@ -126,7 +125,7 @@ def test_what_changes_no_answer_does_not_count(table: GuideTable, client: Faulty
     """Empty parts, metadata, service tiers and cache points leave the key as it is."""
     store_as_the_guide_does(client)
     [question] = QUESTION
-    content = [*question["content"], {"cachePoint": {"type": "default"}}]  # type: ignore[misc]
+    content = [*question["content"], {"cachePoint": {"type": "default"}}]
 
     request = {
         "modelId": MODEL,
