@@ -23,8 +23,8 @@ class DiskCacheStore:
     """Keeps entries in a folder, on diskcache, and drops the oldest when it is full.
 
     Only bytes are stored, nothing is ever unpickled, and only this user may read the folder (its
-    mode is 0700). Several threads and processes may use one folder at once. Nothing is written
-    before the first use.
+    mode is 0700). Several threads and processes may use one folder at once; one that is killed
+    leaves nothing half-written. Nothing is written before the first use.
 
     Args:
         path: A folder for this cache alone; made if it does not exist. `~` and variables such as

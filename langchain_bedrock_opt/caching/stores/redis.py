@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from math import ceil
 from threading import Lock
@@ -32,10 +33,10 @@ _BATCH: Final = 500
 class RedisCacheStore:
     """Keeps entries in Redis, Valkey or ElastiCache, under names that begin with a prefix.
 
-    It needs the extra `redis`, a server of Redis 6.2 or any Valkey, and the commands GET, MGET,
-    SET, DEL, PEXPIRE, UNLINK, SCAN and EVAL: no module of the server. Entries and leases expire by
-    the server's clock, one for all who share it. What goes first when the memory is full is the
-    server's `maxmemory-policy`.
+    It needs the extra `redis`, and of the server no module but the commands GET, MGET, SET, DEL,
+    PEXPIRE, UNLINK, SCAN, EVAL and EVALSHA. Entries and leases expire by the server's clock, one
+    for all who share it. What goes first when its memory is full is its `maxmemory-policy`; with
+    `noeviction` writes fail then.
 
     On a cluster the names of a key's entry and lease have a hash tag in common, so that they are
     in one slot. ElastiCache Serverless is a cluster.
@@ -115,18 +116,18 @@ class RedisCacheStore:
         """Keep bytes under a key for `ttl` seconds, if the lease on it still holds."""
         with _store_errors():
             if lease is None:
-                self._opened().set(self._entry(key), value, px=_milliseconds(ttl))
+                self._opened().set(self._entry(key), value, px=_lifetime(ttl))
                 return True
             names = [self._entry(key), self._lease(key)]
-            return self._run(SET_LEASED, names, lease, value, _milliseconds(ttl) or "")
+            return self._run(SET_LEASED, names, lease, value, _lifetime(ttl) or "")
 
     def swap(self, key: str, old: bytes | None, new: bytes, ttl: float | None) -> bool:
         """Keep bytes under a key for `ttl` seconds, if `old` is what is there."""
-        name, px = self._entry(key), _milliseconds(ttl)
+        name = self._entry(key)
         with _store_errors():
             if old is None:
-                return bool(self._opened().set(name, new, px=px, nx=True))
-            return self._run(SET_IF_EQUAL, [name], old, new, px or "")
+                return bool(self._opened().set(name, new, px=_lifetime(ttl), nx=True))
+            return self._run(SET_IF_EQUAL, [name], old, new, _lifetime(ttl) or "")
 
     def delete(self, key: str) -> None:
         """Forget a key."""
@@ -135,10 +136,11 @@ class RedisCacheStore:
 
     def lease(self, key: str, seconds: float, *, held: str | None = None) -> str | None:
         """Take the lease on a key, or extend one's own."""
-        name, px = self._lease(key), _milliseconds(seconds)
+        name = self._lease(key)
         with _store_errors():
+            px = _milliseconds(seconds)
             if held is not None:
-                return held if self._run(EXTEND_LEASE, [name], held, px or "") else None
+                return held if self._run(EXTEND_LEASE, [name], held, px) else None
             token = uuid4().hex
             return token if self._opened().set(name, token, px=px, nx=True) else None
 
@@ -194,7 +196,7 @@ class RedisCacheStore:
         return bool(done)
 
     def _opened(self) -> Client:
-        client = self._given or self._own
+        client = self._own if self._given is None else self._given
         if client is None:
             with self._lock:
                 client = self._own
@@ -203,12 +205,15 @@ class RedisCacheStore:
         return client
 
     def _open(self) -> Client:
-        from redis import Redis, RedisCluster
+        from redis import BlockingConnectionPool, Redis, RedisCluster
 
         if not self._cluster:
             return Redis.from_pool(self._pool())
         return RedisCluster.from_url(
             self._url,
+            # redis-py makes one of these for each node, and has no other way to say how long
+            # threads wait for a connection.
+            connection_pool_class=partial(BlockingConnectionPool, timeout=self._timeout),
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             max_connections=self._max_connections,
@@ -237,8 +242,12 @@ class RedisCacheStore:
             raise ConfigurationError(f"url: {error}") from None
 
 
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else max(1, ceil(seconds * 1000))
+def _lifetime(ttl: float | None) -> int | None:
+    return None if ttl is None else _milliseconds(ttl)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, ceil(seconds * 1000))  # Redis refuses 0
 
 
 def _check_redis() -> None:
@@ -283,5 +292,5 @@ def _store_errors() -> Iterator[None]:
 
     try:
         yield
-    except (RedisError, RedisClusterException, OSError, ValueError) as error:
+    except (RedisError, RedisClusterException, OSError, ValueError, OverflowError) as error:
         raise CacheStoreError(f"Redis failed: {type(error).__name__}: {error}") from error
