@@ -119,5 +119,7 @@ def _messages(question: str, known_answer: str, new_answer: str) -> list[BaseMes
     texts = {"question": question, "known-answer": known_answer, "new-answer": new_answer}
     data = "\0".join(texts.values()).encode("utf-8", "surrogatepass")
     fence = hashlib.blake2b(data, digest_size=_FENCE_BYTES).hexdigest()
-    body = "\n\n".join(f"<{name}-{fence}>\n{text}\n</{name}-{fence}>" for name, text in texts.items())
+    body = "\n\n".join(
+        f"<{name}-{fence}>\n{text}\n</{name}-{fence}>" for name, text in texts.items()
+    )
     return [SystemMessage(_INSTRUCTION.format(fence=fence)), HumanMessage(body)]
