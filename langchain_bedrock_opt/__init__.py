@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BedrockSemanticCache,
         DiskCacheStore,
         InMemoryCacheStore,
+        RedisCacheStore,
     )
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -57,6 +58,7 @@ _HOMES: Final = {
     "ComplexityScorer": "routing",
     "DiskCacheStore": "caching",
     "InMemoryCacheStore": "caching",
+    "RedisCacheStore": "caching",
     "RouteDecision": "contracts",
     "RoutingPolicy": "routing",
     "UsageLedger": "usage",
@@ -76,6 +78,7 @@ __all__ = [
     "ComplexityScorer",
     "DiskCacheStore",
     "InMemoryCacheStore",
+    "RedisCacheStore",
     "RouteDecision",
     "RoutingPolicy",
     "UsageLedger",

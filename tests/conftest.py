@@ -1,14 +1,19 @@
-"""Fixtures for every test: a clean AWS environment and the shared data's place."""
+"""Fixtures for every test: a clean AWS environment, the shared data's place, and real servers."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,3 +49,89 @@ def recordings(shared_data: Path) -> Callable[[str], list[dict[str, Any]]]:
         return [json.loads(line) for line in lines]
 
     return read
+
+
+class RedisServer:
+    """A Redis server of the tests' own, on the loopback interface, that keeps nothing on disk.
+
+    Args:
+        folder: Where it runs.
+        options: More options of its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = ["--save", "", "--appendonly", "no", "--dir", str(folder), *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        address = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            ["redis-server", *address, *self._options], stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"redis-server did not start on port {self.port}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it; what it held is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on, low enough for the port that a cluster's node adds to it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port <= 55_000:
+            return port
+
+
+@pytest.fixture(scope="session")
+def start_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RedisServer]]:
+    """Starts Redis servers, with options of the command line; they end with the tests."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not on PATH: `make servers` installs it")
+    servers = []
+
+    def start(*options: str) -> RedisServer:
+        server = RedisServer(tmp_path_factory.mktemp("redis"), *options)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(start_redis: Callable[..., RedisServer]) -> str:
+    """The URL of a Redis server; tests that need it are skipped where Redis is not installed."""
+    return start_redis().url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url(start_redis: Callable[..., RedisServer]) -> str:
+    """The URL of a Redis cluster of one node, which refuses what touches several slots."""
+    url = start_redis("--cluster-enabled", "yes").url
+    with redis.Redis.from_url(url) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+            time.sleep(0.02)
+    return url

@@ -10,7 +10,7 @@ Does not live here: Bedrock's own prompt cache, whose cache points are the promp
 of what was saved, and the chat model that takes the layer.
 
 Start at `cache.BedrockSemanticCache`, then `layer.CacheLayer`. Tests: `tests/unit_tests/caching`,
-and `tests/conformance/test_stores.py` for every store.
+and `tests/conformance` for every store.
 """
 
 from __future__ import annotations
@@ -18,5 +18,6 @@ from __future__ import annotations
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 
-__all__ = ["BedrockSemanticCache", "DiskCacheStore", "InMemoryCacheStore"]
+__all__ = ["BedrockSemanticCache", "DiskCacheStore", "InMemoryCacheStore", "RedisCacheStore"]

@@ -11,30 +11,61 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import redis
 
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 
 THREADS = 8
 
 
 class FakeClock:
-    """The time now, and whatever a test adds to it."""
+    """The time now, and whatever a test adds to it.
+
+    Servers have clocks of their own; `followers` let the time pass there.
+    """
 
     def __init__(self) -> None:
         self.passed = 0.0
+        self.followers: list[Callable[[float], None]] = []
 
     def __call__(self) -> float:
         return time() + self.passed
+
+    def advance(self, seconds: float) -> None:
+        self.passed += seconds
+        for follower in self.followers:
+            follower(seconds)
+
+
+def open_redis(url: str, clock: FakeClock, *, cluster: bool = False) -> CacheStore:
+    """A store under a prefix of its own on a server whose keys age with the clock."""
+    prefix = uuid4().hex
+
+    def age(seconds: float) -> None:
+        with redis.Redis.from_url(url) as client:
+            for name in client.scan_iter(match=f"{prefix}*"):
+                left = client.pttl(name)
+                if left >= 0:
+                    client.pexpire(name, left - round(seconds * 1000))
+
+    clock.followers.append(age)
+    return RedisCacheStore(url, prefix=prefix, cluster=cluster, max_connections=THREADS)
 
 
 # Each takes the test's request too, to ask for the server that it needs.
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path, FakeClock], CacheStore]] = {
     "memory": lambda request, folder, clock: InMemoryCacheStore(clock=clock),
     "disk": lambda request, folder, clock: DiskCacheStore(folder / "cache", clock=clock),
+    "redis": lambda request, folder, clock: open_redis(request.getfixturevalue("redis_url"), clock),
+    "redis-cluster": lambda request, folder, clock: open_redis(
+        request.getfixturevalue("redis_cluster_url"), clock, cluster=True
+    ),
 }
 
 
@@ -54,11 +85,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> I
 @pytest.fixture
 def pass_time(clock: FakeClock) -> Callable[[float], None]:
     """Lets seconds pass for the store."""
-
-    def pass_seconds(seconds: float) -> None:
-        clock.passed += seconds
-
-    return pass_seconds
+    return clock.advance
 
 
 @pytest.fixture
