@@ -236,6 +236,23 @@ def test_many_threads(store: CacheStore) -> None:
     assert errors == []
 
 
+def test_a_value_that_is_replaced_is_always_there(store: CacheStore, race: Race) -> None:
+    """Who reads while others write the same key sees one of the values, never none or a mixture."""
+    values = [bytes([number]) * 400_000 for number in range(8)]
+    store.put("key", values[0], 60)
+
+    def work(number: int) -> list[bytes | None]:
+        if number % 2:
+            for value in values:
+                store.put("key", value, 60)
+            return []
+        return [store.get("key") for _ in range(20)]
+
+    seen = race(work)
+
+    assert {value for reader in seen for value in reader} <= set(values)
+
+
 def test_no_swap_is_lost(store: CacheStore, race: Race) -> None:
     """Threads that each read, add one and swap until it works add up exactly."""
 

@@ -32,10 +32,10 @@ _BATCH: Final = 500
 class RedisCacheStore:
     """Keeps entries in Redis, Valkey or ElastiCache, under names that begin with a prefix.
 
-    It needs the extra `redis`, a server of Redis 6.2 or any Valkey, and the commands GET, MGET,
-    SET, DEL, PEXPIRE, UNLINK, SCAN and EVAL: no module of the server. Entries and leases expire by
-    the server's clock, one for all who share it. What goes first when the memory is full is the
-    server's `maxmemory-policy`.
+    It needs the extra `redis`, and of the server no module but the commands GET, MGET, SET, DEL,
+    PEXPIRE, UNLINK, SCAN, EVAL and EVALSHA. Entries and leases expire by the server's clock, one
+    for all who share it. What goes first when its memory is full is its `maxmemory-policy`; with
+    `noeviction` writes fail then.
 
     On a cluster the names of a key's entry and lease have a hash tag in common, so that they are
     in one slot. ElastiCache Serverless is a cluster.
