@@ -42,6 +42,9 @@ _NEW_CELLS: Final = 4
 _NEIGHBOURS: Final = 8
 """How many cells beside a divided one are looked through for records that belong elsewhere now."""
 
+_AROUND: Final = 64
+"""How many cells around a divided one such records may belong to."""
+
 _DOCUMENT_BYTES: Final = 256 * 1024
 """The most bytes of a cell or a root, well under the 400 KB of a DynamoDB item."""
 
@@ -307,9 +310,7 @@ class CellIndex:
             self._store.swap(key, data, data, _CLOSED_SECONDS)
         self._rebalance(scope, root, division)
 
-    def _divide_in_root(
-        self, scope: str, name: str, cell: Cell, division: Division
-    ) -> Root | None:
+    def _divide_in_root(self, scope: str, name: str, cell: Cell, division: Division) -> Root | None:
         """Put new cells in the place of a divided one; None if that is done or the root is gone."""
         for _ in range(_TRIES):
             data = self._store.get(_root_key(scope))
@@ -333,7 +334,8 @@ class CellIndex:
         """
         import numpy as np
 
-        names = root.beside(division, _NEIGHBOURS)
+        around = root.beside(division, _AROUND)
+        names = around[: len(division.cells) + _NEIGHBOURS]
         keys = {name: _cell_key(scope, name) for name in names}
         found = self._store.get_many(list(keys.values()))
         arriving: dict[str, Cell] = {}
@@ -343,7 +345,7 @@ class CellIndex:
             if cell is None or cell.division is not None:
                 continue
             is_new = name in division.cells
-            homes = root.homes(cell, COPIES)
+            homes = root.homes(cell, COPIES, among=around)
             gone = np.zeros(len(cell), dtype=bool)
             for target, chosen in homes.items():
                 if (target in division.cells) != is_new:

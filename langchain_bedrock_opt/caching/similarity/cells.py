@@ -287,15 +287,17 @@ class Root:
         order = np.argsort(-scores, kind="stable")[: len(new) + count]
         return [self.cells[number] for number in order]
 
-    def homes(self, cell: Cell, copies: int) -> dict[str, NDArray[np.bool_]]:
+    def homes(
+        self, cell: Cell, copies: int, *, among: Sequence[str]
+    ) -> dict[str, NDArray[np.bool_]]:
         """Which records of a cell belong into which cells: the nearest by their signatures."""
         import numpy as np
 
-        scores = signs(cell.signatures, cell.dims) @ self.centroids.T
-        nearest = np.argpartition(-scores, min(copies, scores.shape[1]) - 1, axis=1)[:, :copies]
-        return {
-            self.cells[number]: (nearest == number).any(axis=1) for number in np.unique(nearest)
-        }
+        places = {name: number for number, name in enumerate(self.cells)}
+        centroids = self.centroids[[places[name] for name in among]]
+        scores = signs(cell.signatures, cell.dims) @ centroids.T
+        nearest = np.argsort(-scores, axis=1, kind="stable")[:, :copies]
+        return {among[number]: (nearest == number).any(axis=1) for number in np.unique(nearest)}
 
     def replaced(self, cell_id: str, division: Division) -> Root:
         """The root with the cells of a division in place of the cell that was divided."""
