@@ -15,6 +15,7 @@ NAMES = (
     "routing",
     "escalation",
     "cache_stores",
+    "cache_index",
 )
 
 

@@ -88,7 +88,7 @@ class SimilarityStats:
         known_labels: Labels that the verifier holds, those of other processes included.
         threshold: The lowest score that is served; None while nothing is.
         error_bound: What the verifier promises: at most this share of hits is wrong.
-        broken: Documents of the index that could not be read.
+        broken: Documents of the index and facts in them that could not be read.
     """
 
     lookups: int = 0
@@ -296,14 +296,14 @@ class BoundTier:
         """What this tier has done so far."""
         threshold, error_bound, known_labels = self._verifier.state()
         with self._lock:
+            counts = self._counts + Counter(broken=getattr(self._index, "broken", 0))
             return SimilarityStats(
-                **self._counts,
+                **counts,
                 vetoed=dict(self._vetoes),
                 embedded=self._embedder.made,
                 known_labels=known_labels,
                 threshold=threshold,
                 error_bound=error_bound,
-                broken=getattr(self._index, "broken", 0),
             )
 
     def close(self) -> None:
@@ -322,14 +322,13 @@ class BoundTier:
         self, question: Question, near: list[Candidate]
     ) -> tuple[Candidate, float, tuple[float, ...], bool] | None:
         """The candidate with the best score of those without a veto, its features and verdict."""
+        if not near:
+            return None
         best = None
-        asked = read_facts(question.text, key=self._facts_key) if near else None
+        asked = read_facts(question.text, key=self._facts_key)
         for candidate in near:
-            known = TextFacts.from_bytes(candidate.facts)
-            name = veto(asked, known)
-            if name is not None:
-                with self._lock:
-                    self._vetoes[name] += 1
+            known = self._facts_of(candidate)
+            if known is None or self._is_vetoed(asked, known):
                 continue
             told = features(
                 asked, known, candidate.similarity, ok=candidate.ok, errors=candidate.errors
@@ -338,6 +337,21 @@ class BoundTier:
             if best is None or score > best[1]:
                 best = (candidate, score, told, may_serve)
         return best
+
+    def _facts_of(self, candidate: Candidate) -> TextFacts | None:
+        """The facts of a stored question; None, and counted, if they can't be read."""
+        try:
+            return TextFacts.from_bytes(candidate.facts)
+        except CacheStoreError:
+            self._count("broken")
+            return None
+
+    def _is_vetoed(self, asked: TextFacts, known: TextFacts) -> bool:
+        name = veto(asked, known)
+        if name is not None:
+            with self._lock:
+                self._vetoes[name] += 1
+        return name is not None
 
     def _scope(self, scope: str) -> str:
         """The scope in the index: vectors of two embedding models never meet."""

@@ -17,6 +17,7 @@ from langchain_bedrock_opt.caching.similarity.cells import (
     FIRST_CELL,
     ROOT_TAG,
     Cell,
+    Division,
     Root,
 )
 from langchain_bedrock_opt.caching.similarity.index import Candidate, Record
@@ -38,8 +39,11 @@ _FIRST_CELLS: Final = 8
 _NEW_CELLS: Final = 4
 """Into how many each further one."""
 
-_RETRY_EVERY: Final = 16
-"""A full cell that could not be divided well is tried again after so many records."""
+_NEIGHBOURS: Final = 8
+"""How many cells beside a divided one are looked through for records that belong elsewhere now."""
+
+_AROUND: Final = 64
+"""How many cells around a divided one such records may belong to."""
 
 _DOCUMENT_BYTES: Final = 256 * 1024
 """The most bytes of a cell or a root, well under the 400 KB of a DynamoDB item."""
@@ -248,8 +252,10 @@ class CellIndex:
             expiry=np.array([expiry]),
         )
 
-    def _insert(self, scope: str, name: str, new: Cell, data: bytes | None) -> bool:
-        """Add a record to a cell; False if the cell is closed, after its division was finished."""
+    def _insert(
+        self, scope: str, name: str, new: Cell, data: bytes | None, *, may_divide: bool = True
+    ) -> bool:
+        """Add records to a cell; False if the cell is closed, after its division was finished."""
         key = _cell_key(scope, name)
         for _ in range(_TRIES):
             cell = self._open_cell(key, data) or Cell.empty(new.dims)
@@ -258,7 +264,9 @@ class CellIndex:
                 self._finish_division(scope, name, cell)
                 return False
             now = self._clock()
-            cell = self._divided_if_full(scope, name, cell.alive(now).joined(new))
+            cell = cell.alive(now).joined(new)
+            if may_divide:
+                cell = self._divided_if_full(scope, name, cell)
             if self._swap_cell(key, data, cell, cell.lifetime(now)):
                 if cell.division is not None:
                     self._finish_division(scope, name, cell)
@@ -269,8 +277,7 @@ class CellIndex:
 
     def _divided_if_full(self, scope: str, name: str, cell: Cell) -> Cell:
         """The cell, closed with its division if it is full; bounded in any case."""
-        beyond = len(cell) - self._cell_size
-        if beyond > 0 and beyond % _RETRY_EVERY == 1:
+        if len(cell) > self._cell_size:
             is_first = name == FIRST_CELL
             root = None if is_first else self._root(scope)
             count = _FIRST_CELLS if is_first else _NEW_CELLS
@@ -294,6 +301,17 @@ class CellIndex:
         now = self._clock()
         for new_name, part in zip(division.cells, cell.divided(division), strict=True):
             self._swap_cell(_cell_key(scope, new_name), None, part, cell.lifetime(now))
+        root = self._divide_in_root(scope, name, cell, division)
+        if root is None:
+            return
+        key = _cell_key(scope, name)
+        data = self._store.get(key)
+        if data is not None:
+            self._store.swap(key, data, data, _CLOSED_SECONDS)
+        self._rebalance(scope, root, division)
+
+    def _divide_in_root(self, scope: str, name: str, cell: Cell, division: Division) -> Root | None:
+        """Put new cells in the place of a divided one; None if that is done or the root is gone."""
         for _ in range(_TRIES):
             data = self._store.get(_root_key(scope))
             root = self._open_root(scope, data)
@@ -303,14 +321,49 @@ class CellIndex:
             elif root is not None and name in root.cells:
                 new = root.replaced(name, division)
             else:  # another was faster, or the root is gone and the scope starts anew
-                return
+                return None
             if self._swap_root(scope, data, new):
-                break
+                return new
             self._pause()
-        key = _cell_key(scope, name)
-        data = self._store.get(key)
-        if data is not None:
-            self._store.swap(key, data, data, _CLOSED_SECONDS)
+        raise CacheStoreError(f"a root of the similarity index kept changing for {_TRIES} tries")
+
+    def _rebalance(self, scope: str, root: Root, division: Division) -> None:
+        """Copy records between new cells and those beside them to where they are found best.
+
+        Only hints move: a record that is in a cell too many or too few is still found by most.
+        """
+        import numpy as np
+
+        around = root.beside(division, _AROUND)
+        names = around[: len(division.cells) + _NEIGHBOURS]
+        keys = {name: _cell_key(scope, name) for name in names}
+        found = self._store.get_many(list(keys.values()))
+        arriving: dict[str, Cell] = {}
+        leaving: dict[str, Cell] = {}
+        for name in names:
+            cell = self._open_cell(keys[name], found.get(keys[name]))
+            if cell is None or cell.division is not None:
+                continue
+            is_new = name in division.cells
+            homes = root.homes(cell, COPIES, among=around)
+            gone = np.zeros(len(cell), dtype=bool)
+            for target, chosen in homes.items():
+                if (target in division.cells) != is_new:
+                    moved = cell.select(chosen)
+                    arriving[target] = arriving.get(target, Cell.empty(cell.dims)).joined(moved)
+                    gone |= chosen
+            if name in homes:
+                gone &= ~homes[name]
+            if gone.any():
+                leaving[name] = cell.select(~gone)
+        for name, moved in arriving.items():
+            data = self._store.get(_cell_key(scope, name))
+            if not self._insert(scope, name, moved, data, may_divide=False):
+                return  # it was divided meanwhile: nothing may leave that has not arrived
+        for name, staying in leaving.items():
+            # Once, and only if nobody has written it meanwhile: a copy too many does no harm.
+            key = keys[name]
+            self._swap_cell(key, found[key], staying, staying.lifetime(self._clock()))
 
     def _read_cells(self, scope: str, vector: NDArray[np.float32]) -> Cell | None:
         """The cells nearest to a vector, as one."""

@@ -246,9 +246,7 @@ class Root:
         centroids = from_nibbles(packed, dims)
         if len(centroids) != len(cells):
             raise CacheStoreError(f"{len(cells)} cells can't have {len(centroids)} centroids")
-        return cls(
-            dims=dims, cells=tuple(cells), centroids=centroids, packed=packed, expiry=expiry
-        )
+        return cls(dims=dims, cells=tuple(cells), centroids=centroids, packed=packed, expiry=expiry)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Root:
@@ -279,6 +277,27 @@ class Root:
 
         scores = self.centroids @ vector
         return [self.cells[number] for number in np.argsort(-scores, kind="stable")[:count]]
+
+    def beside(self, division: Division, count: int) -> list[str]:
+        """The cells of a division, and the nearest other ones."""
+        import numpy as np
+
+        new = [number for number, name in enumerate(self.cells) if name in division.cells]
+        scores = (self.centroids @ self.centroids[new].T).max(axis=1)
+        order = np.argsort(-scores, kind="stable")[: len(new) + count]
+        return [self.cells[number] for number in order]
+
+    def homes(
+        self, cell: Cell, copies: int, *, among: Sequence[str]
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Which records of a cell belong into which cells: the nearest by their signatures."""
+        import numpy as np
+
+        places = {name: number for number, name in enumerate(self.cells)}
+        centroids = self.centroids[[places[name] for name in among]]
+        scores = signs(cell.signatures, cell.dims) @ centroids.T
+        nearest = np.argsort(-scores, axis=1, kind="stable")[:, :copies]
+        return {among[number]: (nearest == number).any(axis=1) for number in np.unique(nearest)}
 
     def replaced(self, cell_id: str, division: Division) -> Root:
         """The root with the cells of a division in place of the cell that was divided."""

@@ -1,24 +1,33 @@
 """Words that exclude each other: a question with the one is not a question with the other.
 
 A line is about one thing; its values are parted by `|`, and the words of a value say the same as
-far as answers go. English words stand in their plain form. General knowledge of the two
-languages, written by hand and taken from no data set.
+far as answers go. `_` joins the words of a phrase. General knowledge of the two languages, written
+by hand and taken from no data set.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+from langchain_bedrock_opt.caching.similarity.lexicon import HAN
+from langchain_bedrock_opt.caching.similarity.tokens import stem
 
 CONTRASTS: Final = """
 open opened 開く 開い 開け 開店 営業中 | close closed shut 閉じ 閉ま 閉め 閉店 休業
-start begin began begun launch 始め 始ま 開始 起動 | stop end finish quit terminate halt 終わ 終了 停止 止め 止ま
+start begin began begun launch 始め 始ま 開始 起動 \
+| stop end finish quit terminate halt 終わ 終了 停止 止め 止ま
 enable activate 有効 有効化 オンに | disable deactivate 無効 無効化 オフに
 turn_on turned_on switch_on | turn_off turned_off switch_off
-inside indoor indoors 中 内側 屋内 室内 家の中 | outside outdoor outdoors outer 外 外側 屋外 野外 戸外
+inside indoor indoors 中 内側 屋内 室内 家の中 \
+| outside outdoor outdoors outer 外 外側 屋外 野外 戸外
 enter 入る 入って 入場 入室 | leave left exit depart 出る 出発 退場 退室
 up upward 上 上り 上昇 上向き | down downward 下 下り 下降 下向き
 above 上方 | below beneath 下方
-rise increase grow grew raise gain 増え 増や 増加 上が 上げ 値上げ | fall fell decrease decline reduce lower drop shrink 減る 減ら 減少 下が 下げ 値下げ 削減
+rise increase grow grew raise gain 増え 増や 増加 上が 上げ 値上げ \
+| fall fell decrease decline reduce lower drop shrink 減る 減ら 減少 下が 下げ 値下げ 削減
 add insert append 追加 挿入 加え | remove delete erase uninstall subtract 削除 消去 除去 取り除
 create build make 作成 作る 作っ | destroy demolish 破壊 壊す
 before prior 前 以前 事前 前に | after later 後 以後 事後 後に あとで
@@ -85,9 +94,13 @@ father dad 父 父親 お父さん | mother mom mum 母 母親 お母さん
 son 息子 | daughter 娘
 brother 兄 弟 兄弟 | sister 姉 妹 姉妹
 husband 夫 | wife 妻
-man men male 男 男性 男の人 | woman women female lady 女 女性 女の人 | boy 男の子 少年 | girl 女の子 少女
-dog puppy 犬 子犬 | cat kitten 猫 子猫 | horse 馬 | cow cattle 牛 | sheep 羊 | bird 鳥 | fish 魚 | monkey 猿 | elephant 象 ゾウ | bear 熊 | zebra シマウマ | giraffe キリン
-red 赤 赤い 赤色 | blue 青 青い 青色 | green 緑 緑色 | yellow 黄色 黄色い | black 黒 黒い 黒色 | white 白 白い 白色 | brown 茶色 茶色い | purple 紫 紫色 | pink ピンク | orange オレンジ | gray grey 灰色 グレー
+man men male 男 男性 男の人 | woman women female lady 女 女性 女の人 | boy 男の子 少年 \
+| girl 女の子 少女
+dog puppy 犬 子犬 | cat kitten 猫 子猫 | horse 馬 | cow cattle 牛 | sheep 羊 | bird 鳥 \
+| fish 魚 | monkey 猿 | elephant 象 ゾウ | bear 熊 | zebra シマウマ | giraffe キリン
+red 赤 赤い 赤色 | blue 青 青い 青色 | green 緑 緑色 | yellow 黄色 黄色い \
+| black 黒 黒い 黒色 | white 白 白い 白色 | brown 茶色 茶色い | purple 紫 紫色 | pink ピンク \
+| orange オレンジ | gray grey 灰色 グレー
 north 北 北部 | south 南 南部 | east 東 東部 | west 西 西部
 left 左 左側 | right 右 右側
 front 正面 前方 | back rear 背後 後方 後ろ
@@ -96,10 +109,13 @@ horizontal 水平 横 | vertical 垂直 縦
 spring 春 | summer 夏 | autumn fall 秋 | winter 冬
 morning 朝 午前 | afternoon 午後 | evening 夕方 | night 夜 晩
 breakfast 朝食 朝ごはん | lunch 昼食 昼ごはん ランチ | dinner supper 夕食 夕飯 ディナー
-daily 毎日 日次 | weekly 毎週 週次 | monthly 毎月 月次 | quarterly 四半期 | yearly annual annually 毎年 年次
+daily 毎日 日次 | weekly 毎週 週次 | monthly 毎月 月次 | quarterly 四半期 \
+| yearly annual annually 毎年 年次
 second | minute | hour | day | week | month | year
 weekday weekdays 平日 | weekend 週末
-english 英語 | japanese 日本語 和訳 | french フランス語 | german ドイツ語 | spanish スペイン語 | chinese 中国語 | korean 韓国語 | italian イタリア語 | portuguese ポルトガル語 | russian ロシア語
+english 英語 | japanese 日本語 和訳 | french フランス語 | german ドイツ語 \
+| spanish スペイン語 | chinese 中国語 | korean 韓国語 | italian イタリア語 \
+| portuguese ポルトガル語 | russian ロシア語
 python | java | javascript | typescript | rust | golang | ruby | php | kotlin | swift
 aws | azure | gcp
 windows | macos mac | linux
@@ -126,7 +142,10 @@ advantage benefit pro 利点 メリット 長所 | disadvantage drawback con 欠
 cause 原因 | effect consequence 結果
 question 質問 | answer 回答 答え
 eat ate eaten 食べ 食事 | drink drank drunk 飲む 飲み 飲ん
-sit sat 座る 座っ 座り | stand stood 立つ 立っ 立ち | lie lay 横たわ 寝転 | walk 歩く 歩い 歩き | run ran 走る 走っ 走り | jump 跳ぶ 跳ん ジャンプ | swim swam 泳ぐ 泳い 泳ぎ | fly flew 飛ぶ 飛ん | climb 登る 登っ | sleep slept 眠る 眠っ 寝て
+sit sat 座る 座っ 座り | stand stood 立つ 立っ 立ち | lie lay 横たわ 寝転 \
+| walk 歩く 歩い 歩き | run ran 走る 走っ 走り | jump 跳ぶ 跳ん ジャンプ \
+| swim swam 泳ぐ 泳い 泳ぎ | fly flew 飛ぶ 飛ん | climb 登る 登っ \
+| sleep slept 眠る 眠っ 寝て
 singular 単数 | plural 複数
 positive 正の 肯定 陽性 | negative 負の 否定 陰性
 even_number 偶数 | odd_number 奇数
@@ -151,3 +170,51 @@ primary メイン | secondary サブ
 summer_time | winter_time
 """
 """One line each: values that can't both be true of what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A word that excludes others: `group` says what it is about, `value` what it says of it."""
+
+    group: str
+    value: str
+
+
+@lru_cache(maxsize=1)
+def english_contrasts() -> dict[str, list[Contrast]]:
+    """What each English word says, or phrase of two, by its stems."""
+    found: dict[str, list[Contrast]] = {}
+    for contrast, word in _contrast_words(CONTRASTS):
+        if word.isascii():
+            plain = " ".join(map(stem, word.split("_")))
+            found.setdefault(plain, []).append(contrast)
+    return found
+
+
+@lru_cache(maxsize=1)
+def japanese_contrasts() -> tuple[re.Pattern[str], dict[str, list[Contrast]]]:
+    """A pattern that finds Japanese words of contrast, longest first, and what each one says."""
+    found: dict[str, list[Contrast]] = {}
+    for contrast, word in _contrast_words(CONTRASTS):
+        if not word.isascii():
+            found.setdefault(word, []).append(contrast)
+    words = sorted(found, key=len, reverse=True)
+    return re.compile("|".join(map(_japanese_pattern, words))), found
+
+
+def _contrast_words(table: str) -> list[tuple[Contrast, str]]:
+    pairs = []
+    for line in table.strip().splitlines():
+        values = line.split(" | ")
+        group = values[0].split()[0]
+        for value in values:
+            words = value.split()
+            pairs += [(Contrast(group, words[0]), word) for word in words]
+    return pairs
+
+
+def _japanese_pattern(word: str) -> str:
+    """A single kanji counts only where it stands alone: 上 is up, 上海 is not."""
+    if len(word) == 1:
+        return f"(?<![{HAN}]){word}(?![{HAN}])"
+    return re.escape(word)

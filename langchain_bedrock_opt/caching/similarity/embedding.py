@@ -117,7 +117,7 @@ class QuestionEmbedder:
     def _embed(self, text: str) -> NDArray[np.float32]:
         try:
             values: Any = self._embeddings.embed_query(text)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the user's class may raise anything
             # An embedding model's message may quote the text, so only its kind is told.
             raise CacheStoreError(f"the embeddings failed: {type(error).__name__}") from None
         with self._lock:

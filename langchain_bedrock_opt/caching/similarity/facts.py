@@ -8,15 +8,16 @@ is longer are never taken for each other.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Final
 
 import msgpack
 
+from langchain_bedrock_opt.caching.similarity.contrasts import english_contrasts, japanese_contrasts
 from langchain_bedrock_opt.caching.similarity.lexicon import (
     ASKING,
     JAPANESE_NEGATION,
@@ -25,8 +26,6 @@ from langchain_bedrock_opt.caching.similarity.lexicon import (
     PARTICLE_ROLES,
     PARTICLES,
     PREPOSITIONS,
-    english_contrasts,
-    japanese_contrasts,
 )
 from langchain_bedrock_opt.caching.similarity.tokens import Kind, Token, read_tokens, stem
 from langchain_bedrock_opt.caching.similarity.values import read_values
@@ -39,8 +38,9 @@ MAX_CHARACTERS: Final = 2000
 """How much of a text is read."""
 
 SKETCH_BITS: Final = 1024
-_KINDS = 2  # bits of a word's hash that hold its kind
-_GRAM = 3
+_NO_KIND: Final = 0xFFFFFFFC
+"""All bits of a word but the two that hold its kind."""
+_GRAM: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +87,24 @@ class TextFacts:
 
     def __post_init__(self) -> None:
         """Work out what every comparison needs, once."""
-        set_field = partial(object.__setattr__, self)
-        words = [word & ~3 for word in self.words]
+        words = [word & _NO_KIND for word in self.words]
+        kinds = [word & 3 for word in self.words]
         content = [
-            word & ~3 for word in self.words if word & 3 in {Kind.CONTENT, Kind.NAME}
+            word
+            for word, kind in zip(words, kinds, strict=True)
+            if kind in {Kind.CONTENT, Kind.NAME}
         ]
-        set_field("every", frozenset(words))
-        set_field("content", frozenset(content))
-        set_field("names", frozenset(word & ~3 for word in self.words if word & 3 == Kind.NAME))
-        set_field("follow", frozenset(pairwise(words)))
-        set_field("order", {word: place for place, word in reversed(list(enumerate(content)))})
-        set_field("bits", self.sketch.bit_count())
+        names = [word for word, kind in zip(words, kinds, strict=True) if kind == Kind.NAME]
+        derived = {
+            "every": frozenset(words),
+            "content": frozenset(content),
+            "names": frozenset(names),
+            "follow": frozenset(pairwise(words)),
+            "order": {word: place for place, word in reversed(list(enumerate(content)))},
+            "bits": self.sketch.bit_count(),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)  # the way round frozen, for derived fields
 
     def to_bytes(self) -> bytes:
         """The facts as bytes, for `from_bytes`: below 1 KB for a text of 200 characters.
@@ -151,7 +158,7 @@ def read_facts(text: str, *, key: bytes) -> TextFacts:
     name = _Hasher(key)
     read = text[:MAX_CHARACTERS]
     tokens, values = read_tokens(read), read_values(read)
-    words = [(name("word", token.word) & ~3) | token.kind for token in tokens]
+    words = [(name("word", token.word) & _NO_KIND) | token.kind for token in tokens]
     return TextFacts(
         words=tuple(words),
         sketch=_sketch(read, name),
@@ -161,7 +168,7 @@ def read_facts(text: str, *, key: bytes) -> TextFacts:
         ids=name.every("id", values.ids),
         quotes=name.every("quote", values.quotes),
         quoted=frozenset(
-            name("word", token.word) & ~3
+            name("word", token.word) & _NO_KIND
             for quote in values.quotes
             for token in read_tokens(quote)
         ),
@@ -227,7 +234,7 @@ def _roles(tokens: list[Token], words: list[int], name: _Hasher) -> Iterable[tup
         role = PARTICLE_ROLES.get(after, after) if after in _PARTICLES else preposition
         preposition = ""
         if role:
-            yield words[place] & ~3, name("role", role)
+            yield words[place] & _NO_KIND, name("role", role)
 
 
 _PARTICLES = frozenset(PARTICLES)
@@ -248,9 +255,8 @@ def _negations(text: str) -> int:
     if not text.isascii():
         japanese = sum(match["idle"] is None for match in JAPANESE_NEGATION.finditer(text))
     words = _WORDS.findall(NEGATION_IDIOMS.sub(" ", text).lower())
-    return japanese + sum(
-        word in NEGATORS or word.endswith(("n't", "n’t")) for word in words
-    )
+    english: int = sum(word in NEGATORS or word.endswith(("n't", "n’t")) for word in words)
+    return japanese + english
 
 
 _SCRIPTS: Final = {
@@ -285,13 +291,12 @@ def _stored() -> Iterable[Any]:
 
 
 def _pack_words(words: Iterable[int]) -> bytes:
-    return b"".join(word.to_bytes(4, "big") for word in words)
+    numbers = list(words)
+    return struct.pack(f">{len(numbers)}I", *numbers)
 
 
 def _unpack_words(data: bytes) -> tuple[int, ...]:
-    if len(data) % 4:
-        raise ValueError(len(data))
-    return tuple(int.from_bytes(data[start : start + 4], "big") for start in range(0, len(data), 4))
+    return struct.unpack(f">{len(data) // 4}I", data)
 
 
 def _pack_pairs(pairs: Iterable[tuple[int, int]]) -> bytes:

@@ -54,13 +54,13 @@ class Judge(Protocol):
 
 
 def same_answer(question: str, known_answer: str, new_answer: str) -> bool:  # noqa: ARG001
-    """A judge that takes only equal answers for right, up to width, composition and outer space.
+    r"""A judge that takes only equal answers for right, up to width, composition and outer space.
 
     Fit for short answers of a fixed form, such as classes. Longer ones hardly ever agree word for
     word, and each counts as an error then, so that nothing is served.
 
     Example:
-        >>> same_answer("1 + 1?", "\uff12", "2\\n")
+        >>> same_answer("1 + 1?", "\uff12", "2\n")
         True
     """
     return canonical_text(known_answer) == canonical_text(new_answer)
@@ -119,5 +119,7 @@ def _messages(question: str, known_answer: str, new_answer: str) -> list[BaseMes
     texts = {"question": question, "known-answer": known_answer, "new-answer": new_answer}
     data = "\0".join(texts.values()).encode("utf-8", "surrogatepass")
     fence = hashlib.blake2b(data, digest_size=_FENCE_BYTES).hexdigest()
-    body = "\n\n".join(f"<{name}-{fence}>\n{text}\n</{name}-{fence}>" for name, text in texts.items())
+    body = "\n\n".join(
+        f"<{name}-{fence}>\n{text}\n</{name}-{fence}>" for name, text in texts.items()
+    )
     return [SystemMessage(_INSTRUCTION.format(fence=fence)), HumanMessage(body)]

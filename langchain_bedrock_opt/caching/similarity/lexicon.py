@@ -7,61 +7,64 @@ changes what facts hold: raise `facts.FACTS_VERSION` with it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 HAN: Final = "\u3005\u3006\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Kanji, for character classes of patterns."""
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 FUNCTION_WORDS: Final = frozenset(
-    """a an the this that these those some any each every all both such same other another own
-    i me my mine we us our ours you your yours he him his she her hers it its they them their
+    _words("""a an the this that these those some any each every all both such same other another
+    own i me my mine we us our ours you your yours he him his she her hers it its they them their
     theirs one ones who whom whose which what when where why how whether if then than as so too
     also just only very really quite rather still yet already again ever even much many more most
-    be am is are was were been being do does did doing done have has had having can could may
-    might must shall should will would ought let get gets got getting
+    be am is are was were been being do does did doing done have has had having can could
+    may might must shall should will would ought let get gets got getting
     of in on at by to from with without into onto upon over under above below between among
     through during before after since until till about against for per via within across along
     around near off out up down
     and or but nor because while although though unless there here now
     please thanks thank hello hi hey ok okay yes no not never
-    's 're 've 'll 'd 'm n't""".split()
+    's 're 've 'll 'd 'm n't""")
 )
 """English words that say how others belong together."""
 
 PREPOSITIONS: Final = frozenset(
-    """of in on at by to from with without into onto over under above below between through
-    before after since until about against for via within than as and or""".split()
+    _words("""of in on at by to from with without into onto over under above below between through
+    before after since until about against for via within than as and or""")
 )
 """Words that give the next content word its part in the sentence."""
 
-PARTICLES: Final = (
+PARTICLES: Final = _words(
     "からは からの までは までの よりも には では とは への での との にも でも から まで より "
     "が を に は で と の へ も や"
-).split()
+)
 """Japanese particles that stand after a noun, longest first."""
 
 PARTICLE_ROLES: Final = {"は": "が", "には": "に", "では": "で", "とは": "と", "からは": "から"}
 """Particles that give a noun the same part as another one: a topic is mostly the subject."""
 
 ASKING: Final = {
-    "who": "who whom whose 誰 だれ どなた".split(),
-    "when": "when いつ 何時 何日 何曜日".split(),
-    "where": "where どこ どちら 何処".split(),
-    "why": "why なぜ 何故 どうして なんで".split(),
-    "how": "how どうやって どのように どうすれば どうやれば".split(),
-    "what": "what 何 なに".split(),
-    "which": "which どの どれ".split(),
-    "amount": "いくら いくつ 何人 何個 何回 何枚 何台 何本 何匹".split(),
+    "who": _words("who whom whose 誰 だれ どなた"),
+    "when": _words("when いつ 何時 何日 何曜日"),
+    "where": _words("where どこ どちら 何処"),
+    "why": _words("why なぜ 何故 どうして なんで"),
+    "how": _words("how どうやって どのように どうすれば どうやれば"),
+    "what": _words("what 何 なに"),
+    "which": _words("which どの どれ"),
+    "amount": _words("いくら いくつ 何人 何個 何回 何枚 何台 何本 何匹"),
 }
 """What a question asks for."""
 
 NEGATORS: Final = frozenset(
-    """not n't no never none nobody nothing nowhere neither nor without cannot unable except
+    _words("""not n't no never none nobody nothing nowhere neither nor without cannot unable except
     excluding avoid avoids avoiding avoided fail fails failed failing lack lacks lacking refuse
     refuses refused cant dont doesnt didnt wont isnt arent wasnt werent havent hasnt hadnt couldnt
-    wouldnt shouldnt""".split()
+    wouldnt shouldnt""")
 )
 """English words that turn a statement round. Contractions are read as `n't`."""
 
@@ -86,32 +89,32 @@ JAPANESE_NEGATION: Final = re.compile(
 )
 """Japanese forms that deny; `idle` ones only look like it, or ask politely."""
 
-_NUMBER_WORDS = (
+_NUMBER_WORDS = _words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"
-).split()
-_ORDINALS = (
+)
+_ORDINALS = _words(
     "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 NUMBER_WORDS: Final[dict[str, int]] = (
     {word: value for value, word in enumerate(_NUMBER_WORDS)}
     | {word: value for value, word in enumerate(_ORDINALS, start=3)}
     | {word: 10 * tens for tens, word in enumerate(_TENS, start=2)}
-    | {"dozen": 12, "twice": 2, "both": 2, "half": 0}
+    | {"dozen": 12, "twice": 2}
 )
-del NUMBER_WORDS["half"], NUMBER_WORDS["both"]  # as often figures of speech as counts
 MAGNITUDES: Final = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 
 KANJI_DIGITS: Final = {digit: value for value, digit in enumerate("〇一二三四五六七八九")}
 KANJI_MAGNITUDES: Final = {"十": 10, "百": 100, "千": 1000}
 KANJI_GROUPS: Final = {"万": 10**4, "億": 10**8, "兆": 10**12}
-KANJI_COUNTERS: Final = (
+KANJI_COUNTERS: Final = _words(
     "人 名 匹 頭 台 枚 本 個 つ 回 年 月 日 時 分 秒 円 歳 才 番 階 度 倍 件 羽 冊 軒 機 杯 社 週 "
-    "カ月 か月 ヶ月 ケ月 パーセント 割 両 着 足 組 列 種類 カ国 か国 ヶ国 ヵ国 世紀 メートル キロ グラム 万 億"
-).split()
+    "カ月 か月 ヶ月 ケ月 パーセント 割 両 着 足 組 列 種類 "
+    "カ国 か国 ヶ国 ヵ国 世紀 メートル キロ グラム 万 億"
+)
 """What shows that a kanji digit counts something: 三人 is three people, 三重 is a place."""
 
 _UNITS = """
@@ -170,10 +173,10 @@ UNITS: Final[dict[str, tuple[str, str]]] = {
 }
 """Dimension and unit, by each way to write the unit."""
 
-MONTHS: Final = (
+MONTHS: Final = _words(
     "january february march april may june july august september october november december"
-).split()
-WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()
+)
+WEEKDAYS: Final = _words("monday tuesday wednesday thursday friday saturday sunday")
 
 RELATIVE_DAYS: Final = {
     "tomorrow": "tomorrow", "明日": "tomorrow", "あした": "tomorrow", "翌日": "tomorrow",
@@ -183,54 +186,3 @@ RELATIVE_DAYS: Final = {
     "去年": "last year", "昨年": "last year", "来年": "next year", "再来年": "+2 years",
 }  # fmt: skip
 """Days by their distance from today. Today itself is what is meant where nothing is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """A word that excludes others: `group` says what it is about, `value` what it says of it."""
-
-    group: str
-    value: str
-
-
-@lru_cache(maxsize=1)
-def english_contrasts() -> dict[str, list[Contrast]]:
-    """The contrasts by English word, in its plain form."""
-    from langchain_bedrock_opt.caching.similarity.contrasts import CONTRASTS
-
-    found: dict[str, list[Contrast]] = {}
-    for contrast, word in _contrast_words(CONTRASTS):
-        if word.isascii():
-            found.setdefault(word, []).append(contrast)
-    return found
-
-
-@lru_cache(maxsize=1)
-def japanese_contrasts() -> tuple[re.Pattern[str], dict[str, list[Contrast]]]:
-    """A pattern that finds Japanese words of contrast, longest first, and what each one says."""
-    from langchain_bedrock_opt.caching.similarity.contrasts import CONTRASTS
-
-    found: dict[str, list[Contrast]] = {}
-    for contrast, word in _contrast_words(CONTRASTS):
-        if not word.isascii():
-            found.setdefault(word, []).append(contrast)
-    words = sorted(found, key=len, reverse=True)
-    return re.compile("|".join(map(_japanese_pattern, words))), found
-
-
-def _contrast_words(table: str) -> list[tuple[Contrast, str]]:
-    pairs = []
-    for line in table.strip().splitlines():
-        values = line.split(" | ")
-        group = values[0].split()[0]
-        for value in values:
-            words = value.split()
-            pairs += [(Contrast(group, words[0]), word.replace("_", " ")) for word in words]
-    return pairs
-
-
-def _japanese_pattern(word: str) -> str:
-    """A single kanji counts only where it stands alone: 上 is up, 上海 is not."""
-    if len(word) == 1:
-        return f"(?<![{HAN}]){word}(?![{HAN}])"
-    return re.escape(word)

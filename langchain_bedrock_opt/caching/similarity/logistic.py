@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, log
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.caching.similarity.features import FEATURE_SIGNS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _STEPS: Final = 25
 _CLOSE: Final = 1e-6
 _EXTREME: Final = 30.0
+_BIAS_RIDGE: Final = 0.01
+"""Next to nothing, but it keeps the bias finite where all labels are equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class LogisticModel:
         return 1 / (1 + exp(-max(-_EXTREME, min(_EXTREME, line))))
 
 
-def fit(rows: Floats, correct: Floats, *, ridge: float, prior: float) -> tuple[LogisticModel, Floats]:
+def fit(
+    rows: Floats, correct: Floats, *, ridge: float, prior: float
+) -> tuple[LogisticModel, Floats]:
     """Fit a model, and score each row by a model that did not see it.
 
     The scores left one out come from the one fit, by a Newton step for each row (the approximate
@@ -63,8 +67,9 @@ def fit(rows: Floats, correct: Floats, *, ridge: float, prior: float) -> tuple[L
     scaled: Floats = np.hstack([np.ones((len(rows), 1)), (rows - mean) / scale])
     signs: Floats = np.array([0.0, *FEATURE_SIGNS])
     centre = signs * prior
+    centre[0] = _log_odds(float(correct.mean()), len(correct))
     penalty: Floats = np.full(len(signs), ridge)
-    penalty[0] = _CLOSE
+    penalty[0] = _BIAS_RIDGE
     beta, free = _newton(scaled, correct, centre, penalty, signs)
     left_out = _left_out(scaled, correct, beta, free, penalty)
     coefficients = beta[1:] / scale
@@ -77,7 +82,6 @@ def _newton(x: Floats, y: Floats, centre: Floats, penalty: Floats, signs: Floats
     import numpy as np
 
     beta = centre.copy()
-    beta[0] = _log_odds(float(y.mean()), len(y))
     free = np.ones(len(beta), dtype=bool)
     for _ in range(_STEPS):
         p = _sigmoid(x @ beta)
@@ -118,7 +122,5 @@ def _sigmoid(line: Floats) -> Floats:
 
 
 def _log_odds(share: float, count: int) -> float:
-    from math import log
-
     share = (share * count + 0.5) / (count + 1)
     return log(share / (1 - share))

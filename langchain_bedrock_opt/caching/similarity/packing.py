@@ -62,8 +62,10 @@ class Packer:
             >>> Packer(b"one").digest("text") == Packer(b"two").digest("text")
             False
         """
-        data = b"".join(len(part := text.encode("utf-8", "surrogatepass")).to_bytes(8, "big") + part
-                        for text in parts)
+        data = b"".join(
+            len(part := text.encode("utf-8", "surrogatepass")).to_bytes(8, "big") + part
+            for text in parts
+        )
         return blake2b(data, key=self._secret, digest_size=16).hexdigest()
 
     def _checksum(self, key: str, tag: bytes, body: bytes) -> bytes:

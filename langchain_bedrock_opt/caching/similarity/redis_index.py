@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = ("entry_key", "facts", "ok", "errors", "distance")
 
-_COUNT: Final = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end"
+_COUNT: Final = (
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end"
+)
 """Counts in a record that is there, and never makes one."""
 
 
@@ -273,4 +275,6 @@ def _redis_errors() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise CacheStoreError(f"the vector search failed: {type(error).__name__}: {error}") from error
+        raise CacheStoreError(
+            f"the vector search failed: {type(error).__name__}: {error}"
+        ) from error

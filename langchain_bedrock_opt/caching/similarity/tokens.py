@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from langchain_bedrock_opt.caching.similarity.lexicon import FUNCTION_WORDS, HAN, PARTICLES
 

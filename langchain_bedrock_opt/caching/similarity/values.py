@@ -124,10 +124,12 @@ _MONTH = "|".join(f"{month}|{month[:3]}" for month in MONTHS) + "|sept"
 _DATE_FORMS: Final = (
     re.compile(r"(?<!\d)(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?!\d)"),
     re.compile(
-        rf"\b(?P<name>(?i:{_MONTH}))\b\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y>\d{{4}})\b)?"
+        rf"\b(?P<name>(?i:{_MONTH}))\b\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b"
+        r"(?:,? (?P<y>\d{4})\b)?"
     ),
     re.compile(
-        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<name>(?i:{_MONTH}))\b\.?(?:,? (?P<y>\d{{4}})\b)?"
+        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<name>(?i:{_MONTH}))\b\.?"
+        r"(?:,? (?P<y>\d{4})\b)?"
     ),
     re.compile(rf"\b(?P<name>(?i:{_MONTH}))\b\.?,? (?P<y>\d{{4}})\b"),
     re.compile(
@@ -286,7 +288,8 @@ def _kanji_value(kanji: str) -> int:
 
 _NUMBER_WORD = "|".join(sorted([*NUMBER_WORDS, *MAGNITUDES], key=len, reverse=True))
 _NUMBER_WORDS = re.compile(
-    rf"\b((?:{_NUMBER_WORD})(?:(?:[ -]| and )(?:{_NUMBER_WORD}))*)s?\b(?: (percent)| ([a-z]{{2,12}}))?",
+    rf"\b((?:{_NUMBER_WORD})(?:(?:[ -]| and )(?:{_NUMBER_WORD}))*)s?\b"
+    r"(?: (percent)| ([a-z]{2,12}))?",
     re.IGNORECASE,
 )
 

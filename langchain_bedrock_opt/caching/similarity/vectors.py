@@ -33,14 +33,16 @@ def unit_vector(vector: Sequence[float] | NDArray[np.float32]) -> NDArray[np.flo
     length = float(np.linalg.norm(values)) if values.ndim == 1 and values.size else 0.0
     if not np.isfinite(length) or length == 0.0:
         raise CacheStoreError(f"an embedding of {values.size} numbers has no direction")
-    return values / np.float32(length)
+    unit: NDArray[np.float32] = values / np.float32(length)
+    return unit
 
 
 def to_int8(vector: NDArray[np.float32]) -> bytes:
     """A vector with a byte for each dimension. Its length is lost, its direction is kept."""
     import numpy as np
 
-    return np.rint(vector * (_BYTE / np.abs(vector).max())).astype(np.int8).tobytes()
+    codes: NDArray[np.int8] = np.rint(vector * (_BYTE / np.abs(vector).max())).astype(np.int8)
+    return codes.tobytes()
 
 
 def cosines(query: NDArray[np.float32], codes: Sequence[bytes]) -> NDArray[np.float32]:
@@ -71,7 +73,8 @@ def signs(signatures: NDArray[np.uint8], dims: int) -> NDArray[np.float32]:
     import numpy as np
 
     bits = np.unpackbits(signatures, axis=1, count=dims)
-    return bits.astype(np.float32) * np.float32(2) - np.float32(1)
+    rows: NDArray[np.float32] = bits.astype(np.float32) * np.float32(2) - np.float32(1)
+    return rows
 
 
 def to_nibbles(vectors: NDArray[np.float32]) -> bytes:
@@ -82,7 +85,8 @@ def to_nibbles(vectors: NDArray[np.float32]) -> bytes:
     values = (np.rint(vectors * scale) + _ZERO_NIBBLE).astype(np.uint8)
     if values.shape[1] % 2:
         values = np.pad(values, ((0, 0), (0, 1)))
-    return (values[:, ::2] << 4 | values[:, 1::2]).tobytes()
+    pairs: NDArray[np.uint8] = values[:, ::2] << 4 | values[:, 1::2]
+    return pairs.tobytes()
 
 
 def from_nibbles(data: bytes, dims: int) -> NDArray[np.float32]:
