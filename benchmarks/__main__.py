@@ -16,6 +16,7 @@ NAMES = (
     "escalation",
     "cache_stores",
     "cache_index",
+    "cache_similarity",
 )
 
 
