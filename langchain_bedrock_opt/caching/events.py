@@ -3,17 +3,20 @@
 A cache keeps one entry for both ways of asking, so an answer that came by `converse` can be
 streamed and one that was streamed can be returned whole. Both directions keep text, tool calls
 (server-side ones and their results too), reasoning with its signature or redacted, citations,
-usage, stop reason, model fields and traces. Not kept are the places where the deltas were cut, and
-the spacing of a tool call's JSON. Images and other media are not streamed from a cache.
+usage, stop reason, model fields and traces. An answer that was streamed is streamed again as it
+came, event for event (`cuts`): the same pieces, the spacing of a tool call's JSON, the same starts
+and stops. Not kept is Bedrock's padding (`p`), which boto3 hides. An answer that came whole is cut
+anew. Images and other media are not streamed from a cache.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.layers import Event, Response
+from langchain_bedrock_opt.caching.cuts import CutRecorder, Cuts, cut_events
 from langchain_bedrock_opt.errors import CacheStoreError
 
 DELTA_CHARACTERS: Final = 48
@@ -25,17 +28,19 @@ _TEXT_OR_JSON = {"text", "json"}
 _METADATA = ("usage", "metrics", "trace", "performanceConfig", "serviceTier")
 
 
-def replayed_events(response: Response) -> list[Event]:
+def replayed_events(response: Response, cuts: Cuts | None = None) -> list[Event]:
     """The events of a stream that would have given this response.
 
     Args:
         response: A Converse response. It is not changed.
+        cuts: Where its own stream was cut, if it came as one.
 
     Returns:
         The events in Bedrock's order, from `messageStart` to `metadata`.
 
     Raises:
-        CacheStoreError: The message holds a block that ConverseStream has no events for.
+        CacheStoreError: The message holds a block that ConverseStream has no events for, or the
+            cuts are not its own.
 
     Example:
         >>> message = {"role": "assistant", "content": [{"text": "Hi"}]}
@@ -46,19 +51,31 @@ def replayed_events(response: Response) -> list[Event]:
         ['messageStart', 'contentBlockDelta', 'contentBlockStop', 'messageStop', 'metadata']
     """
     message = response["output"]["message"]
-    events: list[Event] = [{"messageStart": {"role": message["role"]}}]
-    for index, block in enumerate(message["content"]):
+    content = message["content"]
+    blocks = _fresh_events(content) if cuts is None else cut_events(content, cuts)
+    stop = {"stopReason": response["stopReason"]}
+    if "additionalModelResponseFields" in response:
+        stop["additionalModelResponseFields"] = response["additionalModelResponseFields"]
+    metadata = {name: response[name] for name in _METADATA if name in response}
+    return [
+        {"messageStart": {"role": message["role"]}},
+        *blocks,
+        {"messageStop": stop},
+        {"metadata": metadata},
+    ]
+
+
+def _fresh_events(content: Sequence[Mapping[str, Any]]) -> list[Event]:
+    """The events of blocks that came whole."""
+    events: list[Event] = []
+    for index, block in enumerate(content):
         start, deltas = _parts(block)
         position = {"contentBlockIndex": index}
         if start is not None:
             events.append({"contentBlockStart": {"start": start, **position}})
         events += [{"contentBlockDelta": {"delta": delta, **position}} for delta in deltas]
         events.append({"contentBlockStop": dict(position)})
-    stop = {"stopReason": response["stopReason"]}
-    if "additionalModelResponseFields" in response:
-        stop["additionalModelResponseFields"] = response["additionalModelResponseFields"]
-    metadata = {name: response[name] for name in _METADATA if name in response}
-    return [*events, {"messageStop": stop}, {"metadata": metadata}]
+    return events
 
 
 class StreamAssembler:
@@ -88,6 +105,7 @@ class StreamAssembler:
         self._stop: dict[str, Any] | None = None
         self._metadata: dict[str, Any] | None = None
         self._unknown: str | None = None
+        self._recorder: CutRecorder | None = CutRecorder()
 
     def add(self, event: Event) -> None:
         """Take one event. What is needed of it is copied, so the consumer may change it."""
@@ -96,6 +114,8 @@ class StreamAssembler:
                 self._take(name, body)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             self._unknown = f"{sorted(event)}: {type(error).__name__}"
+        else:
+            self._note(event)
 
     @property
     def complete(self) -> bool:
@@ -116,6 +136,30 @@ class StreamAssembler:
             raise CacheStoreError(f"a stream can't be kept: {type(error).__name__}") from error
         message = {"role": self._role, "content": content}
         return {"output": {"message": message}, **self._stop, **self._metadata}
+
+    @property
+    def cuts(self) -> Cuts | None:
+        """Where the stream was cut; None if it was cut in a way that can't be described."""
+        if self._recorder is None:
+            return None
+        # A block that ends without ever having said anything is in no response.
+        indices = {run[0] for run in self._recorder.cuts}
+        return self._recorder.cuts if indices == self._blocks.keys() else None
+
+    def _note(self, event: Event) -> None:
+        """Take down where the event cuts the message."""
+        if self._recorder is None:
+            return
+        try:
+            for name, body in event.items():
+                if name == "contentBlockDelta":
+                    self._recorder.delta(body["contentBlockIndex"], body["delta"])
+                elif name == "contentBlockStart":
+                    self._recorder.start(body["contentBlockIndex"])
+                elif name == "contentBlockStop":
+                    self._recorder.stop(body["contentBlockIndex"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._recorder = None
 
     def _take(self, name: str, body: Mapping[str, Any]) -> None:
         if name == "contentBlockDelta":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 
 from langchain_bedrock_opt.aws.layers import Event, Response, close_events
+from langchain_bedrock_opt.caching.cuts import Cuts
 from langchain_bedrock_opt.caching.events import StreamAssembler
 from langchain_bedrock_opt.caching.flight import Flight
 from langchain_bedrock_opt.errors import CacheStoreError
@@ -22,11 +23,14 @@ class Recording:
     Args:
         events: The stream.
         flight: Landed when the stream is complete, has failed or is closed.
-        keep: Stores a complete answer, and returns what others may share of it.
+        keep: Stores a complete answer with its cuts, and returns what others may share of it.
     """
 
     def __init__(
-        self, events: Iterable[Event], flight: Flight, keep: Callable[[Response], bytes | None]
+        self,
+        events: Iterable[Event],
+        flight: Flight,
+        keep: Callable[[Response, Cuts | None], bytes | None],
     ) -> None:
         self._source = events
         self._events = iter(events)
@@ -95,4 +99,4 @@ class Recording:
             except CacheStoreError:
                 self._flight.land()
             else:
-                self._flight.land(self._keep(response))
+                self._flight.land(self._keep(response, self._assembler.cuts))
