@@ -12,6 +12,7 @@ from typing import Any
 from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
+from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.control import cache_mode, current_mode
 from langchain_bedrock_opt.caching.entries import CacheStats, Entries
 from langchain_bedrock_opt.caching.flight import SingleFlight
@@ -19,6 +20,7 @@ from langchain_bedrock_opt.caching.generations import (
     are_worth_keeping,
     decode_generations,
     encode_generations,
+    mark_hit,
 )
 from langchain_bedrock_opt.caching.keys import semantic_key
 from langchain_bedrock_opt.caching.layer import CacheLayer
@@ -97,6 +99,7 @@ class BedrockSemanticCache(BaseCache):
         self.tenant = tenant
         self._cache_sampled = cache_sampled
         self._clock = clock
+        self._codec = EntryCodec()
         self._entries = Entries(store, ttl=ttl, ttl_jitter=ttl_jitter, clock=clock, random=random)
         self._flights = SingleFlight(timeout=wait_timeout)
 
@@ -104,6 +107,7 @@ class BedrockSemanticCache(BaseCache):
         """The door for our own chat models: a layer over this cache's entries."""
         return CacheLayer(
             entries=self._entries,
+            codec=self._codec,
             flights=self._flights,
             key=partial(semantic_key, tenant=self.tenant, namespace=self.namespace),
             mode=partial(current_mode, self),
@@ -150,16 +154,17 @@ class BedrockSemanticCache(BaseCache):
         if current_mode(self) is not None or self._stays_out(llm_string):
             self._entries.count(bypassed=1)
             return None
-        found, _ = self._entries.load(
-            self._prompt_key(prompt, llm_string),
-            partial(decode_generations, now=self._clock()),
-        )
+        key = self._prompt_key(prompt, llm_string)
+        found, _ = self._entries.load(key, partial(decode_generations, self._codec, key))
         if found is None:
             self._entries.count(misses=1)
             return None
-        generations, saved = found
-        self._entries.count_hit(saved)
-        return generations
+        self._entries.count_hit(found.saved)
+        age = max(0.0, self._clock() - found.meta["at"])
+        return mark_hit(
+            found,
+            {"status": "hit", "tier": "exact", "age_seconds": age, "saved": found.saved.as_dict()},
+        )
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Keep the generations for a prompt, if they are whole.
@@ -172,12 +177,14 @@ class BedrockSemanticCache(BaseCache):
         if current_mode(self) == "bypass" or self._stays_out(llm_string):
             return
 
+        key = self._prompt_key(prompt, llm_string)
+
         def encode() -> bytes | None:
             if not are_worth_keeping(return_val):
                 return None
-            return encode_generations(return_val, stored_at=self._clock())
+            return encode_generations(self._codec, key, return_val, meta={"at": self._clock()})
 
-        self._entries.save(self._prompt_key(prompt, llm_string), encode)
+        self._entries.save(key, encode)
 
     def clear(self, **_: Any) -> None:
         """Forget everything in the store, in all its namespaces.

@@ -1,13 +1,14 @@
 """LangChain's generations as bytes, and back as hits.
 
-A message is stored as the plain data of its pydantic model, and rebuilt by validating them.
-Nothing is instantiated by a name in the data, as `langchain_core.load.loads` would do.
+A message is stored as the plain data of its pydantic model. It is rebuilt as an `AIMessage` and as
+nothing else: no class is named by the data, as it is for `langchain_core.load.loads`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final
 
 from langchain_core.messages import (
     AIMessage,
@@ -15,17 +16,15 @@ from langchain_core.messages import (
     BaseMessageChunk,
     message_chunk_to_message,
 )
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, Generation
-from pydantic import ValidationError
 
-from langchain_bedrock_opt.caching.codec import decode_document, encode_document
+from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
 
-GENERATIONS_TAG: Final = b"BRg1"
+GENERATIONS_TAG: Final = b"BRg2"
 """Begins the entry of a list of generations."""
-
-Hit: TypeAlias = tuple[list[Generation], TokenUsage]
 
 _CUT = frozenset(
     {
@@ -42,7 +41,18 @@ _CUT = frozenset(
 )
 """Reasons, in the words of several providers, why an answer is not whole."""
 _REASONS = ("stopReason", "stop_reason", "finish_reason")
-_NOTHING_SPENT = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+_FIELDS = (
+    "content",
+    "additional_kwargs",
+    "response_metadata",
+    "tool_calls",
+    "invalid_tool_calls",
+    "usage_metadata",
+    "name",
+)
+"""What is kept of a message, where it is not empty; its id is not."""
+
+_NOTHING_SPENT: UsageMetadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
 
 def are_worth_keeping(generations: Sequence[Generation]) -> bool:
@@ -65,18 +75,49 @@ def _is_worth_keeping(generation: Generation) -> bool:
     return whole and bool(tool_calls or generation.text.strip())
 
 
-def encode_generations(generations: Sequence[Generation], *, stored_at: float) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGenerations:
+    """Generations out of a cache. They are the caller's own; `mark_hit` makes a hit of them.
+
+    Attributes:
+        generations: As the model gave them, but for the ids of their messages.
+        saved: The tokens that they cost the first time.
+        meta: What the cache noted about them.
+    """
+
+    generations: list[Generation]
+    saved: TokenUsage
+    meta: dict[str, Any]
+
+
+def encode_generations(
+    codec: EntryCodec, key: str, generations: Sequence[Generation], *, meta: Mapping[str, Any]
+) -> bytes:
     """Generations as the bytes of a cache entry, without the ids of their messages.
+
+    Args:
+        codec: Makes the bytes.
+        key: The cache key that the entry will have.
+        generations: What a model answered.
+        meta: What the cache notes about it: JSON-like.
 
     Raises:
         CacheStoreError: One holds something that can't be stored, or is no model's answer.
+
+    Example:
+        >>> codec = EntryCodec()
+        >>> data = encode_generations(codec, "key", [Generation(text="Hi")], meta={"at": 7.0})
+        >>> decode_generations(codec, "key", data).generations
+        [Generation(text='Hi')]
     """
     stored = [_stored(generation) for generation in generations]
-    return encode_document(GENERATIONS_TAG, {"at": stored_at, "generations": stored})
+    return codec.encode(key, GENERATIONS_TAG, {"meta": dict(meta), "generations": stored})
 
 
 def _stored(generation: Generation) -> dict[str, Any]:
-    stored: dict[str, Any] = {"info": generation.generation_info}
+    stored: dict[str, Any] = {}
+    if generation.generation_info is not None:
+        stored["info"] = generation.generation_info
     if not isinstance(generation, ChatGeneration):
         return {**stored, "text": generation.text}
     message: BaseMessage = generation.message
@@ -84,50 +125,94 @@ def _stored(generation: Generation) -> dict[str, Any]:
         message = message_chunk_to_message(message)
     if not isinstance(message, AIMessage):
         raise CacheStoreError(f"a {type(message).__name__} is no model's answer")
-    return {**stored, "message": message.model_dump(exclude={"id"})}
+    fields: dict[str, Any] = dict(message.model_extra or ())
+    for name in _FIELDS:
+        value = getattr(message, name)
+        # An empty text is not None, and for the content not an empty list.
+        if value or isinstance(value, str) or name == "content":
+            fields[name] = value
+    stored["message"] = fields
+    if generation.text != _first_text(message.content):
+        stored["text"] = generation.text
+    return stored
 
 
-def decode_generations(data: bytes, *, now: float) -> Hit:
-    """Generations out of a cache entry, marked as a hit.
+def _first_text(content: Any) -> str:
+    """The first text of a message's content, which is most often all its text."""
+    if isinstance(content, str):
+        return content
+    for block in content:
+        if isinstance(block, dict) and "text" in block:
+            return str(block["text"])
+    return ""
 
-    Each message has no id, so that it is a new one for whoever keeps messages apart by id, no
-    tokens spent, and a report of what was saved in its response metadata.
 
-    Args:
-        data: The entry.
-        now: Seconds since the epoch.
-
-    Returns:
-        The generations, and the tokens that they did not spend.
+def decode_generations(codec: EntryCodec, key: str, data: bytes) -> StoredGenerations:
+    """Generations out of the bytes of a cache entry.
 
     Raises:
-        CacheStoreError: The bytes are broken, or no entry of this kind and version.
+        CacheStoreError: The bytes are broken, or no entry of this kind, version and key.
     """
-    document = decode_document(GENERATIONS_TAG, data)
+    document = codec.decode(key, GENERATIONS_TAG, data)
     try:
-        age = max(0.0, now - document["at"])
-        hits = [_hit(stored, age) for stored in document["generations"]]
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        generations = [_generation(stored) for stored in document["generations"]]
+        first, *others = map(_spent, generations)  # most often one
+        saved = sum(others, first)
+        return StoredGenerations(generations=generations, saved=saved, meta=document["meta"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CacheStoreError("a cache entry holds no generations") from error
-    return [generation for generation, _ in hits], sum((saved for _, saved in hits), TokenUsage())
 
 
-def _hit(stored: Mapping[str, Any], age: float) -> tuple[Generation, TokenUsage]:
-    if "message" not in stored:
-        return Generation(text=stored["text"], generation_info=stored["info"]), TokenUsage()
-    fields = stored["message"]
-    saved = _spent(fields.get("usage_metadata") or {})
-    if fields.get("usage_metadata"):
-        fields["usage_metadata"] = dict(_NOTHING_SPENT)
-    metadata = fields["response_metadata"]
-    cache_report = CacheReport(status="hit", tier="exact", age_seconds=age, saved=saved.as_dict())
-    metadata[REPORT_KEY] = {**(metadata.get(REPORT_KEY) or {}), "cache": cache_report}
-    message = AIMessage.model_validate(fields)
-    return ChatGeneration(message=message, generation_info=stored["info"]), saved
+def _generation(stored: Mapping[str, Any]) -> Generation:
+    fields = stored.get("message")
+    info = stored.get("info")
+    if fields is None:
+        return Generation(text=stored["text"], generation_info=info)
+    # Validating again would take three times as long. What is in the entry came out of a valid
+    # message, and nobody has changed it since: that is what its seal says.
+    content = fields.pop("content")
+    message = AIMessage.model_construct(
+        content=content,
+        additional_kwargs=fields.pop("additional_kwargs", {}),
+        response_metadata=fields.pop("response_metadata", {}),
+        tool_calls=fields.pop("tool_calls", []),
+        invalid_tool_calls=fields.pop("invalid_tool_calls", []),
+        **fields,
+    )
+    text = stored["text"] if "text" in stored else _first_text(content)
+    return ChatGeneration.model_construct(message=message, text=text, generation_info=info)
 
 
-def _spent(usage: Mapping[str, Any]) -> TokenUsage:
+def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]:
+    """Make a hit of generations that were just decoded; they are changed in place.
+
+    Each message has no id, so that it is a new one for whoever keeps messages apart by id, and
+    no tokens spent: the zero that LangChain adds as `total_cost` then says no more. The report is
+    in `response_metadata["bedrock_opt"]["cache"]`, beside what else the first call was told.
+
+    Args:
+        stored: From `decode_generations`. Decode again for another hit.
+        report: What the cache did; each message gets its own copy.
+
+    Returns:
+        The generations.
+    """
+    for generation in stored.generations:
+        if isinstance(generation, ChatGeneration):
+            message = generation.message
+            metadata = message.response_metadata
+            told = metadata.get(REPORT_KEY)
+            kept = told if isinstance(told, dict) else {}
+            metadata[REPORT_KEY] = {**kept, "cache": {**report}}
+            if getattr(message, "usage_metadata", None):
+                message.usage_metadata = UsageMetadata(**_NOTHING_SPENT)  # type: ignore[attr-defined]
+    return stored.generations
+
+
+def _spent(generation: Generation) -> TokenUsage:
     """LangChain's usage metadata in the kinds that Bedrock bills."""
+    message = getattr(generation, "message", None)
+    usage: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
     details = usage.get("input_token_details") or {}
     read = details.get("cache_read", 0)
     written_5m = details.get("cache_creation", 0) + details.get("ephemeral_5m_input_tokens", 0)

@@ -14,13 +14,19 @@ from langchain_bedrock_opt.aws.layers import (
     Response,
     report,
 )
-from langchain_bedrock_opt.caching.codec import StoredResponse, decode_response, encode_response
+from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.control import Mode
+from langchain_bedrock_opt.caching.cuts import Cuts
 from langchain_bedrock_opt.caching.entries import Entries
 from langchain_bedrock_opt.caching.events import replayed_events
 from langchain_bedrock_opt.caching.flight import Flight, SingleFlight
 from langchain_bedrock_opt.caching.policy import is_sampled, is_worth_keeping, token_usage
 from langchain_bedrock_opt.caching.recording import Recording
+from langchain_bedrock_opt.caching.responses import (
+    StoredResponse,
+    decode_response,
+    encode_response,
+)
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 
 Status: TypeAlias = Literal["miss", "bypass", "refresh", "error"]
@@ -33,6 +39,7 @@ class CacheLayer(Layer):
 
     Args:
         entries: The store behind it.
+        codec: Makes bytes of answers.
         flights: The calls under way, shared by all layers over the same store.
         key: The key of a request.
         mode: What the caller wants of the cache just now.
@@ -43,12 +50,14 @@ class CacheLayer(Layer):
         self,
         *,
         entries: Entries,
+        codec: EntryCodec,
         flights: SingleFlight,
         key: Callable[[Mapping[str, Any]], str],
         mode: Callable[[], Mode | None],
         cache_sampled: bool,
     ) -> None:
         self._entries = entries
+        self._codec = codec
         self._flights = flights
         self._key = key
         self._mode = mode
@@ -106,15 +115,16 @@ class CacheLayer(Layer):
         status: Status,
         flight: Flight,
         request: Request,
-        form: Callable[[Response], Response],
+        form: Callable[[StoredResponse], Response],
     ) -> tuple[Response | None, Status]:
         """The answer in the form that was asked for, if another call or the store has it."""
         if status == "refresh":
             return None, status
 
         def decode(data: bytes) -> tuple[bytes, Response, CacheReport]:
-            hit, cache_report = self._hit(decode_response(data), request)
-            return data, form(hit), cache_report
+            stored = decode_response(self._codec, key, data)
+            cache_report = self._hit(stored, request)
+            return data, form(stored), cache_report
 
         found, looked_up = self._entries.load(key, decode, data=flight.value)
         if found is None:
@@ -126,8 +136,8 @@ class CacheLayer(Layer):
         response[REPORT_KEY] = {"cache": cache_report}
         return response, status
 
-    def _hit(self, stored: StoredResponse, request: Request) -> tuple[Response, CacheReport]:
-        """A stored response as the answer to this request, for which nothing was spent."""
+    def _hit(self, stored: StoredResponse, request: Request) -> CacheReport:
+        """Make of a stored response the answer to this request, for which nothing was spent."""
         response = stored.response
         saved = token_usage(response)
         response["usage"] = dict(_NOTHING_SPENT)
@@ -140,31 +150,32 @@ class CacheLayer(Layer):
             response.pop(name, None)
             if name in request:
                 response[name] = request[name]
-        age = max(0.0, self._entries.clock() - stored.stored_at)
-        return response, {
+        age = max(0.0, self._entries.clock() - stored.meta["at"])
+        return {
             "status": "hit",
             "tier": "exact",
             "age_seconds": age,
             "saved": saved.as_dict(),
         }
 
-    def _keep(self, key: str, response: Response) -> bytes | None:
+    def _keep(self, key: str, response: Response, cuts: Cuts | None = None) -> bytes | None:
         """Store a response that is worth it, and return what may be shared of it."""
 
         def encode() -> bytes | None:
             if not is_worth_keeping(response):
                 return None
-            return encode_response(response, stored_at=self._entries.clock())
+            meta = {"at": self._entries.clock()}
+            return encode_response(self._codec, key, response, meta=meta, cuts=cuts)
 
         return self._entries.save(key, encode)
 
 
-def _whole(response: Response) -> Response:
-    return response
+def _whole(stored: StoredResponse) -> Response:
+    return stored.response
 
 
-def _streamed(response: Response) -> Response:
-    return {"stream": EventStream(iter(replayed_events(response)), None)}
+def _streamed(stored: StoredResponse) -> Response:
+    return {"stream": EventStream(iter(replayed_events(stored.response, stored.cuts)), None)}
 
 
 def _reported(response: Response, status: Status) -> Response:
