@@ -2,8 +2,9 @@
 
 Lives here: the cache that users make, `BedrockSemanticCache` (`cache`), with its two doors, the
 request layer (`layer`, `recording`, `flight`) and LangChain's cache interface (`prompts`,
-`generations`); what makes two requests equal (`keys`, `text`); what may be kept (`policy`); how it
-is kept (`codec`, `events`) and where (`stores`); what a caller may ask for around a call
+`messages`, `generations`); what makes two requests equal (`keys`, `canonical`, `schemas`, `text`);
+what may be kept (`policy`); how it is kept (`codec`, `packing`, `responses`, `events`, `cuts`) and
+kept secret (`encryption`, `kms`), and where (`stores`); what a caller may ask for around a call
 (`control`); and what happens when a store fails (`entries`).
 
 Does not live here: Bedrock's own prompt cache, whose cache points are the prompting room's, prices

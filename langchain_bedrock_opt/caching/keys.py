@@ -2,7 +2,8 @@
 
 In the key is all that can change an answer, and everything this version does not know:
 
-* the model, as the request names it (`us.` and `global.` profiles are different entries);
+* the model, or the profile that the request names, by id or by ARN (`us.` and `global.` profiles
+  are different entries); its account and region are not;
 * system, messages, tool definitions, `inferenceConfig`, `additionalModelRequestFields`,
   `outputConfig`, prompt variables, the guardrail's id and version;
 * `additionalModelResponseFieldPaths`, because a stored answer holds only the fields asked for.
@@ -13,32 +14,27 @@ Not in the key:
 * `serviceTier` and `performanceConfig`: the same model, sooner or later, cheaper or dearer. An
   answer bought at one tier is as good for a request at another;
 * the guardrail's `trace` and stream mode, ids of tool calls (only their order counts), the order
-  of tools, of JSON keys and of a schema's `required`.
+  of tools, of JSON keys, of stop sequences and of a schema's `required`, `enum` and types.
 
-Texts count in their canonical form (`caching.text`). Strings inside JSON, such as a tool call's
-arguments, count as they are.
+Texts count in their canonical form (`caching.text`), media by their bytes. Strings inside JSON,
+such as a tool call's arguments, count as they are, and so do the places where a text is split
+into blocks.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from langchain_bedrock_opt.caching.text import canonical_text
+from langchain_bedrock_opt.caching.canonical import canonical_request, last_user_text
 
-KEY_VERSION: Final = "v1"
+KEY_VERSION: Final = "v2"
 """Changes whenever a key would; entries under older keys are no longer found, and expire."""
 
-_NO_EFFECT = frozenset({"requestMetadata", "serviceTier", "performanceConfig"})
 _PERSON = b"bedrock-opt key"
-_SCHEMA_MAPS = frozenset(
-    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
-)
-_SCHEMA_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_SCHEMAS = frozenset({"items", "additionalProperties", "not", "if", "then", "else", "contains"})
 
 
 def semantic_key(request: Mapping[str, Any], *, tenant: str = "", namespace: str = "") -> str:
@@ -50,7 +46,7 @@ def semantic_key(request: Mapping[str, Any], *, tenant: str = "", namespace: str
         namespace: Which cache this is; likewise.
 
     Returns:
-        `v1:` and 64 hexadecimal digits.
+        `v2:` and 64 hexadecimal digits.
 
     Raises:
         TypeError: This is no request that Bedrock would take.
@@ -65,16 +61,45 @@ def semantic_key(request: Mapping[str, Any], *, tenant: str = "", namespace: str
         >>> semantic_key(ask("1 + 1 = ?")) == semantic_key(ask("1 + 1 = ?"), tenant="acme")
         False
     """
-    try:
-        canonical = {
-            name: _PARTS[name](value) if name in _PARTS else value
-            for name, value in request.items()
-            if value and name not in _NO_EFFECT
-        }
-        digest = keyed_digest(canonical, tenant=tenant, namespace=namespace)
-    except (AttributeError, LookupError, RecursionError, ValueError) as error:
-        raise TypeError(f"not a Converse request: {type(error).__name__}") from error
+    digest = keyed_digest(_canonical(request), tenant=tenant, namespace=namespace)
     return f"{KEY_VERSION}:{digest}"
+
+
+def similarity_scope(
+    request: Mapping[str, Any], *, tenant: str = "", namespace: str = ""
+) -> tuple[str, str] | None:
+    """What two requests must share for their last texts to be compared, and that text.
+
+    Args:
+        request: What boto3's `converse` would get.
+        tenant: Whose answers these are.
+        namespace: Which cache this is.
+
+    Returns:
+        `v2s:` with a digest of the request without its last text, and the text in canonical form.
+        None if the last message is not a user's, or is not one text and nothing else: what is
+        asked about an image, or with a tool's result, is never similar to anything.
+
+    Raises:
+        TypeError: This is no request that Bedrock would take.
+
+    Example:
+        >>> ask = lambda text: {
+        ...     "modelId": "m",
+        ...     "messages": [{"role": "user", "content": [{"text": text}]}],
+        ... }
+        >>> one, other = similarity_scope(ask("Hi? ")), similarity_scope(ask("Hello?"))
+        >>> one[0] == other[0], one[1], other[1]
+        (True, 'Hi?', 'Hello?')
+    """
+    canonical = _canonical(request)
+    messages = canonical.get("messages", [])
+    text = last_user_text(messages)
+    if text is None:
+        return None
+    rest = {**canonical, "messages": messages[:-1]}
+    digest = keyed_digest(["scope", rest], tenant=tenant, namespace=namespace)
+    return f"{KEY_VERSION}s:{digest}", text
 
 
 def keyed_digest(document: Any, *, tenant: str, namespace: str) -> str:
@@ -91,101 +116,19 @@ def keyed_digest(document: Any, *, tenant: str, namespace: str) -> str:
     Raises:
         TypeError: The document holds something else.
     """
-    data = _ENCODER.encode(document).encode("utf-8", "surrogatepass")
+    try:
+        data = _ENCODER.encode(document).encode("utf-8", "surrogatepass")
+    except (RecursionError, ValueError) as error:
+        raise TypeError(f"a key can't be made: {type(error).__name__}") from error
     key = _scope_key(namespace, tenant)
     return blake2b(data, key=key, person=_PERSON, digest_size=32).hexdigest()
 
 
-def canonical_schema(schema: Any) -> Any:
-    """A JSON Schema with what is a set by its meaning put in order.
-
-    Example:
-        >>> canonical_schema({"type": "object", "required": ["b", "a"]})
-        {'type': 'object', 'required': ['a', 'b']}
-    """
-    if not isinstance(schema, Mapping):
-        return schema
-    return {name: _schema_part(name, value) for name, value in schema.items()}
-
-
-def _schema_part(name: str, value: Any) -> Any:
-    if name == "required" and isinstance(value, list):
-        return sorted(value)
-    if name in _SCHEMAS:
-        return canonical_schema(value)
-    if name in _SCHEMA_LISTS and isinstance(value, list):
-        return [canonical_schema(schema) for schema in value]
-    if name in _SCHEMA_MAPS and isinstance(value, Mapping):
-        return {key: canonical_schema(schema) for key, schema in value.items()}
-    return value
-
-
-def _messages(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
-    numbers: dict[str, int] = {}
-    return [[message["role"], _content(message["content"], numbers)] for message in messages]
-
-
-def _content(blocks: Sequence[Mapping[str, Any]], numbers: dict[str, int]) -> list[Any]:
-    """Content blocks without cache points, texts canonical, ids of tool calls as numbers."""
-    blocks = [block for block in blocks if "cachePoint" not in block]
-    last = len(blocks) - 1
-    return [
-        {
-            **block,
-            "text": canonical_text(block["text"], first=index == 0, last=index == last),
-        }
-        if "text" in block
-        else _other_block(block, numbers)
-        for index, block in enumerate(blocks)
-    ]
-
-
-def _other_block(block: Mapping[str, Any], numbers: dict[str, int]) -> Mapping[str, Any]:
-    if "toolUse" in block:
-        call = block["toolUse"]
-        return {"toolUse": {**call, "toolUseId": _number(call["toolUseId"], numbers)}}
-    if "toolResult" in block:
-        result = dict(block["toolResult"])
-        if result.get("status") == "success":  # what Bedrock assumes when nothing is said
-            del result["status"]
-        result["toolUseId"] = _number(result["toolUseId"], numbers)
-        result["content"] = _content(result["content"], numbers)
-        return {"toolResult": result}
-    return block
-
-
-def _number(tool_use_id: str, numbers: dict[str, int]) -> int:
-    return numbers.setdefault(tool_use_id, len(numbers))
-
-
-def _system(blocks: Sequence[Mapping[str, Any]]) -> list[Any]:
-    return _content(blocks, {})
-
-
-def _tool_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    tools = [_tool(tool) for tool in config.get("tools", ()) if "cachePoint" not in tool]
-    return {**config, "tools": sorted(tools, key=_ENCODER.encode)}
-
-
-def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    spec = tool.get("toolSpec")
-    if spec is None:
-        return tool
-    schema = {kind: canonical_schema(value) for kind, value in spec.get("inputSchema", {}).items()}
-    return {**tool, "toolSpec": {**spec, "inputSchema": schema}}
-
-
-def _inference_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers as floats, so that a temperature of 0 is one of 0.0."""
-    return {
-        name: float(value) if isinstance(value, int) else value
-        for name, value in config.items()
-        if value is not None
-    }
-
-
-def _guardrail_config(config: Mapping[str, Any]) -> list[Any]:
-    return [config.get("guardrailIdentifier"), config.get("guardrailVersion")]
+def _canonical(request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return canonical_request(request)
+    except (AttributeError, LookupError, RecursionError, ValueError) as error:
+        raise TypeError(f"not a Converse request: {type(error).__name__}") from error
 
 
 def _digest_bytes(value: object) -> list[str]:
@@ -203,11 +146,3 @@ def _scope_key(namespace: str, tenant: str) -> bytes:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_digest_bytes
 )
-
-_PARTS: dict[str, Callable[[Any], Any]] = {
-    "messages": _messages,
-    "system": _system,
-    "toolConfig": _tool_config,
-    "inferenceConfig": _inference_config,
-    "guardrailConfig": _guardrail_config,
-}
