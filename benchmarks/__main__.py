@@ -14,6 +14,7 @@ NAMES = (
     "emulator_http",
     "routing",
     "escalation",
+    "cache_codec",
 )
 
 
