@@ -17,6 +17,7 @@ NAMES = (
     "cache_stores",
     "cache_index",
     "cache_similarity",
+    "cache_codec",
 )
 
 

@@ -47,9 +47,15 @@ def canonical_messages(messages: Sequence[Mapping[str, Any]]) -> list[Any]:
         [['user', ['Hi']]]
     """
     numbers: dict[str, int] = {}
-    return [
-        [message["role"], canonical_content(message["content"], numbers)] for message in messages
-    ]
+    canonical: list[Any] = []
+    for message in messages:
+        blocks = message["content"]
+        if len(blocks) == 1 and len(blocks[0]) == 1 and "text" in blocks[0]:  # most of them
+            content: list[Any] = [canonical_text(blocks[0]["text"])]
+        else:
+            content = canonical_content(blocks, numbers)
+        canonical.append([message["role"], content])
+    return canonical
 
 
 def canonical_content(blocks: Sequence[Mapping[str, Any]], numbers: dict[str, int]) -> list[Any]:
@@ -59,8 +65,6 @@ def canonical_content(blocks: Sequence[Mapping[str, Any]], numbers: dict[str, in
         blocks: The blocks of one message.
         numbers: The tool calls so far by their ids. New ones are added.
     """
-    if len(blocks) == 1 and len(blocks[0]) == 1 and "text" in blocks[0]:  # most messages
-        return [canonical_text(blocks[0]["text"])]
     kept = [block for block in blocks if "cachePoint" not in block]
     last = len(kept) - 1
     return [

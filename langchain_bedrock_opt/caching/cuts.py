@@ -130,7 +130,7 @@ class _Block:
 
     def _delta(self, step: Any) -> dict[str, Any]:
         if isinstance(step, int):
-            return {"text": self._take("text", step)}
+            return {"text": self._take("said", step)}
         if isinstance(step, str):
             return {"toolUse": {"input": step}}
         part, *size = step
@@ -149,7 +149,7 @@ def _start_and_whole(block: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
     """What a block starts with, and what its deltas are taken from, by their kind."""
     ((kind, body),) = block.items()
     if kind == "text":
-        return {}, {"text": body}
+        return {}, {"said": body}  # not "text", which is a part of reasoning
     if kind == "toolUse":  # its deltas bring their own text
         return {kind: {name: value for name, value in body.items() if name != "input"}}, {}
     if kind == "toolResult":
@@ -157,7 +157,7 @@ def _start_and_whole(block: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
         return {kind: start}, {kind: body["content"]}
     if kind == "citationsContent":
         text = "".join(part["text"] for part in body["content"])
-        return {}, {"text": text, "citation": body["citations"]}
+        return {}, {"said": text, "citation": body["citations"]}
     if "redactedContent" in body:
         return {}, {"redactedContent": body["redactedContent"]}
     return {}, dict(body["reasoningText"])

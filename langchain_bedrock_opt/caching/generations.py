@@ -115,11 +115,11 @@ def encode_generations(
 
 
 def _stored(generation: Generation) -> dict[str, Any]:
-    stored: dict[str, Any] = {"text": generation.text}
+    stored: dict[str, Any] = {}
     if generation.generation_info is not None:
         stored["info"] = generation.generation_info
     if not isinstance(generation, ChatGeneration):
-        return stored
+        return {**stored, "text": generation.text}
     message: BaseMessage = generation.message
     if isinstance(message, BaseMessageChunk):
         message = message_chunk_to_message(message)
@@ -128,10 +128,23 @@ def _stored(generation: Generation) -> dict[str, Any]:
     fields: dict[str, Any] = dict(message.model_extra or ())
     for name in _FIELDS:
         value = getattr(message, name)
-        if value:
+        # An empty text is not None, and for the content not an empty list.
+        if value or isinstance(value, str) or name == "content":
             fields[name] = value
     stored["message"] = fields
+    if generation.text != _first_text(message.content):
+        stored["text"] = generation.text
     return stored
+
+
+def _first_text(content: Any) -> str:
+    """The first text of a message's content, which is most often all its text."""
+    if isinstance(content, str):
+        return content
+    for block in content:
+        if isinstance(block, dict) and "text" in block:
+            return str(block["text"])
+    return ""
 
 
 def decode_generations(codec: EntryCodec, key: str, data: bytes) -> StoredGenerations:
@@ -143,7 +156,8 @@ def decode_generations(codec: EntryCodec, key: str, data: bytes) -> StoredGenera
     document = codec.decode(key, GENERATIONS_TAG, data)
     try:
         generations = [_generation(stored) for stored in document["generations"]]
-        saved = sum(map(_spent, generations), TokenUsage())
+        first, *others = map(_spent, generations)  # most often one
+        saved = sum(others, first)
         return StoredGenerations(generations=generations, saved=saved, meta=document["meta"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CacheStoreError("a cache entry holds no generations") from error
@@ -156,17 +170,17 @@ def _generation(stored: Mapping[str, Any]) -> Generation:
         return Generation(text=stored["text"], generation_info=info)
     # Validating again would take three times as long. What is in the entry came out of a valid
     # message, and nobody has changed it since: that is what its seal says.
+    content = fields.pop("content")
     message = AIMessage.model_construct(
-        content=fields.pop("content", ""),
+        content=content,
         additional_kwargs=fields.pop("additional_kwargs", {}),
         response_metadata=fields.pop("response_metadata", {}),
         tool_calls=fields.pop("tool_calls", []),
         invalid_tool_calls=fields.pop("invalid_tool_calls", []),
         **fields,
     )
-    return ChatGeneration.model_construct(
-        message=message, text=stored["text"], generation_info=info
-    )
+    text = stored["text"] if "text" in stored else _first_text(content)
+    return ChatGeneration.model_construct(message=message, text=text, generation_info=info)
 
 
 def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]:

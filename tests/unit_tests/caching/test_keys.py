@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_aws import ChatBedrockConverse
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_bedrock_opt.caching.keys import canonical_schema, semantic_key
+from langchain_bedrock_opt.caching.keys import semantic_key, similarity_scope
+from langchain_bedrock_opt.caching.schemas import canonical_schema
 
-CALL = {"name": "weather", "args": {"city": "Kyoto", "unit": "C"}, "id": "call-1"}
 TOOL = {
     "toolSpec": {
         "name": "weather",
@@ -31,88 +29,13 @@ TOOL = {
 OTHER_TOOL = {"toolSpec": {"name": "time", "inputSchema": {"json": {"type": "object"}}}}
 
 
-def turns(**answer: Any) -> list[BaseMessage]:
-    """A question, an answer with a tool call, the tool's result, all of one conversation."""
-    fields = {"content": "I look.", "tool_calls": [CALL], **answer}
-    return [
-        HumanMessage("Weather?"),
-        AIMessage(**fields),
-        ToolMessage("20 degrees", tool_call_id=fields["tool_calls"][0]["id"]),
-    ]
+ARN = "arn:aws:bedrock:eu-west-1:123456789012:"
 
 
-REPEATED_CALL = [
-    {"type": "text", "text": "I look."},
-    {"type": "tool_use", "name": "weather", "input": CALL["args"], "id": "call-1"},
-]
-USAGE = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
-REORDERED = {**CALL, "args": {"unit": "C", "city": "Kyoto"}}
-
-EQUIVALENT: dict[str, tuple[list[BaseMessage], list[BaseMessage]]] = {
-    "text or block": ([HumanMessage("Hi")], [HumanMessage([{"type": "text", "text": "Hi"}])]),
-    "outer space": ([HumanMessage("Hi")], [HumanMessage("\n Hi ")]),
-    "line ends": ([HumanMessage("a\nb")], [HumanMessage("a\r\nb")]),
-    "full width": ([HumanMessage("AWS 2026?")], [HumanMessage("\uff21\uff37\uff33 2026\uff1f")]),
-    "half-width kana": ([HumanMessage("ガラス")], [HumanMessage("ｶﾞﾗｽ")]),
-    "composition": ([HumanMessage("café が")], [HumanMessage("cafe\u0301 か\u3099")]),
-    "ideographic space": ([HumanMessage("東京 天気")], [HumanMessage("東京\u3000天気")]),
-    "ids of tool calls": (turns(), turns(tool_calls=[{**CALL, "id": "call-2"}])),
-    "response metadata": (turns(), turns(response_metadata={"ResponseMetadata": {"a": "b"}})),
-    "usage metadata": (turns(), turns(usage_metadata={**USAGE, "total_cost": 0})),
-    "order of arguments": (turns(), turns(tool_calls=[REORDERED])),
-    "additional kwargs": (turns(), turns(additional_kwargs={"seen": True})),
-    "ids of messages": (turns(), turns(id="run-1")),
-    "a tool call told twice": (turns(), turns(content=REPEATED_CALL)),
-}
-
-DISTINCT: dict[str, tuple[list[BaseMessage], list[BaseMessage]]] = {
-    "superscript": ([HumanMessage("10² = ?")], [HumanMessage("102 = ?")]),
-    "circled digits": ([HumanMessage("①②")], [HumanMessage("12")]),
-    "case": ([HumanMessage("us")], [HumanMessage("US")]),
-    "negation": ([HumanMessage("It is safe.")], [HumanMessage("It is not safe.")]),
-    "unit": ([HumanMessage("5 mg")], [HumanMessage("5 µg")]),
-    "space in code": (
-        [HumanMessage("```\nif a:\n  b\n```")],
-        [HumanMessage("```\nif a:\n b\n```")],
-    ),
-    "system": ([HumanMessage("Hi")], [SystemMessage("Be brief."), HumanMessage("Hi")]),
-    "history": ([HumanMessage("Hi")], [*turns(), HumanMessage("Hi")]),
-    "result of a tool": (turns(), [*turns()[:2], ToolMessage("9", tool_call_id="call-1")]),
-    "failed tool": (
-        turns(),
-        [*turns()[:2], ToolMessage("20 degrees", tool_call_id="call-1", status="error")],
-    ),
-}
-
-
-@pytest.fixture
-def key_of(
-    bedrock: Any, make_model: Callable[..., ChatBedrockConverse], make_response: Any
-) -> Callable[..., str]:
-    """The key of the request that ChatBedrockConverse makes of messages."""
-
-    def key(messages: list[BaseMessage]) -> str:
-        fake = bedrock(make_response({"text": "Hello"}))
-        make_model(fake).bind(tools=[TOOL]).invoke(copy.deepcopy(messages))
-        return semantic_key(fake.requests[0])
-
-    return key
-
-
-@pytest.mark.parametrize("case", EQUIVALENT)
-def test_equivalent_conversations_share_a_key(case: str, key_of: Callable[..., str]) -> None:
-    """Messages that ask the same have one key, whatever they carry besides."""
-    one, other = EQUIVALENT[case]
-
-    assert key_of(one) == key_of(other)
-
-
-@pytest.mark.parametrize("case", DISTINCT)
-def test_different_conversations_have_different_keys(case: str, key_of: Callable[..., str]) -> None:
-    """Messages that ask something else have another key, however alike they look."""
-    one, other = DISTINCT[case]
-
-    assert key_of(one) != key_of(other)
+def output_config(schema: dict[str, Any]) -> dict[str, Any]:
+    """The response format of a request."""
+    named = {"schema": json.dumps(schema), "name": "out"}
+    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": named}}}
 
 
 def request(**changes: Any) -> dict[str, Any]:
@@ -125,6 +48,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "toolConfig": {"tools": [TOOL, OTHER_TOOL]},
         "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
         "additionalModelRequestFields": {"thinking": {"type": "enabled"}},
+        "outputConfig": output_config({"type": "object", "required": ["b", "a"]}),
     }
     return {**fields, **changes}
 
@@ -164,6 +88,8 @@ def without_schema_order(tool: dict[str, Any]) -> dict[str, Any]:
             }
         },
         {"additionalModelResponseFieldPaths": []},
+        {"modelId": f"{ARN}inference-profile/us.anthropic.claude-haiku"},
+        {"outputConfig": output_config({"required": ["a", "b"], "type": "object"})},
     ],
 )
 def test_what_changes_no_answer_changes_no_key(changes: dict[str, Any]) -> None:
@@ -175,6 +101,10 @@ def test_what_changes_no_answer_changes_no_key(changes: dict[str, Any]) -> None:
     "changes",
     [
         {"modelId": "global.anthropic.claude-haiku"},
+        {"modelId": "anthropic.claude-haiku"},
+        {"modelId": f"{ARN}foundation-model/anthropic.claude-haiku"},
+        {"modelId": f"{ARN}application-inference-profile/abc"},
+        {"outputConfig": output_config({"required": ["a"], "type": "object"})},
         {"inferenceConfig": {"maxTokens": 101, "temperature": 0}},
         {"inferenceConfig": {"maxTokens": 100, "temperature": 0, "stopSequences": ["."]}},
         {"system": [{"text": "Be long."}]},
@@ -183,7 +113,7 @@ def test_what_changes_no_answer_changes_no_key(changes: dict[str, Any]) -> None:
         {"guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "2"}},
         {"additionalModelRequestFields": {"thinking": {"type": "disabled"}}},
         {"additionalModelResponseFieldPaths": ["/usage"]},
-        {"outputConfig": {"textFormat": {"type": "json_schema"}}},
+        {"outputConfig": {}},
         {"messages": user({"text": "Hi"}, image(b"one"))},
         {"aParameterOfNextYear": "on"},
     ],
@@ -233,11 +163,11 @@ def test_results_belong_to_their_calls() -> None:
 
 
 def test_a_key_names_its_version() -> None:
-    """A key is a version and 64 hexadecimal digits, the same in every process."""
+    """A key is its version and 64 hexadecimal digits, the same in every process."""
     ask = {"modelId": "m", "messages": user({"text": "Hi"})}
 
-    digest = "0cd0bc02f6b960c7057f3a4eec6264c6c3cfc2ace40cfb6e68b9400a17375690"
-    assert semantic_key(ask) == f"v1:{digest}"
+    digest = "133dde399e9d3aed62e8095fc238f4e49ed50eb8153c2098e97a7631a0cc3f56"
+    assert semantic_key(ask) == f"v2:{digest}"
 
 
 @pytest.mark.parametrize(
@@ -251,16 +181,123 @@ def test_a_broken_request_is_refused(broken: dict[str, Any]) -> None:
 
 
 def test_only_sets_of_a_schema_are_sorted() -> None:
-    """A property that is called `required` and a list of defaults keep their order."""
+    """Names of properties, defaults, examples and alternatives keep their order; sets do not."""
     schema = {
-        "properties": {"required": {"type": "array", "default": ["b", "a"]}},
-        "anyOf": [{"required": ["d", "c"]}],
+        "properties": {
+            "required": {"type": ["string", "null"], "default": ["b", "a"]},
+            "enum": {"enum": ["b", "a"], "examples": ["b", "a"], "description": "enum: b, a"},
+            "items": {
+                "type": "array",
+                "items": {"enum": [2, 1]},
+                "prefixItems": [{"type": ["b", "a"]}],
+            },
+        },
+        "anyOf": [{"required": ["d", "c"]}, True],
+        "$defs": {"d": {"required": ["d", "c"]}},
+        "dependentRequired": {"a": ["c", "b"]},
+        "additionalProperties": False,
     }
 
     assert canonical_schema(schema) == {
-        "properties": {"required": {"type": "array", "default": ["b", "a"]}},
-        "anyOf": [{"required": ["c", "d"]}],
+        "properties": {
+            "required": {"type": ["null", "string"], "default": ["b", "a"]},
+            "enum": {"enum": ["a", "b"], "examples": ["b", "a"], "description": "enum: b, a"},
+            "items": {
+                "type": "array",
+                "items": {"enum": [1, 2]},
+                "prefixItems": [{"type": ["a", "b"]}],
+            },
+        },
+        "anyOf": [{"required": ["c", "d"]}, True],
+        "$defs": {"d": {"required": ["c", "d"]}},
+        "dependentRequired": {"a": ["b", "c"]},
+        "additionalProperties": False,
     }
+
+
+def test_what_a_model_reads_of_a_tool_counts() -> None:
+    """A description or a title in a tool's schema is a part of what is asked."""
+    tools = []
+    for part in ("description", "title"):
+        changed = copy.deepcopy(TOOL)
+        changed["toolSpec"]["inputSchema"]["json"]["properties"]["city"][part] = "x"  # type: ignore[index]
+        tools.append(changed)
+
+    keys = {semantic_key(request(toolConfig={"tools": [tool]})) for tool in (TOOL, *tools)}
+    assert len(keys) == 3
+
+
+def asked(text: str, **changes: Any) -> tuple[str, str] | None:
+    return similarity_scope(request(messages=[*HISTORY, *user({"text": text})], **changes))
+
+
+HISTORY = [*user({"text": "Hi"}), {"role": "assistant", "content": [{"text": "Hello"}]}]
+
+
+def test_a_scope_is_all_but_the_last_text() -> None:
+    """Requests that differ in their last text only share a scope, with the text as it counts."""
+    one, other = asked(" \uff11 + 1?"), asked("What is one and one?")
+
+    assert one is not None
+    assert other is not None
+    assert one[0] == other[0]
+    assert (one[1], other[1]) == ("1 + 1?", "What is one and one?")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"modelId": "global.anthropic.claude-haiku"},
+        {"system": [{"text": "Be long."}]},
+        {"inferenceConfig": {"maxTokens": 101}},
+        {"toolConfig": {"tools": [TOOL]}},
+        {"aParameterOfNextYear": "on"},
+    ],
+)
+def test_all_else_makes_another_scope(changes: dict[str, Any]) -> None:
+    """Whatever is asked of another model, with another system text or otherwise is not compared."""
+    one, other = asked("Hi"), asked("Hi", **changes)
+
+    assert one is not None
+    assert other is not None
+    assert one[0] != other[0]
+
+
+def test_another_history_makes_another_scope() -> None:
+    """The same words after another conversation, or of another tenant, are not compared."""
+    bare = request(messages=user({"text": "Hi"}))
+    scopes = [
+        asked("Hi"),
+        similarity_scope(bare),
+        similarity_scope(bare, tenant="a"),
+        similarity_scope(bare, namespace="a"),
+    ]
+
+    assert len({scope[0] for scope in scopes if scope}) == 4
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [*user({"text": "Hi"}), {"role": "assistant", "content": [{"text": "So"}]}],
+        user({"text": "See:"}, image(b"1")),
+        user({"text": "One."}, {"text": "Two."}),
+        user({"toolResult": {"toolUseId": "t", "content": [{"text": "Hi"}]}}),
+        user({"toolResult": {"toolUseId": "t", "content": []}}, {"text": "And?"}),
+        user({"text": "  "}),
+    ],
+)
+def test_what_is_more_than_a_text_has_no_scope(messages: list[Any]) -> None:
+    """A tool's result, an image, an answer to be continued: none of these is ever similar."""
+    assert similarity_scope(request(messages=messages)) is None
+
+
+def test_cache_points_do_not_count_for_a_scope() -> None:
+    """A cache point beside the last text leaves it a text alone."""
+    point = {"cachePoint": {"type": "default"}}
+
+    assert similarity_scope(request(messages=user({"text": "Hi"}, point))) is not None
 
 
 JSON = st.recursive(
