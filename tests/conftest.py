@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -95,12 +97,16 @@ class RedisServer:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, low enough for the port that a cluster's node adds to it."""
+    """A port that nobody listens on, nor on the one 10,000 above, which a cluster's node takes too.
+
+    Both are below those that the system gives to outgoing connections, so that no connection takes
+    them before the server starts, or while it is stopped.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port <= 55_000:
+        port = random.randint(10_000, 22_000)
+        with socket.socket() as one, socket.socket() as other, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 10_000))
             return port
 
 
