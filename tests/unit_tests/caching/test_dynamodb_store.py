@@ -129,6 +129,8 @@ def test_nothing_that_holds_is_deleted_by_dynamodb(
         for item in items(client):
             for end in ("expires_at", "lease_until"):
                 assert float(item.get(end, {"N": 0})["N"]) <= int(item["ttl"]["N"])
+            if "digest" in item and "expires_at" not in item:
+                assert int(item["ttl"]["N"]) > NOW + 10**9
 
 
 def test_a_value_above_the_limit_of_an_item(
@@ -317,6 +319,8 @@ def test_keys_have_partitions_of_their_own(first: str, second: str) -> None:
     for one, other in [(first, second), (f"#{first}", first), (first * 500, second * 500)]:
         assert (partition("p", one) == partition("p", other)) is (one == other)
         assert len(partition("p" * 255, one).encode()) <= 2048
+    digested = partition("p", first * 500 + "x" * 1001)
+    assert partition("p", digested.removeprefix("p#")) != digested
 
 
 @pytest.mark.parametrize("key", ["x" * 5000, "#", "", "\ud800", "日本語" * 900, "\x00"])
