@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.caching.stores.dynamodb import DynamoDBCacheStore
@@ -107,6 +107,8 @@ def test_dynamodb_deletes_after_the_expiry(store: DynamoDBCacheStore, client: Fa
         max_size=8,
     )
 )
+@example(steps=[("put", None), ("lease", 10.0)])
+@example(steps=[("lease", 5_000.0), ("put", 10.0)])
 def test_nothing_that_holds_is_deleted_by_dynamodb(
     steps: list[tuple[str, float | None]],
     store: DynamoDBCacheStore,
