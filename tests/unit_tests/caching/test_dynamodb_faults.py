@@ -66,6 +66,10 @@ def test_unprocessed_keys_are_asked_for_again(
 
     assert store.get_many(keys) == {key: key.encode() for key in keys}
     assert naps == [0.025, 0.05, 0.1, 0.2]
+    asked = [
+        request["RequestItems"]["cache"]["Keys"] for request in client.requests("batch_get_item")
+    ]
+    assert [len(keys) for keys in asked] == [5, 1, 1, 1, 1]
 
 
 def test_keys_that_stay_unprocessed_are_an_error(
