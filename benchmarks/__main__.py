@@ -15,6 +15,7 @@ NAMES = (
     "routing",
     "escalation",
     "cache_index",
+    "cache_similarity",
 )
 
 

@@ -49,6 +49,8 @@ def at_most(errors: float, trials: float, rate: float) -> float:
         >>> round(at_most(1, 3, 0.5), 6)
         0.5
     """
+    if errors < 0:
+        return 0.0
     if errors >= trials:
         return 1.0
     return _beta_share(trials - errors, errors + 1, 1 - rate)

@@ -187,7 +187,9 @@ def english_contrasts() -> dict[str, list[Contrast]]:
     for contrast, word in _contrast_words(CONTRASTS):
         if word.isascii():
             plain = " ".join(map(stem, word.split("_")))
-            found.setdefault(plain, []).append(contrast)
+            says = found.setdefault(plain, [])
+            if contrast not in says:  # "open" and "opened" are one stem
+                says.append(contrast)
     return found
 
 

@@ -100,7 +100,7 @@ class TextFacts:
             "content": frozenset(content),
             "names": frozenset(names),
             "follow": frozenset(pairwise(words)),
-            "order": {word: place for place, word in reversed(list(enumerate(content)))},
+            "order": {word: place for place, word in enumerate(dict.fromkeys(content))},
             "bits": self.sketch.bit_count(),
         }
         for name, value in derived.items():
@@ -212,7 +212,7 @@ _LETTERS = re.compile(r"\w+")
 def _contrasts(text: str, tokens: list[Token], name: _Hasher) -> Iterable[tuple[int, int]]:
     """The words of contrast, single English ones and pairs of them, and Japanese ones."""
     by_word = english_contrasts()
-    plain = [stem(token.word) if token.word.isascii() else token.word for token in tokens]
+    plain = [stem(token.word) if token.kind == Kind.FUNCTION else token.word for token in tokens]
     found = [by_word.get(word, ()) for word in plain]
     found += [by_word.get(f"{one} {other}", ()) for one, other in pairwise(plain)]
     if not text.isascii():

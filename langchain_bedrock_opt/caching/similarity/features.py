@@ -139,7 +139,12 @@ def _names(asked: TextFacts, known: TextFacts) -> tuple[float, ...]:
 
 def _rest(asked: TextFacts, known: TextFacts) -> tuple[float, ...]:
     """What is asked for, contrasts that one side alone has, exact values, and lengths."""
-    exact = len(asked.numbers) + len(asked.dates) + len(asked.ids) + len(asked.quotes)
+    exact = (
+        len(asked.numbers & known.numbers)
+        + len(asked.dates & known.dates)
+        + len(asked.ids & known.ids)
+        + len(asked.quotes & known.quotes)
+    )
     short, long = sorted((len(asked.words), len(known.words)))
     return (
         float(asked.asks != known.asks),

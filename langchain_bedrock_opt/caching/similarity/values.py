@@ -318,7 +318,7 @@ def _words_value(words: list[str]) -> int:
 
 
 _LONE_UNIT = re.compile(
-    r"(?<![A-Za-z])[A-Za-z]{{3,}}(?![A-Za-z])|摂氏|華氏|米ドル|ドル|ユーロ|英ポンド|人民元|ルピー"
+    r"(?<![A-Za-z])[A-Za-z]{3,}(?![A-Za-z])|摂氏|華氏|米ドル|ドル|ユーロ|英ポンド|人民元|ルピー"
 )
 _LONE_DIMENSIONS = frozenset({"temperature", "money"})
 
