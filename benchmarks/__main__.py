@@ -14,10 +14,11 @@ NAMES = (
     "emulator_http",
     "routing",
     "escalation",
+    "cache_hits",
+    "cache_codec",
     "cache_stores",
     "cache_index",
     "cache_similarity",
-    "cache_codec",
 )
 
 

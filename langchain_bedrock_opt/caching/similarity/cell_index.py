@@ -19,6 +19,7 @@ from langchain_bedrock_opt.caching.similarity.cells import (
     Cell,
     Division,
     Root,
+    moves,
 )
 from langchain_bedrock_opt.caching.similarity.index import Candidate, Record
 from langchain_bedrock_opt.caching.similarity.packing import Packer
@@ -328,42 +329,32 @@ class CellIndex:
         raise CacheStoreError(f"a root of the similarity index kept changing for {_TRIES} tries")
 
     def _rebalance(self, scope: str, root: Root, division: Division) -> None:
-        """Copy records between new cells and those beside them to where they are found best.
+        """Move records between new cells and those beside them to where they are found best.
 
-        Only hints move: a record that is in a cell too many or too few is still found by most.
+        Only signatures move, and a copy leaves a cell after it has arrived in another.
         """
-        import numpy as np
-
         around = root.beside(division, _AROUND)
         names = around[: len(division.cells) + _NEIGHBOURS]
         keys = {name: _cell_key(scope, name) for name in names}
         found = self._store.get_many(list(keys.values()))
-        arriving: dict[str, Cell] = {}
-        leaving: dict[str, Cell] = {}
-        for name in names:
-            cell = self._open_cell(keys[name], found.get(keys[name]))
-            if cell is None or cell.division is not None:
-                continue
-            is_new = name in division.cells
-            homes = root.homes(cell, COPIES, among=around)
-            gone = np.zeros(len(cell), dtype=bool)
-            for target, chosen in homes.items():
-                if (target in division.cells) != is_new:
-                    moved = cell.select(chosen)
-                    arriving[target] = arriving.get(target, Cell.empty(cell.dims)).joined(moved)
-                    gone |= chosen
-            if name in homes:
-                gone &= ~homes[name]
-            if gone.any():
-                leaving[name] = cell.select(~gone)
-        for name, moved in arriving.items():
-            data = self._store.get(_cell_key(scope, name))
-            if not self._insert(scope, name, moved, data, may_divide=False):
+        cells = {
+            name: cell
+            for name in names
+            if (cell := self._open_cell(keys[name], found.get(keys[name]))) and not cell.division
+        }
+        arriving, staying = moves(cells, root, division, around)
+        for name in names:  # the new cells first
+            arrived, rest = arriving.get(name), staying.get(name)
+            data = found.get(keys[name])
+            if rest is not None:
+                # Once, and only if nobody has written it meanwhile: a copy too many does no harm.
+                rest = rest if arrived is None else rest.joined(arrived)
+                if self._swap_cell(keys[name], data, rest, rest.lifetime(self._clock())):
+                    continue
+            if arrived is not None and not self._insert(
+                scope, name, arrived, data, may_divide=False
+            ):
                 return  # it was divided meanwhile: nothing may leave that has not arrived
-        for name, staying in leaving.items():
-            # Once, and only if nobody has written it meanwhile: a copy too many does no harm.
-            key = keys[name]
-            self._swap_cell(key, found[key], staying, staying.lifetime(self._clock()))
 
     def _read_cells(self, scope: str, vector: NDArray[np.float32]) -> Cell | None:
         """The cells nearest to a vector, as one."""
@@ -381,10 +372,7 @@ class CellIndex:
         cells = [cell for key in keys if (cell := self._open_cell(key, found.get(key)))]
         if len(cells) < len(keys) or any(cell.division for cell in cells):
             self._forget_root(scope)
-        joined = Cell.empty(root.dims)
-        for cell in cells:
-            joined = joined.joined(cell)
-        return joined
+        return Cell.together([Cell.empty(root.dims), *cells])
 
     def _open_cell(self, key: str, data: bytes | None) -> Cell | None:
         return self._open(key, CELL_TAG, data, Cell.from_document)

@@ -3,7 +3,8 @@
 Thresholds are tried from strict to lax and the first that can't be proven ends the search (fixed
 sequence testing, as in "Learn then Test", Angelopoulos et al., 2021). So however many are tried,
 the chance that any of them is wrongly believed stays at 1 - confidence. Where the steps lie depends
-on how many labels there are and not on what they say.
+on how many labels there are and not on what they say; the first is proven even if one label above
+it is an error, so that a single slip of a judge does not keep the cache closed for ever.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _STEP: Final = 1.15
-_ERRORS_AT_START: Final = 1
-"""The first threshold is proven even if one label above it is an error, so that a single slip of
-a judge does not keep the cache closed for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,9 @@ def lowest_threshold(
     order = np.argsort(-scores, kind="stable")
     scores, wrong, weights = scores[order], 1 - correct[order], weights[order]
     proof = None
-    for end, errors, trials in _layers(scores, wrong, weights, _first_step(allowed, confidence)):
+    for end, errors, trials in _layers(
+        scores, wrong, weights, _first_step(allowed, confidence, judge_error)
+    ):
         if at_most(errors, trials, allowed) > 1 - confidence:
             break
         bound = (upper_bound(errors, trials, confidence) - judge_error) / (1 - 2 * judge_error)
@@ -80,12 +80,18 @@ def lowest_threshold(
     return proof
 
 
-def _first_step(allowed: float, confidence: float) -> int:
-    """How many labels are needed to prove anything, with a slip allowed."""
+def _first_step(allowed: float, confidence: float, judge_error: float) -> int:
+    """How many labels are needed to prove anything, with some slips allowed."""
     count = 10
-    while at_most(_ERRORS_AT_START, count, allowed) > 1 - confidence:
+    while at_most(_slips(count, judge_error), count, allowed) > 1 - confidence:
         count = int(count * 1.05) + 1
     return count
+
+
+def _slips(count: int, judge_error: float) -> float:
+    """The errors that the first threshold survives: one, and what a judge makes up, with luck."""
+    expected = judge_error * count
+    return 1 + expected + expected**0.5
 
 
 def _layers(

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,8 +268,8 @@ def test_changed_dimensions() -> None:
 
         with pytest.raises(CacheStoreError, match=r"32 dimensions and the index 64.*embedder="):
             index.search(SCOPE, unit_vector([1.0] * 32), 5)
+        record = Record(entry_key="new", vector=unit_vector([1.0] * 32), facts=b"")
         with pytest.raises(CacheStoreError, match="embedder="):
-            record = Record(entry_key="new", vector=unit_vector([1.0] * 32), facts=b"")
             index.add(SCOPE, record, 60)
 
 
@@ -440,7 +441,7 @@ def test_documents_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"cell_size": 8}, {"cells_read": 0}, {"shortlist": 0}])
-def test_numbers_out_of_range(wrong: dict[str, int]) -> None:
+def test_numbers_out_of_range(wrong: dict[str, Any]) -> None:
     """A number that can't work is refused when the index is made."""
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         CellIndex(InMemoryCacheStore(), **wrong)

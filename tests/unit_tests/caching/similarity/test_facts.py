@@ -61,7 +61,9 @@ def test_facts_tell_nothing_under_another_key() -> None:
     assert not mine.numbers & yours.numbers
 
 
-@pytest.mark.parametrize("text", ["a", "9", "`", "「", "三", "に", "a1", "'", "/", "1,", "ない", "may "])
+@pytest.mark.parametrize(
+    "text", ["a", "9", "`", "「", "三", "に", "a1", "'", "/", "1,", "ない", "may "]
+)
 def test_long_texts_are_read_in_part(text: str) -> None:
     """A megabyte of whatever sort gives facts of bounded size, in far less than a second."""
     start = time.perf_counter()

@@ -7,6 +7,7 @@ are answered in Python from what it holds.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,13 @@ class SearchingRedis(redis.Redis):
     shape = 2
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        command = {"FT._LIST": self._list, "FT.CREATE": self._create, "FT.SEARCH": self._search}
+        command: dict[str, Callable[..., Any]] = {
+            "FT._LIST": self._list,
+            "FT.CREATE": self._create,
+            "FT.SEARCH": self._search,
+        }
         if args[0] not in command:
-            return super().execute_command(*args, **options)
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         self.indexes = getattr(self, "indexes", {})
         return command[args[0]](*args[1:])
 
@@ -95,7 +100,7 @@ class SearchingRedis(redis.Redis):
 @pytest.fixture(params=[2, 3])
 def client(request: pytest.FixtureRequest, redis_url: str) -> Any:
     """A client whose searches are answered in each version of the protocol."""
-    client = SearchingRedis.from_url(redis_url)
+    client: Any = SearchingRedis.from_url(redis_url)
     client.flushdb()
     client.shape = request.param
     yield client
