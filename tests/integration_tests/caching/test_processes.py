@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +22,17 @@ QUESTION = "What is the capital of Japan?"
 SLOW = Pace(time_to_first_token=1.0)
 
 # What each of the processes does: 13 threads ask the same, and it prints what they got.
-_PROCESS = """
+_PROCESS = f"""
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
 from langchain_bedrock_opt import *
 
 store = eval(sys.argv[1])
 cache = BedrockSemanticCache(store, namespace=sys.argv[2])
-model = ChatBedrockOptimized(model="us.amazon.nova-lite-v1:0", cache=cache)
+model = ChatBedrockOptimized(model={MODEL!r}, cache=cache)
 with ThreadPoolExecutor(13) as pool:
-    answers = list(pool.map(lambda _: model.invoke("What is the capital of Japan?").text, range(13)))
-print(json.dumps({"answers": answers, "errors": cache.stats().errors}))
+    answers = list(pool.map(lambda _: model.invoke({QUESTION!r}).text, range(13)))
+print(json.dumps([answers, cache.stats().errors]))
 cache.close()
 """
 
@@ -56,8 +57,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_four_processes_make_one_call(store: str, served: BedrockEmulator) -> None:
     """52 equal calls in 4 processes cost one, and all get its answer."""
-    import os
-
     environment = {**os.environ, **served.environment}
     command = [sys.executable, "-c", _PROCESS, store, uuid4().hex]
     processes = [
@@ -66,10 +65,10 @@ def test_four_processes_make_one_call(store: str, served: BedrockEmulator) -> No
     ]
     outputs = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
 
-    answers = [answer for output in outputs for answer in output["answers"]]
+    answers = [answer for output, _ in outputs for answer in output]
     assert len(answers) == 52
     assert len(set(answers)) == 1
-    assert [output["errors"] for output in outputs] == [0] * 4
+    assert [errors for _, errors in outputs] == [0] * 4
     assert served.journal.count("Converse") == 1
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 
 import pytest
 
 from langchain_bedrock_opt.caching.background import Background
 from langchain_bedrock_opt.errors import ConfigurationError
+
+
+def _wait(event: threading.Event) -> None:
+    event.wait(10)
+
 
 Errors = list[tuple[str, Exception]]
 
@@ -38,7 +44,7 @@ def test_jobs_run(background: Background) -> None:
 def test_the_same_job_runs_once(background: Background) -> None:
     """A job that is under way is not started again; afterwards it may be."""
     go = threading.Event()
-    assert background.run("a", "working", lambda: go.wait(10) and None)
+    assert background.run("a", "working", partial(_wait, go))
 
     assert not background.run("a", "working", lambda: None)
     go.set()
@@ -49,7 +55,7 @@ def test_the_same_job_runs_once(background: Background) -> None:
 def test_too_many_jobs_are_dropped(background: Background) -> None:
     """No more than so many run at once."""
     go = threading.Event()
-    started = [background.run(str(n), "working", lambda: go.wait(10) and None) for n in range(4)]
+    started = [background.run(str(n), "working", partial(_wait, go)) for n in range(4)]
     go.set()
 
     assert started == [True, True, False, False]

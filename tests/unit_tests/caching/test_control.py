@@ -59,7 +59,9 @@ def test_a_block_wins_over_metadata() -> None:
 
 def test_a_chain_s_config_reaches_langchain_s_interface() -> None:
     """Where a chain was told something, a cache inside it knows."""
-    chain = RunnableLambda(lambda _: current_options_by_config(CACHE))
+    chain: RunnableLambda[str, CallOptions] = RunnableLambda(
+        lambda _: current_options_by_config(CACHE)
+    )
 
     assert chain.invoke("", {"metadata": {"bedrock_opt_cache": "bypass"}}).mode == "bypass"
     assert chain.invoke("").mode == "use"
