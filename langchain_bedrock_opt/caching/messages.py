@@ -134,7 +134,7 @@ def _with_tool_calls(content: list[Block], calls: Iterable[Mapping[str, Any]]) -
         block = {
             "toolUse": {"toolUseId": call.get("id"), "name": call["name"], "input": call["args"]}
         }
-        if call.get("id") in told:
+        if call.get("id") and call["id"] in told:  # two calls without ids are two calls
             told[call["id"]].update(block)
         else:
             content.append(block)

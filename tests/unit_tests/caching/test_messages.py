@@ -103,3 +103,14 @@ def test_dumpd_and_dumps_agree() -> None:
     ]
 
     assert converse_form(dumpd(messages)) == converse_form(json.loads(dumps(messages)))
+
+
+def test_calls_without_ids_are_not_lost() -> None:
+    """Tool calls to which nobody gave an id count each, beside a block that has none either."""
+    block = {"type": "tool_use", "name": "f", "input": {"a": 0}, "id": None}
+
+    def key(argument: int) -> str:
+        calls = [{"name": "f", "args": {"a": a}, "id": None} for a in (argument, 2)]
+        return prompt_key(dumps([AIMessage([block], tool_calls=calls)]), "m")
+
+    assert key(1) != key(3)
