@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _NOTHING: Mapping[str, Any] = {}
@@ -23,10 +23,12 @@ class Conversation:
     Attributes:
         messages: The request's messages; None until a request has been seen.
         system: The request's system blocks.
+        notes: What layers have worked out of the messages, each under a name of its own.
     """
 
     messages: list[Any] | None = None
     system: list[Any] | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def put_into(self, request: dict[str, Any]) -> dict[str, Any]:
         """The request with this conversation in it; or this conversation, taken from it."""

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from langchain_core.runnables import ensure_config
+from langchain_core.runnables.config import var_child_runnable_config
 
 from langchain_bedrock_opt.aws.call_context import run_metadata
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -102,7 +102,8 @@ def current_options_by_config(cache: object) -> CallOptions:
     What a chain around the model was given is known, what the model itself was given is not.
     """
     block = _block_of(cache)
-    told = ensure_config().get("metadata", {}).get(METADATA_KEY)
+    chain = var_child_runnable_config.get() or {}
+    told = (chain.get("metadata") or {}).get(METADATA_KEY)
     asked = _DEFAULT if told is None else options_of(told)
     return asked if block is None else replace(asked, **_differences(block))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from threading import Lock
 from typing import Any, Final
 
@@ -30,9 +31,13 @@ from langchain_bedrock_opt.caching.hits import exact_hit_id
 from langchain_bedrock_opt.caching.prompts import is_sampled_model, prompt_key, prompt_scope
 from langchain_bedrock_opt.caching.similar import Similar
 from langchain_bedrock_opt.caching.similarity.bound import Question
+from langchain_bedrock_opt.contracts import CacheReport
 
 MOST_OPEN: Final = 4096
 """Calls whose answer is awaited, of which something is remembered."""
+
+MOST_KEYS: Final = 512
+"""Prompts whose keys are remembered, by their digests."""
 
 RENEWAL_SECONDS: Final = 60.0
 """For how long others are served a stale answer while one caller fetches a new one."""
@@ -59,6 +64,7 @@ class GenerationDoor:
         self._entries = desk.entries
         self._options = options
         self._lock = Lock()
+        self._keys: dict[tuple[bytes, str, str], str] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._renewed: OrderedDict[str, float] = OrderedDict()
 
@@ -69,19 +75,17 @@ class GenerationDoor:
             self._entries.count(bypassed=1)
             return None
         key = self._key(prompt, llm_string, options)
-        stamps, similar = self._desk.stamps(options), None
-        if stamps is not None:
-            kept, looked_up = self._entries.load(key, decode_generations)
-            if kept is not None and not (kept.is_stale and self._is_first_to_renew(key)):
-                return self._hit(kept, exact_hit_id(key))
-            if looked_up == "miss":
-                similar = self._similar(prompt, llm_string, options)
-        if similar is not None:
-            hit = self._similar_hit(similar, options)
-            if hit is not None:
+        kept, looked_up = self._entries.load(key, decode_generations)
+        if kept is not None and not (kept.is_stale and self._is_first_to_renew(key)):
+            return self._hit(kept, kept.report(kept.entry.saved, hit_id=exact_hit_id(key)))
+        similar = None
+        if looked_up == "miss":
+            similar = self._similar(prompt, llm_string, options)
+            hit = similar and self._similar_hit(similar, options)
+            if hit:
                 return hit
         self._entries.count(misses=1)
-        self._remember(key, _Open(stamps=stamps, similar=similar))
+        self._remember(key, _Open(stamps=self._desk.stamps(options), similar=similar))
         return None
 
     def update(self, prompt: str, llm_string: str, generations: Sequence[Generation]) -> None:
@@ -102,16 +106,25 @@ class GenerationDoor:
             self._learn(asked.similar, key, generations, options)
 
     def _key(self, prompt: str, llm_string: str, options: CallOptions) -> str:
+        """The key of a prompt, made once for the look-up and the update that follows it."""
         desk = self._desk
         tenant = desk.tenant_of(options)
-        return prompt_key(prompt, llm_string, tenant=tenant, namespace=desk.namespace)
+        asked = (blake2b(prompt.encode("utf-8", "surrogatepass")).digest(), llm_string, tenant)
+        key = self._keys.get(asked)
+        if key is None:
+            key = prompt_key(prompt, llm_string, tenant=tenant, namespace=desk.namespace)
+            with self._lock:
+                if len(self._keys) >= MOST_KEYS:
+                    self._keys.pop(next(iter(self._keys)))
+                self._keys[asked] = key
+        return key
 
     def _stays_out(self, llm_string: str) -> bool:
         return not self._desk.cache_sampled and is_sampled_model(llm_string)
 
-    def _hit(self, kept: Kept[StoredGenerations], hit_id: str) -> list[Generation]:
+    def _hit(self, kept: Kept[StoredGenerations], report: CacheReport) -> list[Generation]:
         self._entries.count_hit(kept, kept.entry.saved, _model_of(kept.entry.generations))
-        return mark_hit(kept.entry, kept.report(kept.entry.saved, hit_id=hit_id))
+        return mark_hit(kept.entry, report)
 
     def _similar(
         self, prompt: str, llm_string: str, options: CallOptions
@@ -131,10 +144,7 @@ class GenerationDoor:
         if answers is None or kept is None:
             return None
         report = answers.report(similar, kept.entry.saved)
-        if report is None:
-            return None
-        self._entries.count_hit(kept, kept.entry.saved, _model_of(kept.entry.generations))
-        return mark_hit(kept.entry, report)
+        return None if report is None else self._hit(kept, report)
 
     def _learn(
         self,

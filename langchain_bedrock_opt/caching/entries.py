@@ -8,8 +8,9 @@ which entries may still be served.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -119,7 +120,9 @@ class Entries:
         self._lifetimes = lifetimes
         self._random = random
         self._lock = Lock()
-        self._stats = CacheStats()
+        self._counts: Counter[str] = Counter()
+        self._hits_by_tier: Counter[str] = Counter()
+        self._saved: dict[str, TokenUsage] = {}
         self._next_log = 0.0
 
     def load(
@@ -257,7 +260,7 @@ class Entries:
         """Count an error, and log it unless one was logged within the last minute."""
         now = self.clock()
         with self._lock:
-            self._stats = replace(self._stats, errors=self._stats.errors + 1)
+            self._counts["errors"] += 1
             due = now >= self._next_log and not isinstance(error, StoreLeftAloneError)
             if due:
                 self._next_log = now + LOG_INTERVAL
@@ -265,38 +268,34 @@ class Entries:
             logger.warning(
                 "the response cache failed while %s (%s errors so far), calls go on: %s: %s",
                 doing,
-                self._stats.errors,
+                self._counts["errors"],
                 type(error).__name__,
                 error,
             )
 
-    def count(self, *, misses: int = 0, stores: int = 0, bypassed: int = 0) -> None:
-        """Add to the counters."""
+    def count(self, **counts: int) -> None:
+        """Add to the counters, by their names in `CacheStats`."""
         with self._lock:
-            now = self._stats
-            self._stats = replace(
-                now,
-                misses=now.misses + misses,
-                stores=now.stores + stores,
-                bypassed=now.bypassed + bypassed,
-            )
+            for name, count in counts.items():
+                self._counts[name] += count
 
     def count_hit(self, kept: Kept[Any], saved: TokenUsage, model: str) -> None:
         """Count a hit and the tokens that it saved."""
         with self._lock:
-            now = self._stats
-            tiers, models = now.hits_by_tier, now.saved_by_model
-            self._stats = replace(
-                now,
-                hits=now.hits + 1,
-                stale=now.stale + kept.is_stale,
-                hits_by_tier={**tiers, kept.tier: tiers.get(kept.tier, 0) + 1},
-                saved_by_model={**models, model: models.get(model, TokenUsage()) + saved},
-            )
+            self._counts["hits"] += 1
+            self._counts["stale"] += kept.is_stale
+            self._hits_by_tier[kept.tier] += 1
+            before = self._saved.get(model)
+            self._saved[model] = saved if before is None else before + saved
 
     def stats(self) -> CacheStats:
         """The counters as they are now."""
-        return self._stats
+        with self._lock:
+            return CacheStats(
+                **self._counts,
+                hits_by_tier=dict(self._hits_by_tier),
+                saved_by_model=dict(self._saved),
+            )
 
     def lifetime(self, ttl: float | None = None) -> float | None:
         """The longest time that an entry is in the store, in seconds."""

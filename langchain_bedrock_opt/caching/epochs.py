@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from secrets import token_hex
 from threading import Lock
@@ -124,6 +125,7 @@ class Epochs:
             self._known.update({name: (epoch, now) for name, epoch in epochs.items()})
 
 
+@lru_cache(maxsize=4096)
 def epoch_name(kind: str, namespace: str, name: str = "") -> str:
     """What a namespace, a tenant or a tag is called: a digest, which says nothing of the text.
 

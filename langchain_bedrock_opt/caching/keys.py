@@ -24,12 +24,16 @@ into blocks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
+from langchain_bedrock_opt.aws.call_context import current_conversation
 from langchain_bedrock_opt.caching.canonical import canonical_request, last_user_text
+
+_NOTE: Final = "caching.keys"
+"""Under what the digest of a conversation's messages is noted."""
 
 KEY_VERSION: Final = "v2"
 """Changes whenever a key would; entries under older keys are no longer found, and expire."""
@@ -61,7 +65,9 @@ def semantic_key(request: Mapping[str, Any], *, tenant: str = "", namespace: str
         >>> semantic_key(ask("1 + 1 = ?")) == semantic_key(ask("1 + 1 = ?"), tenant="acme")
         False
     """
-    digest = keyed_digest(_canonical(request), tenant=tenant, namespace=namespace)
+    rest = {name: value for name, value in request.items() if name != "messages"}
+    document = [_canonical(rest), _messages_digest(request.get("messages") or [])]
+    digest = keyed_digest(document, tenant=tenant, namespace=namespace)
     return f"{KEY_VERSION}:{digest}"
 
 
@@ -102,6 +108,22 @@ def similarity_scope(
     return f"{KEY_VERSION}s:{digest}", text
 
 
+def _messages_digest(messages: Sequence[Any]) -> str:
+    """A digest of a request's messages, made once for a conversation that was sent before."""
+    conversation = current_conversation()
+    if conversation is None or conversation.messages is not messages:
+        return _digest_of_messages(messages)
+    digest: str | None = conversation.notes.get(_NOTE)
+    if digest is None:
+        digest = conversation.notes[_NOTE] = _digest_of_messages(messages)
+    return digest
+
+
+def _digest_of_messages(messages: Sequence[Any]) -> str:
+    canonical = _canonical({"messages": messages})
+    return blake2b(_encoded(canonical), person=_PERSON, digest_size=32).hexdigest()
+
+
 def keyed_digest(document: Any, *, tenant: str, namespace: str) -> str:
     """A BLAKE2b digest of JSON-like data, keyed by its scope.
 
@@ -116,12 +138,15 @@ def keyed_digest(document: Any, *, tenant: str, namespace: str) -> str:
     Raises:
         TypeError: The document holds something else.
     """
+    key = _scope_key(namespace, tenant)
+    return blake2b(_encoded(document), key=key, person=_PERSON, digest_size=32).hexdigest()
+
+
+def _encoded(document: Any) -> bytes:
     try:
-        data = _ENCODER.encode(document).encode("utf-8", "surrogatepass")
+        return _ENCODER.encode(document).encode("utf-8", "surrogatepass")
     except (RecursionError, ValueError) as error:
         raise TypeError(f"a key can't be made: {type(error).__name__}") from error
-    key = _scope_key(namespace, tenant)
-    return blake2b(data, key=key, person=_PERSON, digest_size=32).hexdigest()
 
 
 def _canonical(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class _Asked:
         options: What the caller asked of the cache.
         status: What will be reported if the model is asked.
         key: The request's key; empty if the cache stays out of it.
-        stamps: The epochs that held when it came; None if the store could not say.
+        stamps: The epochs that held before the model was asked; None if nobody could say.
         similar: What the similarity tier knows of its question, if it was asked.
     """
 
@@ -158,13 +158,7 @@ class CacheLayer(Layer):
 
     def _enter(self, asked: _Asked) -> Flight:
         """Lead, or come with the answer of the call that led."""
-        refreshes = asked.status == "refresh"
-        flight = Flight() if refreshes else self._desk.flights.enter(asked.key)
-        if flight.value is None:
-            asked.stamps = self._desk.stamps(asked.options)
-            if asked.stamps is None and not refreshes:
-                asked.status = "error"
-        return flight
+        return Flight() if asked.status == "refresh" else self._desk.flights.enter(asked.key)
 
     def _find(
         self, asked: _Asked, flight: Flight, form: Form, ask: Ask
@@ -172,11 +166,15 @@ class CacheLayer(Layer):
         """The answer, if another call, the store or another process has it; or a claim to it."""
         nothing: Claim[Any] = Claim(self._entries.store, asked.key)
         if asked.status == "refresh":
+            asked.stamps = self._desk.stamps(asked.options)
             return None, nothing
         decode = partial(_decode, form, asked.request)
         found = self._find_kept(asked, flight, decode, ask) or self._find_similar(asked, decode)
         if found is not None:
             return found, nothing
+        asked.stamps = self._desk.stamps(asked.options)
+        if asked.stamps is None:
+            asked.status = "error"
         claim = self._claim(asked, flight, decode)
         if claim.found is not None:
             return self._hit(asked, claim.found, flight), claim
@@ -187,8 +185,6 @@ class CacheLayer(Layer):
         self, asked: _Asked, flight: Flight, decode: Callable[..., _Answer], ask: Ask
     ) -> Response | None:
         """The answer to this very question."""
-        if asked.stamps is None and flight.value is None:
-            return None
         kept, looked_up = self._entries.load(asked.key, decode, flight=flight.value)
         if kept is None:
             if looked_up == "error":
@@ -286,6 +282,7 @@ class CacheLayer(Layer):
                 return  # another process is at it
             claim = claim or Claim(self._entries.store, asked.key)
             try:
+                asked.stamps = self._desk.stamps(asked.options)
                 self._keep(asked, claim, *ask(asked.request))
             finally:
                 claim.release()
@@ -300,6 +297,7 @@ class CacheLayer(Layer):
             text = self._desk.migrated.read(asked.request)
             if text is None:
                 return None
+            asked.stamps = self._desk.stamps(asked.options)
             data = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
             if data is None:
                 return None
