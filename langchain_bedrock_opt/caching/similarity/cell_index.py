@@ -259,7 +259,9 @@ class CellIndex:
         """Add records to a cell; False if the cell is closed, after its division was finished."""
         key = _cell_key(scope, name)
         for _ in range(_TRIES):
-            cell = self._open_cell(key, data) or Cell.empty(new.dims)
+            cell = self._open_cell(key, data)
+            if cell is None:
+                cell = Cell.empty(new.dims)
             _check_dims(cell.dims, new.dims)
             if cell.division is not None:
                 self._finish_division(scope, name, cell)
@@ -340,7 +342,8 @@ class CellIndex:
         cells = {
             name: cell
             for name in names
-            if (cell := self._open_cell(keys[name], found.get(keys[name]))) and not cell.division
+            if (cell := self._open_cell(keys[name], found.get(keys[name]))) is not None
+            and cell.division is None
         }
         arriving, staying = moves(cells, root, division, around)
         for name in names:  # the new cells first
@@ -369,7 +372,8 @@ class CellIndex:
         _check_dims(root.dims, len(vector))
         keys = [_cell_key(scope, name) for name in root.nearest(vector, self._cells_read)]
         found = self._store.get_many(keys)
-        cells = [cell for key in keys if (cell := self._open_cell(key, found.get(key)))]
+        opened = [self._open_cell(key, found.get(key)) for key in keys]
+        cells = [cell for cell in opened if cell is not None]
         if len(cells) < len(keys) or any(cell.division for cell in cells):
             self._forget_root(scope)
         return Cell.together([Cell.empty(root.dims), *cells])
