@@ -230,6 +230,7 @@ def test_labels_from_before_an_alarm_do_not_come_back() -> None:
         {"rows": b"short"},
         {"turns": [1, 2]},
         {"weights": None},
+        {"weights": [float("nan")]},
         {"rows": b"\x00\x7e" * len(FEATURES)},
     ],
 )

@@ -94,6 +94,7 @@ def test_other_meanings_are_vetoed(one: str, other: str, name: str) -> None:
         ("必ず行くかもしれない", "必ず行く"),
         ("Which is the best one?", "Which is best?"),
         ("一緒に行く", "共に行く"),
+        ("十分に寝る", "たっぷり寝る"),
         ("上海へ行く", "下関へ行く"),
         ("Book a room", "Reserve a room"),
     ],
