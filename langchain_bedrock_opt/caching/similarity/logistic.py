@@ -1,8 +1,8 @@
 """Logistic regression that knows beforehand which way each feature points.
 
-Coefficients start at what is to be expected (`FEATURE_SIGNS`) and the labels have to argue them
-away (a ridge around that). None may point the wrong way: a verifier that has seen only near
-questions must not find a far one better than those.
+Where `FEATURE_SIGNS` says which way a feature points, its coefficient starts there, labels have to
+argue it away (a ridge around that), and it never points the other way: a verifier that has seen
+only near questions must not find a far one better than those.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class LogisticModel:
             coefficient * feature
             for coefficient, feature in zip(self.coefficients, features, strict=True)
         )
-        return 1 / (1 + exp(-max(-_EXTREME, min(_EXTREME, line))))
+        # In this order a NaN scores next to nothing.
+        return 1 / (1 + exp(-min(_EXTREME, max(-_EXTREME, line))))
 
 
 def fit(

@@ -10,6 +10,7 @@ it is an error, so that a single slip of a judge does not keep the cache closed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from langchain_bedrock_opt.caching.similarity.bounds import at_most, upper_bound
@@ -91,7 +92,7 @@ def _first_step(allowed: float, confidence: float, judge_error: float) -> int:
 def _slips(count: int, judge_error: float) -> float:
     """The errors that the first threshold survives: one, and what a judge makes up, with luck."""
     expected = judge_error * count
-    return 1 + expected + expected**0.5
+    return 1 + expected + sqrt(expected)
 
 
 def _layers(

@@ -252,8 +252,8 @@ def _decimal(digits: str, group: str | None) -> str:
 
 
 _KANJI_NUMBER = re.compile(
-    rf"(?<![{HAN}])([〇一二三四五六七八九十百千万億兆]+)(?=({'|'.join(KANJI_COUNTERS)}))"
-    r"(?!一番|一部|一緒|一方|一度に|一つ一つ|一人一人|一日中|一年中|十分|万一|一時|一頃|一旦|一時期)"
+    rf"(?<![{HAN}])(?!十分(?![間後前以])|万一)"  # "enough" and "by any chance" count nothing
+    rf"([〇一二三四五六七八九十百千万億兆]+)(?=({'|'.join(KANJI_COUNTERS)}))"
 )
 
 

@@ -296,7 +296,8 @@ def _read_state(state: Mapping[str, Any]) -> tuple[list[_Label], int, bool]:
     try:
         if state["version"] != STATE_VERSION:
             raise ValueError(state["version"])  # noqa: TRY301 - one message for all
-        if not np.isfinite(np.frombuffer(state["rows"], "<f2")).all():
+        rows_are_finite = np.isfinite(np.frombuffer(state["rows"], "<f2")).all()
+        if not rows_are_finite or not all(1 <= weight <= _LARGEST for weight in state["weights"]):
             raise ValueError("not finite")  # noqa: TRY301
         rows = [row for (row,) in struct.iter_unpack(f"{_ROW.size}s", state["rows"])]
         columns = state["turns"], state["names"], state["weights"], state["correct"], rows

@@ -114,7 +114,19 @@ def test_it_does_not_believe_its_model_where_it_saw_nothing() -> None:
     run(subject, candidates(1), 3000)
 
     assert not subject.serves(row(0.995, shared=0.0))
-    assert not subject.serves([float("nan")] * len(FEATURES))
+
+
+@pytest.mark.parametrize("place", range(len(FEATURES)))
+def test_a_number_that_is_none_is_never_served(place: int) -> None:
+    """A NaN in any feature scores as the worst candidate there is."""
+    subject = verifier()
+    for number in range(400):
+        subject.learn(row(0.99), correct=number != 0)
+    features = row(0.995)
+    assert subject.serves(features)
+    features[place] = float("nan")
+
+    assert not subject.serves(features)
 
 
 def test_the_promise_holds_over_streams() -> None:
@@ -218,6 +230,7 @@ def test_labels_from_before_an_alarm_do_not_come_back() -> None:
         {"rows": b"short"},
         {"turns": [1, 2]},
         {"weights": None},
+        {"weights": [float("nan")]},
         {"rows": b"\x00\x7e" * len(FEATURES)},
     ],
 )
