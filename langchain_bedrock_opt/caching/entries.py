@@ -214,17 +214,14 @@ class Entries:
             lease: The lease under which the answer was found.
 
         Returns:
-            What can be read of it, even if the store failed to take it; None if there is nothing.
+            The bytes, even if the store failed to take them; None if there are none.
         """
-        opened = None
+        data = None
         try:
             meta, lifetime = self._meta(stamps or {}, model, ttl)
             data = encode(self.codec, key, meta)
-            if data is None:
-                return None
-            opened = self.codec.open(key, data)
-            if stamps is None:
-                return opened
+            if data is None or stamps is None:
+                return data
             written = self.store.put(key, data, lifetime, lease=lease)
             if self._local is not None:
                 self._local.delete(key)  # of the answer that was there before
@@ -232,7 +229,7 @@ class Entries:
             self.failed("writing", error)
         else:
             self.count(stores=int(written))
-        return opened
+        return data
 
     def forget(self, key: str) -> None:
         """Delete an entry.

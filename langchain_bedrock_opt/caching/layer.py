@@ -255,9 +255,10 @@ class CacheLayer(Layer):
             ttl=asked.options.ttl,
             lease=claim.lease,
         )
-        if data is not None:
-            self._learn(asked, response)
-        return data
+        if data is None:
+            return None
+        self._learn(asked, response)
+        return self._entries.codec.open(asked.key, data)
 
     def _learn(self, asked: _Asked, response: Response) -> None:
         """Tell the similarity tier that a question was answered."""
