@@ -20,6 +20,7 @@ from langchain_bedrock_opt.caching.guard import GuardedStore, StoreLeftAloneErro
 from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
+from langchain_bedrock_opt.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,24 @@ class Lifetimes:
         jitter: The share of `ttl` by which that may be shortened at random.
         stale: How much longer one may be served while a new answer is fetched.
         local: How long the process keeps one without asking the store.
+
+    Raises:
+        ConfigurationError: One is out of its range.
     """
 
     ttl: float | None
     jitter: float
     stale: float
     local: float
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.ttl is not None and self.ttl <= 0:
+            raise ConfigurationError(f"ttl={self.ttl!r}: must be above 0, or None to keep entries")
+        if not 0 <= self.jitter < 1:
+            raise ConfigurationError(f"ttl_jitter={self.jitter!r}: must be from 0 up to 1")
+        if self.stale < 0:
+            raise ConfigurationError(f"stale_while_revalidate={self.stale!r}: must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
