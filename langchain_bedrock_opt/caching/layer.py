@@ -231,7 +231,7 @@ class CacheLayer(Layer):
     def _claim(self, asked: _Asked, flight: Flight, read: Read) -> Claim[Kept[_Answer]]:
         """The right to ask the model, or the answer of another process that has asked."""
         leases, entries, key = self._desk.leases, self._entries, asked.key
-        if leases is None or asked.status == "error":
+        if leases is None or asked.status == "error" or flight.is_alone:
             return Claim(entries.store, key)
         claim = leases.claim(key, lambda data: entries.read(key, data, read))
         flight.after_landing(partial(leases.end, claim))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
 
@@ -14,6 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
 from langchain_bedrock_opt.caching.entries import LOG_INTERVAL
+from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.contracts import SupportsLayer, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
@@ -135,6 +137,34 @@ async def test_fifty_tasks_make_one_call(
     await make_model(fake, cache).abatch(["Where?"] * 50)
 
     assert len(fake.requests) == 1
+
+
+def test_callers_do_not_queue_for_what_is_not_kept(
+    bedrock: Any, tmp_path: Path, make_model: MakeModel, make_response: MakeResponse
+) -> None:
+    """Those who waited for an answer that can't be shared ask all at once, also with leases."""
+    crowd = 8
+    together = Barrier(crowd - 1)
+    first = Event()
+
+    def cut(request: dict[str, Any]) -> dict[str, Any]:
+        if len(fake.requests) == 1:
+            assert first.wait(10)
+        else:
+            together.wait(10)  # broken, and so an error, unless all are here at once
+        return make_response({"text": "Once upon"}, stop="max_tokens")
+
+    fake = bedrock(cut)
+    cache = BedrockSemanticCache(DiskCacheStore(tmp_path / "cache"))
+    model = make_model(fake, cache)
+    with ThreadPoolExecutor(crowd) as pool:
+        answers = [pool.submit(model.invoke, "Tell!") for _ in range(crowd)]
+        first.set()
+        texts = {answer.result().text for answer in answers}
+
+    assert texts == {"Once upon"}
+    assert len(fake.requests) == crowd
+    cache.close()
 
 
 def test_the_same_cache_twice_does_no_harm(
