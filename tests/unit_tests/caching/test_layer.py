@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -144,12 +145,19 @@ def test_callers_do_not_queue_for_what_is_not_kept(
 ) -> None:
     """Those who waited for an answer that can't be shared ask all at once, also with leases."""
     crowd = 8
-    together = Barrier(crowd - 1)
-    first = Event()
+    joined, together = Barrier(crowd), Barrier(crowd - 1)
 
     def cut(request: dict[str, Any]) -> dict[str, Any]:
         if len(fake.requests) == 1:
-            assert first.wait(10)
+            [flight] = cache._desk.flights._flights.values()
+
+            def wait(deadline: float) -> None:
+                joined.wait(10)
+                while not flight.landed:
+                    sleep(0.001)
+
+            flight.driven_by(wait)
+            joined.wait(10)
         else:
             together.wait(10)  # broken, and so an error, unless all are here at once
         return make_response({"text": "Once upon"}, stop="max_tokens")
@@ -158,9 +166,7 @@ def test_callers_do_not_queue_for_what_is_not_kept(
     cache = BedrockSemanticCache(DiskCacheStore(tmp_path / "cache"))
     model = make_model(fake, cache)
     with ThreadPoolExecutor(crowd) as pool:
-        answers = [pool.submit(model.invoke, "Tell!") for _ in range(crowd)]
-        first.set()
-        texts = {answer.result().text for answer in answers}
+        texts = {answer.text for answer in pool.map(model.invoke, ["Tell!"] * crowd)}
 
     assert texts == {"Once upon"}
     assert len(fake.requests) == crowd
