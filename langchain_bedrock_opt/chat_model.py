@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
-from langchain_bedrock_opt.aws.call_context import Conversation, call_context
+from langchain_bedrock_opt.aws.call_context import STAND_IN, Conversation, call_context
 from langchain_bedrock_opt.aws.clients import (
     DEFAULT_CONCURRENCY,
     ClientSettings,
@@ -96,6 +96,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
     _threads: IdleThreadPool = PrivateAttr()
     _renew: Callable[[], Any] | None = PrivateAttr(default=None)
     _conversions: Conversions | None = PrivateAttr(default=None)
+    _layered: Any = PrivateAttr(default=None)
 
     def __init__(self, **kwargs: Any) -> None:
         # Done here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -133,8 +134,9 @@ class ChatBedrockOptimized(ChatBedrockConverse):
                     "langchain_bedrock_opt.aws.layers.Layer."
                 )
         if isinstance(base, LayeredClient) and base.layers == layers:
-            return  # a copy of a model, made from its fields
-        self.client = LayeredClient(base, layers, renew=self._renew)
+            self._layered = base  # of a model that this one is a copy of, made from its fields
+            return
+        self.client = self._layered = LayeredClient(base, layers, renew=self._renew)
 
     def close(self) -> None:
         """End this model's threads and close idle connections now.
@@ -205,15 +207,17 @@ class ChatBedrockOptimized(ChatBedrockConverse):
                 yield messages
             return
         known = self._conversions.known(digest)
-        conversation = known or Conversation()
+        conversation = known or Conversation(self.client)
         with call_context(metadata, conversation):
-            yield [HumanMessage("-")] if known else messages
+            yield [HumanMessage(STAND_IN)] if known else messages
         self._conversions.remember(digest, conversation)
 
     def _digest_of(self, messages: list[BaseMessage], kwargs: dict[str, Any]) -> bytes | None:
         """A digest of all that the request's conversation depends on, if it is worth the while."""
         # The last two of these write into the messages.
         if self._conversions is None or self.raw_blocks or self.guard_last_turn_only:
+            return None
+        if self.client is not self._layered:  # somebody's own, which knows of no conversation
             return None
         if "cache_control" in kwargs:
             return None

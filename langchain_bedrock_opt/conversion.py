@@ -18,11 +18,11 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_bedrock_opt.aws.call_context import Conversation
 
-REMEMBERED: Final = 128
-"""Conversations that are remembered."""
+REMEMBERED: Final = 4 * 1024 * 1024
+"""Bytes of conversations that a model remembers."""
 
 LONGEST: Final = 256 * 1024
-"""Bytes of messages above which a conversation is not remembered: media, or whole books."""
+"""Bytes above which a conversation is not remembered: one with media, or whole books."""
 
 # What of an AI message's metadata langchain-aws looks at when it converts the message.
 _METADATA: Final = ("model_provider", "output_version", "model_name")
@@ -34,6 +34,7 @@ class Conversions:
     def __init__(self) -> None:
         self._lock = Lock()
         self._known: OrderedDict[bytes, Conversation] = OrderedDict()
+        self._bytes = 0
 
     def known(self, digest: bytes) -> Conversation | None:
         """The conversation of a digest, if it is remembered."""
@@ -45,12 +46,15 @@ class Conversions:
 
     def remember(self, digest: bytes, conversation: Conversation) -> None:
         """Remember a conversation, if one was seen."""
-        if conversation.messages is None:
+        if conversation.packed is None or len(conversation.packed) > LONGEST:
             return
         with self._lock:
-            self._known[digest] = conversation
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            if digest not in self._known:
+                self._known[digest] = conversation
+                self._bytes += len(conversation.packed)
+            while self._bytes > REMEMBERED:
+                _, oldest = self._known.popitem(last=False)
+                self._bytes -= len(oldest.packed or b"")
 
 
 def digest_of(messages: Sequence[BaseMessage], settings: Sequence[Any]) -> bytes | None:

@@ -2,7 +2,7 @@
 
 A layer sees a Converse request and nothing of LangChain. Two things reach it all the same, in the
 thread or task that makes the call: the metadata of the run, by which a user speaks to a layer for
-one call, and a conversation that was converted before (`conversion`).
+one call, and what was worked out before about the same conversation (`Conversation`).
 """
 
 from __future__ import annotations
@@ -10,36 +10,80 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import msgpack
+
+STAND_IN: Final = "\x00langchain-bedrock-opt: a conversation that was sent before stands here"
+"""The text of the one message that is converted in place of a conversation."""
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(slots=True)
 class Conversation:
-    """The part of a request that LangChain's messages became.
+    """The part of a request that LangChain's messages became, for one client's next request.
+
+    It is kept as bytes: whoever changes a message or a request later, changes no conversation.
+
+    Args:
+        owner: The client whose request it is for. Another client that is called meanwhile, by a
+            layer say, has nothing to do with it.
 
     Attributes:
-        messages: The request's messages; None until a request has been seen.
-        system: The request's system blocks.
+        packed: The messages and the system blocks; None until a request of the owner was seen,
+            or if it held something that can't be packed.
         notes: What layers have worked out of the messages, each under a name of its own.
     """
 
-    messages: list[Any] | None = None
-    system: list[Any] | None = None
-    notes: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, owner: object) -> None:
+        self._owner = owner
+        self.packed: bytes | None = None
+        self.notes: dict[str, Any] = {}
 
-    def put_into(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The request with this conversation in it; or this conversation, taken from it."""
-        if self.messages is None:
-            self.messages, self.system = request.get("messages"), request.get("system")
-            return request
-        return {**request, "messages": self.messages, "system": self.system}
+    def belongs_to(self, client: object) -> bool:
+        """Whether it is for this client's requests."""
+        return self._owner is client
+
+    @contextmanager
+    def placed_in(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The request with this conversation in it; or, the first time, the request as it is.
+
+        Inside the block the conversation is no request's any more, and its notes are at hand for
+        these messages.
+        """
+        if self.packed is None:
+            self._pack(request)
+        else:
+            request = {**request, **self._unpacked(self.packed)}
+        conversation = _conversation.set(None)
+        notes = _notes.set((request.get("messages"), self.notes))
+        try:
+            yield request
+        finally:
+            _notes.reset(notes)
+            _conversation.reset(conversation)
+
+    def _pack(self, request: Mapping[str, Any]) -> None:
+        part = {name: request[name] for name in ("messages", "system") if name in request}
+        try:
+            # Strictly: what would come back as something else is not packed.
+            self.packed = msgpack.packb(part, strict_types=True, unicode_errors="surrogatepass")
+        except (TypeError, ValueError, OverflowError):
+            self.packed = None
+
+    @staticmethod
+    def _unpacked(packed: bytes) -> dict[str, Any]:
+        part: dict[str, Any] = msgpack.unpackb(
+            packed, strict_map_key=False, unicode_errors="surrogatepass"
+        )
+        return part
 
 
 _metadata: ContextVar[Mapping[str, Any]] = ContextVar("bedrock_opt_metadata", default=_NOTHING)
 _conversation: ContextVar[Conversation | None] = ContextVar("bedrock_opt_messages", default=None)
+_notes: ContextVar[tuple[Any, dict[str, Any]] | None] = ContextVar(
+    "bedrock_opt_notes", default=None
+)
 
 
 def run_metadata() -> Mapping[str, Any]:
@@ -50,9 +94,16 @@ def run_metadata() -> Mapping[str, Any]:
     return _metadata.get()
 
 
-def current_conversation() -> Conversation | None:
-    """The conversation that the chat model has set for its next request, if it has."""
-    return _conversation.get()
+def conversation_for(client: object) -> Conversation | None:
+    """The conversation that a chat model has set for this client's next request, if it has."""
+    conversation = _conversation.get()
+    return conversation if conversation is not None and conversation.belongs_to(client) else None
+
+
+def notes_on(messages: object) -> dict[str, Any] | None:
+    """What was worked out before of these very messages of a request; None if nobody keeps it."""
+    noted = _notes.get()
+    return noted[1] if noted is not None and noted[0] is messages else None
 
 
 @contextmanager
@@ -63,7 +114,7 @@ def call_context(
 
     Args:
         metadata: The run's metadata.
-        conversation: Filled from the request if it is empty; else it takes its place in it.
+        conversation: Filled from its owner's request if it is empty; else put into it.
     """
     metadata_before = _metadata.set(metadata or _NOTHING)
     conversation_before = _conversation.set(conversation)

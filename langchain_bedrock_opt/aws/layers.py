@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
-from langchain_bedrock_opt.aws.call_context import current_conversation
+from langchain_bedrock_opt.aws.call_context import STAND_IN, conversation_for
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
 from langchain_bedrock_opt.contracts import REPORT_KEY
 
@@ -133,7 +133,7 @@ class LayeredClient:
         Raises:
             BedrockServiceError: Bedrock answered with an error; also a botocore `ClientError`.
         """
-        response = self._converse(_with_conversation(request))
+        response = self._through(self._converse, request)
         report(response).setdefault("model_id", request.get("modelId"))
         return response
 
@@ -147,10 +147,19 @@ class LayeredClient:
             BedrockServiceError: Bedrock answered with an error. One that comes in the middle of
                 the stream is raised by the iterator.
         """
-        response = self._converse_stream(_with_conversation(request))
+        response = self._through(self._converse_stream, request)
         report(response).setdefault("model_id", request.get("modelId"))
         events = response["stream"]
         return {**response, "stream": EventStream(_reported(events, response), events)}
+
+    def _through(self, layers: Call, request: Request) -> Response:
+        """Send a request through the layers, with the conversation that it is to have."""
+        conversation = conversation_for(self)
+        if conversation is None:
+            _refuse_stand_in(request)
+            return layers(request)
+        with conversation.placed_in(request) as whole:
+            return layers(whole)
 
     def _call_base(self, request: Request) -> Response:
         base = self._own_base()
@@ -182,9 +191,11 @@ class LayeredClient:
         return getattr(self.base, name)
 
 
-def _with_conversation(request: Request) -> Request:
-    conversation = current_conversation()
-    return request if conversation is None else conversation.put_into(request)
+def _refuse_stand_in(request: Request) -> None:
+    """Make sure that nobody is asked what only stands for a conversation."""
+    match request.get("messages"):
+        case [{"content": [{"text": text}]}] if text == STAND_IN:
+            raise RuntimeError("a request lost its conversation: please report this as a bug")
 
 
 class EventStream:

@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable
 from langchain_bedrock_opt.caching.background import Background
 from langchain_bedrock_opt.caching.codec import EntryCipher, EntryCodec
 from langchain_bedrock_opt.caching.control import (
+    checked_tags,
     current_options,
     current_options_by_config,
     options_block,
@@ -32,6 +33,8 @@ from langchain_bedrock_opt.caching.guide_table import GuideTable
 from langchain_bedrock_opt.caching.hits import SimilarHits, entry_key_of
 from langchain_bedrock_opt.caching.layer import CacheLayer
 from langchain_bedrock_opt.caching.leases import Leases
+from langchain_bedrock_opt.caching.migration import Migration
+from langchain_bedrock_opt.caching.renewals import Renewals
 from langchain_bedrock_opt.caching.similar import SimilarAnswers, SimilarByTenant
 from langchain_bedrock_opt.caching.similarity.bound import SimilarityStats
 from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
@@ -84,14 +87,17 @@ class BedrockSemanticCache(BaseCache):
         cache_sampled: Keep answers to requests with a temperature above 0 too.
         similarity: Serve answers to questions that mean the same in other words. Off by default.
         secret: Signs entries (HMAC), so that entries that somebody else put into the store are
-            refused. Of several, the first signs and all are accepted. Without one, entries are
-            only checked for damage.
+            refused. Of several, the first signs and all are accepted; what the similarity tier
+            has learned begins anew with a new first one. Without a secret, entries are only
+            checked for damage.
         encryption: Encrypts entries, with a key of your own or one of AWS KMS.
         local_entries: How many of the last entries the process keeps, not to ask the store.
         local_ttl: For how many seconds it keeps them: for that long it may serve an entry that
             another process has deleted as wrong.
-        migrate_from: The table of a cache like the guide's, whose answers are taken over.
-        wait_timeout: The longest, in seconds, that a call waits for an equal one under way.
+        migrate_from: The table of a cache like the guide's, whose answers are taken over, each
+            once: for calls without tenant and tags, until the namespace is made invalid.
+        wait_timeout: The longest, in seconds, that a call waits for an equal one under way; and
+            once more as long for the one that asks in its place.
         clock: Seconds since the epoch.
         random: Numbers from 0 to 1, for the jitter.
 
@@ -161,7 +167,12 @@ class BedrockSemanticCache(BaseCache):
             similar=None
             if similarity is None
             else SimilarByTenant(partial(self._bind, similarity), failed=failed),
-            migrated=migrate_from,
+            renewals=Renewals(clock=clock),
+            migration=None
+            if migrate_from is None
+            else Migration(
+                migrate_from, guarded, self._entries.epochs, namespace=namespace, tenant=tenant
+            ),
             namespace=namespace,
             tenant=tenant,
             cache_sampled=cache_sampled,
@@ -185,12 +196,15 @@ class BedrockSemanticCache(BaseCache):
     def options(
         self,
         *,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = None,
         ttl: float | None = None,
         tenant: str | None = None,
         answer: str | None = None,
     ) -> AbstractContextManager[None]:
         """Calls made inside the block are answered and kept so.
+
+        An answer is served only if it carries all these tags and is no older than `ttl`. Inside
+        of another block, what is left out stays as there, and tags add up.
 
         The same can be said for one call in its config, `{"metadata": {"bedrock_opt_cache": {
         "tags": ["prices"]}}}`. A block reaches as far as a context variable: its own thread or
@@ -206,7 +220,7 @@ class BedrockSemanticCache(BaseCache):
         Raises:
             ConfigurationError: A value is out of its range.
         """
-        return options_block(self, tags=tuple(tags), ttl=ttl, tenant=tenant, answer=answer)
+        return options_block(self, tags=tags, ttl=ttl, tenant=tenant, answer=answer)
 
     def bypass(self) -> AbstractContextManager[None]:
         """Calls made inside the block neither look into this cache nor are kept.
@@ -259,39 +273,49 @@ class BedrockSemanticCache(BaseCache):
             correct: Whether the answer was right for the question.
 
         Returns:
-            Whether the hit is known. What similar hits went by is kept for a week.
+            Whether the hit is known. What similar hits went by is kept for a week; saying the same
+            of a hit again teaches nothing more.
 
         Raises:
             CacheStoreError: The store failed, and a wrong answer may still be served.
         """
-        key = entry_key_of(hit_id)
+        key = entry_key_of(self.namespace, hit_id)
         if key is not None:
-            if not correct:
+            is_known = self._entries.store.get(key) is not None
+            if is_known and not correct:
                 self._entries.forget(key)
-            return True
-        hit = self._hits.find(hit_id)
-        if hit is None or self._desk.similar is None:
+            return is_known
+        if self._desk.similar is None:
             return False
-        tenant, match = hit
-        self._desk.similar.of(tenant).learn(match, correct=correct)
+        hit = self._hits.label(hit_id, correct=correct)
+        if hit is None:
+            return False
+        self._desk.similar.of(hit.tenant).learn(hit, correct=correct)
         return True
 
-    def invalidate(self, *, tags: Iterable[str] = (), tenant: str | None = None) -> None:
+    def invalidate(self, *, tags: Iterable[str] | None = None, tenant: str | None = None) -> None:
         """Serve none of the answers that there are: one write, whatever their number.
 
-        Other processes go by it within a second.
+        Other processes go by it within a second. An answer that is being waited for just now is
+        not served again either.
 
         Args:
-            tags: Only answers with one of these tags.
+            tags: Only answers with at least one of these tags, of all tenants.
             tenant: Only this tenant's answers. With neither, all of this namespace.
 
         Raises:
+            ConfigurationError: Both are given, or `tags` is no list of texts.
             CacheStoreError: The store failed, and they may still be served.
         """
-        names = [epoch_name("tag", self.namespace, tag) for tag in tags]
-        if tenant is not None:
-            names.append(epoch_name("tenant", self.namespace, tenant))
-        self._entries.epochs.renew(names or [epoch_name("namespace", self.namespace)])
+        if tags is not None and tenant is not None:
+            raise ConfigurationError("tags= and tenant=: give one of them, or neither")
+        if tags is not None:
+            names = [epoch_name("tag", self.namespace, tag) for tag in checked_tags(tags)]
+        elif tenant is not None:
+            names = [epoch_name("tenant", self.namespace, tenant)]
+        else:
+            names = [epoch_name("namespace", self.namespace)]
+        self._entries.epochs.renew(names)
 
     def warm_up(
         self, rows: str | Path | Iterable[Mapping[str, Any]], model: Runnable[Any, Any]

@@ -9,7 +9,7 @@ There are two ways to say it, and both reach as far as a run does, into threads 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
@@ -53,8 +53,7 @@ class CallOptions:
         """Check the values."""
         if self.mode not in get_args(Mode):
             raise ConfigurationError(f"mode={self.mode!r}: must be one of {get_args(Mode)}")
-        if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
-            raise ConfigurationError(f"tags={self.tags!r}: must be a list of texts")
+        checked_tags(self.tags)
         if self.ttl is not None and not self.ttl > 0:
             raise ConfigurationError(f"ttl={self.ttl!r}: must be above 0")
         if self.tenant is not None and not isinstance(self.tenant, str):
@@ -73,8 +72,18 @@ _blocks: ContextVar[tuple[tuple[int, CallOptions], ...]] = ContextVar(
 
 @contextmanager
 def options_block(cache: object, **changes: Any) -> Iterator[None]:
-    """Change a cache's options for the calls made inside the block, and only for these."""
-    changed = replace(_block_of(cache) or _DEFAULT, **changes)
+    """Change a cache's options for the calls made inside the block, and only for these.
+
+    Args:
+        cache: The cache.
+        changes: Fields of `CallOptions`. What is None stays as an outer block has it; tags add
+            to the outer ones.
+    """
+    outer = _block_of(cache) or _DEFAULT
+    given = {name: value for name, value in changes.items() if value is not None}
+    if "tags" in given:
+        given["tags"] = (*outer.tags, *checked_tags(given["tags"]))
+    changed = replace(outer, **given)
     token = _blocks.set((*_blocks.get(), (id(cache), changed)))
     try:
         yield
@@ -128,8 +137,20 @@ def options_of(told: str | Mapping[str, Any]) -> CallOptions:
             f"metadata {METADATA_KEY}={told!r}: must be 'bypass', 'refresh' or a dict with some of "
             f"{sorted(_NAMES)}"
         )
-    tags = told.get("tags", ())
-    return CallOptions(**{**told, "tags": tuple(tags) if isinstance(tags, list) else tags})
+    return CallOptions(**{**told, "tags": checked_tags(told.get("tags", ()))})
+
+
+def checked_tags(tags: Any) -> tuple[str, ...]:
+    """Tags as they were given; a text is one that somebody forgot to put into a list.
+
+    Raises:
+        ConfigurationError: They are no list of texts.
+    """
+    if not isinstance(tags, str) and isinstance(tags, Iterable):
+        tags = tuple(tags)
+        if all(isinstance(tag, str) for tag in tags):
+            return tags
+    raise ConfigurationError(f"tags={tags!r}: must be a list of texts")
 
 
 def _block_of(cache: object) -> CallOptions | None:

@@ -39,16 +39,20 @@ MOST_OPEN: Final = 4096
 MOST_KEYS: Final = 512
 """Prompts whose keys are remembered, by their digests."""
 
-RENEWAL_SECONDS: Final = 60.0
-"""For how long others are served a stale answer while one caller fetches a new one."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Open:
-    """A call that found nothing."""
+    """Calls for one prompt that found nothing, and whose answers are awaited.
+
+    Attributes:
+        stamps: The epochs that held when the first of them asked.
+        similar: What the similarity tier knew of the question.
+        calls: How many they are.
+    """
 
     stamps: Mapping[str, str] | None
     similar: Similar[StoredGenerations] | None
+    calls: int = 1
 
 
 class GenerationDoor:
@@ -64,9 +68,8 @@ class GenerationDoor:
         self._entries = desk.entries
         self._options = options
         self._lock = Lock()
-        self._keys: dict[tuple[bytes, str, str], str] = {}
+        self._keys: dict[tuple[bytes, bytes, str], str] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._renewed: OrderedDict[str, float] = OrderedDict()
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The generations for a prompt, marked as a hit; None if there are none."""
@@ -75,9 +78,12 @@ class GenerationDoor:
             self._entries.count(bypassed=1)
             return None
         key = self._key(prompt, llm_string, options)
-        kept, looked_up = self._entries.load(key, read_generations)
-        if kept is not None and not (kept.is_stale and self._is_first_to_renew(key)):
-            return self._hit(kept, kept.report(kept.entry.saved, hit_id=exact_hit_id(key)))
+        kept, looked_up = self._entries.load(
+            key, read_generations, wanted=self._desk.wanted(options)
+        )
+        if kept is not None and not (kept.is_stale and self._desk.renewals.may_begin(key)):
+            hit_id = exact_hit_id(self._desk.namespace, key)
+            return self._hit(kept, kept.report(kept.entry.saved, hit_id=hit_id))
         similar = None
         if looked_up == "miss":
             similar = self._similar(prompt, llm_string, options)
@@ -100,7 +106,9 @@ class GenerationDoor:
             return encode_generations(codec, key, generations, meta=meta)
 
         key = self._key(prompt, llm_string, options)
-        asked = self._recall(key) or _Open(stamps=self._desk.stamps(options), similar=None)
+        asked = self._recall(key)
+        if asked is None:  # of a call that never looked, since it was told to refresh
+            asked = _Open(stamps=self._desk.stamps(options), similar=None)
         data = self._entries.save(key, encode, stamps=asked.stamps, ttl=options.ttl)
         if data is not None and asked.similar is not None:
             self._learn(asked.similar, key, generations, options)
@@ -109,7 +117,7 @@ class GenerationDoor:
         """The key of a prompt, made once for the look-up and the update that follows it."""
         desk = self._desk
         tenant = desk.tenant_of(options)
-        asked = (blake2b(prompt.encode("utf-8", "surrogatepass")).digest(), llm_string, tenant)
+        asked = (_digest(prompt), _digest(llm_string), tenant)
         key = self._keys.get(asked)
         if key is None:
             key = prompt_key(prompt, llm_string, tenant=tenant, namespace=desk.namespace)
@@ -135,7 +143,10 @@ class GenerationDoor:
             return None
         tenant = desk.tenant_of(options)
         scoped = prompt_scope(prompt, llm_string, tenant=tenant, namespace=desk.namespace)
-        return None if scoped is None else answers.find(Question(*scoped), read_generations)
+        if scoped is None:
+            return None
+        wanted = desk.wanted(options)
+        return answers.find(Question(*scoped), read_generations, wanted=wanted)
 
     def _similar_hit(
         self, similar: Similar[StoredGenerations], options: CallOptions
@@ -165,25 +176,27 @@ class GenerationDoor:
 
     def _remember(self, key: str, call: _Open) -> None:
         with self._lock:
-            self._open[key] = call
+            earlier = self._open.get(key)
+            if earlier is None:
+                self._open[key] = call
+            else:  # the oldest epochs hold for all that are under way
+                earlier.calls += 1
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
 
     def _recall(self, key: str) -> _Open | None:
+        self._desk.renewals.ended(key, kept=True)
         with self._lock:
-            self._renewed.pop(key, None)
-            return self._open.pop(key, None)
+            call = self._open.get(key)
+            if call is not None:
+                call.calls -= 1
+                if call.calls <= 0:
+                    del self._open[key]
+            return call
 
-    def _is_first_to_renew(self, key: str) -> bool:
-        """Whether this caller should miss, so that it brings a new answer for a stale one."""
-        now = self._entries.clock()
-        with self._lock:
-            if self._renewed.get(key, 0.0) > now:
-                return False
-            self._renewed[key] = now + RENEWAL_SECONDS
-            while len(self._renewed) > MOST_OPEN:
-                self._renewed.popitem(last=False)
-            return True
+
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 
 def _text_of(generations: Sequence[Generation]) -> str | None:

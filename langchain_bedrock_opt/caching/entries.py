@@ -36,6 +36,21 @@ class Entry(Protocol):
         """`at`, when it was stored; `fresh`, until when it is fresh; `stamps`, its epochs."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a caller wants of an entry.
+
+    Attributes:
+        stamps: The epochs that it must carry: those of the call's tags.
+        max_age: How old it may be, in seconds.
+    """
+
+    stamps: frozenset[str] = frozenset()
+    max_age: float | None = None
+
+
+ANY: Final = Wanted()
+
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
 Lookup: TypeAlias = Literal["hit", "miss", "error"]
 
@@ -136,13 +151,16 @@ class Entries:
         self._counts: Counter[str] = Counter()
         self._hits_by_tier: Counter[str] = Counter()
         self._saved: dict[str, TokenUsage] = {}
+        self._spent_renewing = TokenUsage()
         self._next_log = 0.0
+        self._forgotten = 0  # how often something was, so that no reader brings it back
 
     def load(
         self,
         key: str,
         read: Callable[[bytes], AnyEntry],
         *,
+        wanted: Wanted = ANY,
         flight: bytes | None = None,
     ) -> tuple[Kept[AnyEntry] | None, Lookup]:
         """Read an entry that may be served.
@@ -150,49 +168,57 @@ class Entries:
         Args:
             key: Its key.
             read: Makes an entry of opened bytes, or raises if they are none.
+            wanted: What the caller wants of it.
             flight: The opened bytes that an equal call under way has brought, if there was one.
 
         Returns:
             The entry or None, and how the look-up went. One that has expired, or was made
             invalid, is a miss.
         """
+        forgotten = self._forgotten
         try:
             opened, tier = (flight, "flight") if flight is not None else self._opened(key)
             if opened is None:
                 return None, "miss"
-            kept = self._valid(opened, read, tier)
+            kept = self._valid(opened, read, wanted, tier)
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the call goes on
             self.failed("reading", error)
             return None, "error"
         if kept is None:
             return None, "miss"
         if tier == "exact" and self._local is not None and not kept.is_stale:
-            self._local.put(key, opened, self._local_time(kept))
+            with self._lock:
+                if forgotten == self._forgotten:  # or this may be what was forgotten since
+                    self._local.put(key, opened, self._local_time(kept))
         return kept, "hit"
 
     def read(
-        self, key: str, data: bytes, read: Callable[[bytes], AnyEntry]
+        self, key: str, data: bytes, read: Callable[[bytes], AnyEntry], wanted: Wanted = ANY
     ) -> Kept[AnyEntry] | None:
         """What the bytes of an entry in the store hold, if it may be served.
 
         Raises:
             CacheStoreError: The bytes are broken, or the store failed.
         """
-        return self._valid(self.codec.open(key, data), read, "exact")
+        return self._valid(self.codec.open(key, data), read, wanted, "exact")
 
     def _valid(
-        self, opened: bytes, read: Callable[[bytes], AnyEntry], tier: str
+        self, opened: bytes, read: Callable[[bytes], AnyEntry], wanted: Wanted, tier: str
     ) -> Kept[AnyEntry] | None:
         entry = read(opened)
         meta, now = entry.meta, self.clock()
-        if not self.epochs.hold(meta.get("stamps", {})):
+        stamps = meta.get("stamps", {})
+        if not (wanted.stamps <= stamps.keys() and self.epochs.hold(stamps)):
+            return None
+        age = max(0.0, now - float(meta["at"]))
+        if wanted.max_age is not None and age >= wanted.max_age:
             return None
         fresh = meta.get("fresh")
         return Kept(
             entry=entry,
             opened=opened,
             tier=tier,
-            age=max(0.0, now - float(meta["at"])),
+            age=age,
             is_stale=fresh is not None and now >= fresh,
         )
 
@@ -236,8 +262,7 @@ class Entries:
             if data is None or stamps is None:
                 return data
             written = self.store.put(key, data, lifetime, lease=lease)
-            if self._local is not None:
-                self._local.delete(key)  # of the answer that was there before
+            self._forget_copy(key)  # of the answer that was there before
         except Exception as error:  # noqa: BLE001 - the answer is paid for and must get through
             self.failed("writing", error)
         else:
@@ -250,9 +275,8 @@ class Entries:
         Raises:
             CacheStoreError: The store failed, and it is still there.
         """
-        if self._local is not None:
-            self._local.delete(key)
         self.store.delete(key)
+        self._forget_copy(key)
 
     def clear(self) -> None:
         """Delete all entries of the store.
@@ -266,8 +290,16 @@ class Entries:
     def forget_local(self) -> None:
         """Forget what the process keeps of the store."""
         self.epochs.forget()
+        with self._lock:
+            self._forgotten += 1
+            if self._local is not None:
+                self._local.clear()
+
+    def _forget_copy(self, key: str) -> None:
         if self._local is not None:
-            self._local.clear()
+            with self._lock:
+                self._forgotten += 1
+                self._local.delete(key)
 
     def failed(self, doing: str, error: Exception) -> None:
         """Count an error, and log it unless one was logged within the last minute."""
@@ -301,11 +333,18 @@ class Entries:
             before = self._saved.get(model)
             self._saved[model] = saved if before is None else before + saved
 
+    def count_renewal(self, spent: TokenUsage) -> None:
+        """Count an answer that was fetched in the background, and the tokens that it has spent."""
+        with self._lock:
+            self._counts["renewals"] += 1
+            self._spent_renewing += spent
+
     def stats(self) -> CacheStats:
         """The counters as they are now."""
         with self._lock:
             return CacheStats(
                 **self._counts,
+                spent_renewing=self._spent_renewing,
                 hits_by_tier=dict(self._hits_by_tier),
                 saved_by_model=dict(self._saved),
             )

@@ -86,6 +86,21 @@ class GuideTable:
         Raises:
             CacheStoreError: The table could not be read, or is another one.
         """
+        found = self.entry(request)
+        return None if found is None else found[0]
+
+    def entry(self, request: Mapping[str, Any]) -> tuple[str, float | None] | None:
+        """The text of the answer to a Converse request, and how many seconds it has left.
+
+        Args:
+            request: What boto3's `converse` would get.
+
+        Returns:
+            As `read`, with None for a time without an end.
+
+        Raises:
+            CacheStoreError: The table could not be read, or is another one.
+        """
         key = _guide_key(request)
         if key is None:
             return None
@@ -94,15 +109,14 @@ class GuideTable:
             return None
         try:
             # Without a time an answer stays, as it does for DynamoDB.
-            if "ttl" in item and float(item["ttl"]["N"]) <= self._clock():
-                return None
+            left = float(item["ttl"]["N"]) - self._clock() if "ttl" in item else None
             text: str = item["response"]["S"]
         except (KeyError, ValueError) as error:
             raise CacheStoreError(
                 f"an item of DynamoDB table {self._table!r} has no text in `response` or no time "
                 "in `ttl`: it is not a table of the example's cache"
             ) from error
-        return text or None
+        return None if not text or (left is not None and left <= 0) else (text, left)
 
     def close(self) -> None:
         """Let go of the connections, unless the client is the user's own."""

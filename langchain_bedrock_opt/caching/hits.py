@@ -6,12 +6,14 @@ week, because the feedback may come another day and to another process.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from secrets import token_hex
 from typing import Final
 
 from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.epochs import epoch_name
 from langchain_bedrock_opt.caching.similarity.bound import Match
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.errors import CacheStoreError
@@ -20,17 +22,36 @@ KEPT_FOR: Final = 7 * 24 * 3600.0
 """Seconds for which feedback on a similar hit is taken."""
 
 _TAG: Final = b"BRh1"
-_EXACT, _SIMILAR = "e:", "s:"
+_SIMILAR: Final = "s:"
+_EXACT = re.compile(r"e:(?P<namespace>[0-9a-f]{24}):(?P<key>v\d+g?:[0-9a-f]{64})")
 
 
-def exact_hit_id(key: str) -> str:
-    """The name of a hit on an entry."""
-    return _EXACT + key
+def exact_hit_id(namespace: str, key: str) -> str:
+    """The name of a hit on an entry of a namespace."""
+    return f"e:{epoch_name('hit', namespace)}:{key}"
 
 
-def entry_key_of(hit_id: str) -> str | None:
-    """The entry that an exact hit was on; None for a hit of another kind."""
-    return hit_id.removeprefix(_EXACT) if hit_id.startswith(_EXACT) else None
+def entry_key_of(namespace: str, hit_id: str) -> str | None:
+    """The entry that an exact hit of this namespace was on; None for any other text."""
+    match = _EXACT.fullmatch(hit_id)
+    if match is None or match["namespace"] != epoch_name("hit", namespace):
+        return None
+    return match["key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarHit:
+    """A similar hit that was labelled.
+
+    Attributes:
+        tenant: Whose it was.
+        match: What it went by.
+        is_new: Whether it had no label before.
+    """
+
+    tenant: str
+    match: Match
+    is_new: bool
 
 
 class SimilarHits:
@@ -64,12 +85,17 @@ class SimilarHits:
             CacheStoreError: The store failed.
         """
         hit_id = _SIMILAR + self._draw()
-        document = {"tenant": tenant, "match": asdict(match)}
+        document = {"tenant": tenant, "match": asdict(match), "label": None}
         self._store.put(hit_id, self._codec.encode(hit_id, _TAG, document), KEPT_FOR)
         return hit_id
 
-    def find(self, hit_id: str) -> tuple[str, Match] | None:
-        """The tenant and the match of a hit; None if it is not known, or no more.
+    def label(self, hit_id: str, *, correct: bool) -> SimilarHit | None:
+        """Mark a hit as right or wrong.
+
+        A wrong one stays wrong; otherwise the first label counts, however often it is repeated.
+
+        Returns:
+            The hit; None if it is not known, or no more, or nothing new was said of it.
 
         Raises:
             CacheStoreError: The store failed, or what it has is broken.
@@ -79,8 +105,14 @@ class SimilarHits:
             return None
         document = self._codec.decode(hit_id, _TAG, data)
         try:
+            before = document["label"]
             match = document["match"]
             match["features"] = tuple(match["features"])
-            return document["tenant"], Match(**match)
+            hit = SimilarHit(tenant=document["tenant"], match=Match(**match), is_new=before is None)
         except (KeyError, TypeError) as error:
             raise CacheStoreError("a hit in the store is broken") from error
+        if before is not None and (correct or not before):
+            return None
+        labelled = self._codec.encode(hit_id, _TAG, {**document, "label": correct})
+        # Of two that say something at once, one is heard.
+        return hit if self._store.swap(hit_id, data, labelled, KEPT_FOR) else None

@@ -29,7 +29,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
-from langchain_bedrock_opt.aws.call_context import current_conversation
+from langchain_bedrock_opt.aws.call_context import notes_on
 from langchain_bedrock_opt.caching.canonical import canonical_request, last_user_text
 
 _NOTE: Final = "caching.keys"
@@ -110,12 +110,12 @@ def similarity_scope(
 
 def _messages_digest(messages: Sequence[Any]) -> str:
     """A digest of a request's messages, made once for a conversation that was sent before."""
-    conversation = current_conversation()
-    if conversation is None or conversation.messages is not messages:
+    notes = notes_on(messages)
+    if notes is None:
         return _digest_of_messages(messages)
-    digest: str | None = conversation.notes.get(_NOTE)
+    digest: str | None = notes.get(_NOTE)
     if digest is None:
-        digest = conversation.notes[_NOTE] = _digest_of_messages(messages)
+        digest = notes[_NOTE] = _digest_of_messages(messages)
     return digest
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from langchain_bedrock_opt.aws.call_context import call_context, run_metadata
 from langchain_bedrock_opt.aws.layers import (
     Call,
     EventStream,
@@ -62,6 +63,7 @@ class _Asked:
         key: The request's key; empty if the cache stays out of it.
         stamps: The epochs that held before the model was asked; None if nobody could say.
         similar: What the similarity tier knows of its question, if it was asked.
+        ttl: Seconds that its answer is fresh, where that is less than usual.
     """
 
     request: Request
@@ -70,6 +72,7 @@ class _Asked:
     key: str = ""
     stamps: Mapping[str, str] | None = None
     similar: Similar[_Answer] | None = None
+    ttl: float | None = None
 
     @property
     def model(self) -> str:
@@ -117,7 +120,7 @@ class CacheLayer(Layer):
         """Answer from the cache, or ask and keep the answer."""
         asked = self._plan(request)
         if not asked.key:
-            return _reported(call_next(request), asked.status)
+            return _reported(_given(asked) or call_next(request), asked.status)
         with self._enter(asked) as flight:
             ask = partial(_ask_whole, call_next)
             found, claim = self._find(asked, flight, _whole, ask)
@@ -173,7 +176,7 @@ class CacheLayer(Layer):
             asked.stamps = self._desk.stamps(asked.options)
             return None, nothing
         read = partial(_read, form, asked.request)
-        found = self._find_kept(asked, flight, read, ask) or self._find_similar(asked, read)
+        found = self._find_kept(asked, flight, read, ask) or self._find_similar(asked, flight, read)
         if found is not None:
             return found, nothing
         asked.stamps = self._desk.stamps(asked.options)
@@ -187,7 +190,9 @@ class CacheLayer(Layer):
 
     def _find_kept(self, asked: _Asked, flight: Flight, read: Read, ask: Ask) -> Response | None:
         """The answer to this very question."""
-        kept, looked_up = self._entries.load(asked.key, read, flight=flight.value)
+        kept, looked_up = self._entries.load(
+            asked.key, read, wanted=self._desk.wanted(asked.options), flight=flight.value
+        )
         if kept is None:
             if looked_up == "error":
                 asked.status = "error"
@@ -196,7 +201,7 @@ class CacheLayer(Layer):
             self._renew(asked, ask)
         return None if kept is None else self._hit(asked, kept, flight)
 
-    def _find_similar(self, asked: _Asked, read: Read) -> Response | None:
+    def _find_similar(self, asked: _Asked, flight: Flight, read: Read) -> Response | None:
         """The answer to a similar question, where that may be served."""
         desk, options = self._desk, asked.options
         answers = desk.similar_for(options)
@@ -207,17 +212,19 @@ class CacheLayer(Layer):
         )
         if scoped is None:
             return None
-        asked.similar = answers.find(Question(*scoped), read)
+        asked.similar = answers.find(Question(*scoped), read, wanted=desk.wanted(options))
         kept = asked.similar.kept
         cache_report = kept and answers.report(asked.similar, kept.entry.saved)
         if not kept or not cache_report:
             return None
-        # Not shared with those who wait: it is the answer to another question.
+        flight.land()  # not with this answer, since it is another question's: the others look too
         return self._reported_hit(asked, kept, cache_report)
 
     def _hit(self, asked: _Asked, kept: Kept[_Answer], flight: Flight) -> Response:
         flight.land(kept.opened)
-        cache_report = kept.report(kept.entry.saved, hit_id=exact_hit_id(asked.key))
+        cache_report = kept.report(
+            kept.entry.saved, hit_id=exact_hit_id(self._desk.namespace, asked.key)
+        )
         return self._reported_hit(asked, kept, cache_report)
 
     def _reported_hit(
@@ -231,9 +238,10 @@ class CacheLayer(Layer):
     def _claim(self, asked: _Asked, flight: Flight, read: Read) -> Claim[Kept[_Answer]]:
         """The right to ask the model, or the answer of another process that has asked."""
         leases, entries, key = self._desk.leases, self._entries, asked.key
+        wanted = self._desk.wanted(asked.options)
         if leases is None or asked.status == "error" or flight.is_alone:
             return Claim(entries.store, key)
-        claim = leases.claim(key, lambda data: entries.read(key, data, read))
+        claim = leases.claim(key, lambda data: entries.read(key, data, read, wanted))
         flight.after_landing(partial(leases.end, claim))
         return claim
 
@@ -252,7 +260,7 @@ class CacheLayer(Layer):
             encode,
             stamps=asked.stamps,
             model=asked.model,
-            ttl=asked.options.ttl,
+            ttl=asked.ttl or asked.options.ttl,
             lease=claim.lease,
         )
         if data is None:
@@ -275,29 +283,40 @@ class CacheLayer(Layer):
 
     def _renew(self, asked: _Asked, ask: Ask) -> None:
         """Fetch a new answer for a stale one, while the stale one is served."""
-        leases = self._desk.leases
+        desk, key = self._desk, asked.key
+        if not desk.renewals.may_begin(key):
+            return
+        metadata = run_metadata()
 
         def renew() -> None:
-            claim = leases.try_claim(asked.key) if leases is not None else None
-            if leases is not None and claim is None:
+            claim = desk.leases.try_claim(key) if desk.leases is not None else None
+            if desk.leases is not None and claim is None:
                 return  # another process is at it
-            claim = claim or Claim(self._entries.store, asked.key)
+            claim = claim or Claim(self._entries.store, key)
+            kept = None
             try:
-                asked.stamps = self._desk.stamps(asked.options)
-                self._keep(asked, claim, *ask(asked.request))
+                with call_context(metadata):  # inner layers may go by it
+                    asked.stamps = desk.stamps(asked.options)
+                    response, cuts = ask(asked.request)
+                self._entries.count_renewal(token_usage(response))
+                kept = self._keep(asked, claim, response, cuts)
             finally:
+                desk.renewals.ended(key, kept=kept is not None)
                 claim.release()
 
-        self._desk.background.run(f"renew {asked.key}", "fetching a new answer", renew)
+        if not desk.background.run(f"renew {key}", "fetching a new answer", renew):
+            desk.renewals.ended(key, kept=True)
 
     def _migrated(self, asked: _Asked, read: Read) -> Kept[_Answer] | None:
         """The answer of an older cache, which this one takes over."""
-        if self._desk.migrated is None:
+        migration = self._desk.migration
+        if migration is None:
             return None
         try:
-            text = self._desk.migrated.read(asked.request)
-            if text is None:
+            found_there = migration.take(asked.key, asked.request, asked.options)
+            if found_there is None:
                 return None
+            text, asked.ttl = found_there
             asked.stamps = self._desk.stamps(asked.options)
             kept = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
             found, _ = self._entries.load(asked.key, read, flight=kept)

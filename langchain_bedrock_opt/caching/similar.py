@@ -9,8 +9,8 @@ from threading import Lock
 from typing import Final, Generic
 
 from langchain_bedrock_opt.caching.background import Background
-from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept
-from langchain_bedrock_opt.caching.hits import SimilarHits
+from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept, Wanted
+from langchain_bedrock_opt.caching.hits import SimilarHit, SimilarHits
 from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Match, Question
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 
@@ -60,7 +60,9 @@ class SimilarAnswers:
         self._hits = hits
         self._background = background
 
-    def find(self, question: Question, read: Callable[[bytes], AnyEntry]) -> Similar[AnyEntry]:
+    def find(
+        self, question: Question, read: Callable[[bytes], AnyEntry], *, wanted: Wanted
+    ) -> Similar[AnyEntry]:
         """Look for a similar question whose answer may be served."""
         try:
             match = self.tier.find(question)
@@ -69,7 +71,7 @@ class SimilarAnswers:
             return Similar(question=question)
         if match is None or not match.served:
             return Similar(question=question, match=match)
-        kept, looked_up = self._entries.load(match.entry_key, read)
+        kept, looked_up = self._entries.load(match.entry_key, read, wanted=wanted)
         if looked_up == "miss":
             self._forget(question, match)  # expired, evicted or made invalid
         if kept is None or kept.is_stale:
@@ -123,15 +125,16 @@ class SimilarAnswers:
 
         self._background.run(f"judge {key}", "asking the judge", ask_the_judge)
 
-    def learn(self, match: Match, *, correct: bool) -> None:
+    def learn(self, hit: SimilarHit, *, correct: bool) -> None:
         """Learn whether a hit was right; after a wrong one its answer serves no other question.
 
         Raises:
             CacheStoreError: The store failed.
         """
-        self.tier.learn(match, correct=correct)
+        if hit.is_new:
+            self.tier.learn(hit.match, correct=correct)
         if not correct:
-            self.tier.remove(match.scope, match.entry_key)
+            self.tier.remove(hit.match.scope, hit.match.entry_key)
 
     def _forget(self, question: Question, match: Match) -> None:
         try:

@@ -24,6 +24,8 @@ class CacheStats:
         stores: Answers that it kept.
         errors: Times a store failed or an entry was broken; the calls went on.
         bypassed: Calls that did not ask it: told so, or with a temperature above 0.
+        renewals: New answers fetched in the background for stale ones.
+        spent_renewing: Tokens that these have spent; no callback sees them.
         saved_by_model: Tokens that the hits did not spend, by the model id that was asked for;
             under an empty text those of models that LangChain's cache interface does not name.
     """
@@ -35,6 +37,8 @@ class CacheStats:
     stores: int = 0
     errors: int = 0
     bypassed: int = 0
+    renewals: int = 0
+    spent_renewing: TokenUsage = field(default_factory=TokenUsage)
     saved_by_model: Mapping[str, TokenUsage] = field(default_factory=dict)
 
     @property
@@ -84,6 +88,7 @@ class CacheStats:
             "saved": saved,
             "answers kept": f"{self.stores:,}",
             "served past their time": f"{self.stale:,}",
+            "fetched anew": f"{self.renewals:,}, {self.spent_renewing.total:,} tokens spent",
             "not asked": f"{self.bypassed:,}",
             "errors": f"{self.errors:,}",
         }

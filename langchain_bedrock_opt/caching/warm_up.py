@@ -23,7 +23,7 @@ class _Cache(Protocol):
     def options(
         self,
         *,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = None,
         ttl: float | None = None,
         answer: str | None = None,
     ) -> AbstractContextManager[None]:
@@ -62,9 +62,7 @@ def warm_up(
         _check(number, row)
     before, failed = cache.stats(), {}
     for number, row in enumerate(questions, start=1):
-        options = cache.options(
-            tags=row.get("tags", ()), ttl=row.get("ttl"), answer=row.get("answer")
-        )
+        options = cache.options(tags=row.get("tags"), ttl=row.get("ttl"), answer=row.get("answer"))
         try:
             with options:
                 model.invoke(_prompt(row["prompt"]))
