@@ -147,9 +147,9 @@ def checked_tags(tags: Any) -> tuple[str, ...]:
         ConfigurationError: They are no list of texts.
     """
     if not isinstance(tags, str) and isinstance(tags, Iterable):
-        tags = tuple(tags)
-        if all(isinstance(tag, str) for tag in tags):
-            return tags
+        given: tuple[Any, ...] = tuple(tags)
+        if all(isinstance(tag, str) for tag in given):
+            return given
     raise ConfigurationError(f"tags={tags!r}: must be a list of texts")
 
 
