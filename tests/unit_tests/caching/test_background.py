@@ -85,6 +85,24 @@ def test_a_job_belongs_to_no_caller(background: Background) -> None:
     assert seen == ["none"]
 
 
+def test_a_system_without_threads_fails_no_caller(
+    background: Background, errors: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no thread can be started the job is dropped, that is told, and it may be tried again."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not background.run("a", "working", lambda: None)
+
+    assert [(doing, str(error)) for doing, error in errors] == [
+        ("working", "can't start new thread")
+    ]
+    assert background.run("a", "working", lambda: None)
+
+
 def test_a_mistake_fails_at_construction() -> None:
     """There must be room for one job."""
     with pytest.raises(ConfigurationError, match="most=0"):
