@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import Context
 from threading import Lock, Thread
 
+from langchain_bedrock_opt.caching.forks import when_forked
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -26,11 +27,18 @@ class Background:
             raise ConfigurationError(f"most={most!r}: must be 1 or more")
         self._most = most
         self._failed = failed
+        self.after_fork()
+        when_forked(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process, where its parent's threads are not."""
         self._lock = Lock()
         self._running: dict[str, Thread] = {}
 
     def run(self, name: str, doing: str, job: Callable[[], None]) -> bool:
         """Start a job, unless one of this name is running or too many are.
+
+        A system that has no thread left starts none; that is told as an error of the job.
 
         Args:
             name: What the job is about.
@@ -51,14 +59,20 @@ class Background:
                     self._running.pop(name, None)
 
         with self._lock:
-            # In a forked process the threads of its parent are not alive.
-            self._running = {n: thread for n, thread in self._running.items() if thread.is_alive()}
             if name in self._running or len(self._running) >= self._most:
                 return False
             thread = Thread(target=work, name="bedrock-opt-cache", daemon=True)
-            thread.start()
+            # Before it starts, since a quick job takes itself out again.
             self._running[name] = thread
-            return True
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no more threads
+                del self._running[name]
+                not_started = error
+            else:
+                return True
+        self._failed(doing, not_started)
+        return False
 
     def join(self, timeout: float) -> bool:
         """Wait until all jobs are done, for at most `timeout` seconds; returns whether they are."""

@@ -58,6 +58,7 @@ class Epochs:
         self._draw = draw
         self._lock = Lock()
         self._known: dict[str, tuple[str, float]] = {}
+        self._forgotten = 0
 
     def stamps(self, names: Iterable[str]) -> dict[str, str]:
         """The epochs of these names as they are now: what an entry carries.
@@ -91,22 +92,25 @@ class Epochs:
             CacheStoreError: The store failed, and some of them still hold.
         """
         for name in names:
-            epoch = self._draw()
-            self._store.put(_key(name), epoch.encode(), None)
-            self._learn({name: epoch})
+            try:
+                self._store.put(_key(name), self._draw().encode(), None)
+            finally:  # a write that failed may have come through
+                self.forget()
 
     def forget(self) -> None:
-        """Believe none of those that were read: the store has been cleared."""
+        """Believe none of those that were read, or are being read: they may be old."""
         with self._lock:
+            self._forgotten += 1
             self._known.clear()
 
     def _read(self, names: list[str]) -> dict[str, str]:
+        forgotten = self._forgotten
         found = self._store.get_many([_key(name) for name in names])
         epochs = {
             name: found[_key(name)].decode() if _key(name) in found else self._drawn(name)
             for name in names
         }
-        self._learn(epochs)
+        self._learn(epochs, forgotten)
         return epochs
 
     def _drawn(self, name: str) -> str:
@@ -117,9 +121,12 @@ class Epochs:
         there = self._store.get(_key(name))
         return epoch if there is None else there.decode()
 
-    def _learn(self, epochs: Mapping[str, str]) -> None:
+    def _learn(self, epochs: Mapping[str, str], forgotten: int) -> None:
+        """Remember what was read, unless it may be old since."""
         now = self._clock()
         with self._lock:
+            if forgotten != self._forgotten:
+                return
             if len(self._known) > MOST_KNOWN:
                 self._known.clear()
             self._known.update({name: (epoch, now) for name, epoch in epochs.items()})

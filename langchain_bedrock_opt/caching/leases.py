@@ -4,6 +4,10 @@ Who finds no answer takes the lease on its key. The others look, ever less often
 answer has come, and one of them takes over when the lease has ended without one. A lease lasts
 some seconds and is made longer while its holder works, so that the death of a holder costs the
 others seconds and not minutes. An answer is written only under a lease that still holds.
+
+A lease knows nothing of threads: two caches on one store wait for each other even in one thread. A
+thread that has paused a stream of one cache, and asks the other the same, waits out its time. One
+cache object for a store avoids that: it reads the paused stream on (`flight`).
 """
 
 from __future__ import annotations
@@ -12,12 +16,16 @@ import time
 from collections.abc import Callable
 from threading import Condition, Thread
 from typing import Any, Final, Generic, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
+from langchain_bedrock_opt.caching.forks import when_forked
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 
 LEASE_SECONDS: Final = 15.0
 """Seconds that a lease lasts without being made longer."""
+
+MOST_RENEWED: Final = 3600.0
+"""Seconds after which a lease is made longer no more: its claim has been forgotten, not ended."""
 
 FIRST_LOOK, LOOK_FACTOR, LATEST_LOOK = 0.02, 1.5, 0.5
 """Seconds until a waiting process looks for the answer, and how they grow."""
@@ -63,7 +71,7 @@ class Leases:
         timeout: The longest, in seconds, that one waits for another process's answer.
         failed: Told of the store's errors, which fail no call.
         seconds: How long a lease lasts without being made longer.
-        clock: Seconds, on which the time-out passes.
+        clock: Seconds, on which the time-out passes, and the time for which a lease is renewed.
         sleep: Waits so many seconds.
     """
 
@@ -83,7 +91,7 @@ class Leases:
         self._seconds = seconds
         self._clock = clock
         self._sleep = sleep
-        self._keeper = _Keeper(seconds, failed)
+        self._keeper = _Keeper(seconds, failed, clock)
 
     def claim(self, key: str, read: Callable[[bytes], Found | None]) -> Claim[Found]:
         """Take the lease on a key, or wait for the answer of the process that holds it.
@@ -140,28 +148,48 @@ class Leases:
 class _Keeper:
     """Makes leases last longer while their claims exist, in a thread that ends when none does."""
 
-    def __init__(self, seconds: float, failed: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        failed: Callable[[str, Exception], None],
+        clock: Callable[[], float],
+    ) -> None:
         self._seconds = seconds
         self._failed = failed
-        # Weak, so that the claim of a stream that its reader forgot is not kept for ever.
-        self._claims: WeakSet[Claim[Any]] = WeakSet()
+        self._clock = clock
+        self.after_fork()
+        when_forked(self)
+
+    def after_fork(self) -> None:
+        """Begin anew: the claims are the parent's, and its thread is not here."""
+        # Until when each is renewed. Weak, so that the claim of a stream that its reader forgot is
+        # not kept for ever.
+        self._claims: WeakKeyDictionary[Claim[Any], float] = WeakKeyDictionary()
         self._changed = Condition()
         self._thread: Thread | None = None
 
     def keep(self, claim: Claim[Any]) -> None:
-        """Renew this claim's lease until it ends."""
-        with self._changed:
-            self._claims.add(claim)
-            # Not alive either in a forked process.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = Thread(target=self._run, name="bedrock-opt-leases", daemon=True)
-                self._thread.start()
+        """Renew this claim's lease until it ends, or has lasted for too long."""
+        try:
+            with self._changed:
+                self._claims[claim] = self._clock() + MOST_RENEWED
+                if self._thread is None:
+                    thread = Thread(target=self._run, name="bedrock-opt-leases", daemon=True)
+                    thread.start()
+                    self._thread = thread
+        except RuntimeError as error:  # the system has no more threads
+            self._failed("renewing a lease", error)
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait(self._seconds / 3)
-                claims = [claim for claim in self._claims if claim.lease is not None]
+                now = self._clock()
+                claims = [
+                    claim
+                    for claim, until in self._claims.items()
+                    if claim.lease is not None and now < until
+                ]
                 if not claims:
                     self._thread = None
                     return

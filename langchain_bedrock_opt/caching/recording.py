@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from threading import Lock
 
 from langchain_bedrock_opt.aws.layers import Event, Response, close_events
@@ -17,8 +18,9 @@ from langchain_bedrock_opt.errors import CacheStoreError
 class Recording:
     """Passes a stream's events on as they are asked for, and keeps the answer once it is whole.
 
-    Those who wait for the same answer read on in the reader's place; what they read ahead is kept
-    for the reader. A stream that its reader breaks off is closed and not kept.
+    While others wait for the same answer, a thread reads on in the reader's place and context;
+    what it reads ahead is kept for the reader. A stream that its reader breaks off is closed and
+    not kept.
 
     Args:
         events: The stream.
@@ -40,6 +42,7 @@ class Recording:
         self._ahead: deque[Event] = deque()
         self._error: Exception | None = None
         self._ended = False
+        self._context = copy_context()
         self._lock = Lock()  # held while an event is read, by whoever reads it
         flight.driven_by(self._drive)
 
@@ -68,7 +71,7 @@ class Recording:
         while not self._flight.landed and (left := deadline - time.monotonic()) > 0:
             if self._lock.acquire(timeout=left):
                 try:
-                    self._read()
+                    self._context.run(self._read)
                 finally:
                     self._lock.release()
 
@@ -78,6 +81,7 @@ class Recording:
             return
         try:
             event = next(self._events)
+            self._record(event)
         except StopIteration:
             self._ended = True
             self._flight.land(failed=True)  # no effect if the answer was complete
@@ -85,7 +89,6 @@ class Recording:
             self._ended, self._error = True, error
             self._flight.land(failed=True)
         else:
-            self._record(event)
             self._ahead.append(event)
 
     def _record(self, event: Event) -> None:

@@ -28,6 +28,16 @@ _READ = (
     " WHERE key = ? AND raw = 1 AND (expire_time IS NULL OR expire_time > ?)"
 )
 
+SPARED_PREFIXES = ("epoch:", "sim:l:")
+"""How keys begin that are dropped last: epochs, without which no entry may be served, and labels,
+by which the similarity tier knows what it may serve. They are few, and written long before what
+depends on them."""
+
+SPARED_SECONDS = 10 * 365 * 86400.0
+"""How much younger than it is such a key is taken to be, when the oldest are dropped."""
+
+_SPARE = "UPDATE Cache SET store_time = store_time + ? WHERE key = ? AND raw = 1"
+
 _NEW_LEASES = (
     "CREATE TABLE IF NOT EXISTS Leases (key TEXT PRIMARY KEY, token TEXT, expire_time REAL)"
 )
@@ -78,6 +88,8 @@ class BytesCache(diskcache.Cache):  # type: ignore[misc] # diskcache has no type
     Leases have a table of their own in the same database, so that a write can depend on one in a
     transaction, and neither eviction nor an entry's end touches them.
 
+    Keys that begin with one of `SPARED_PREFIXES` are dropped last when the folder is full.
+
     Args:
         directory: The folder; it exists.
         timeout: Seconds to wait for another process's write.
@@ -107,15 +119,25 @@ class BytesCache(diskcache.Cache):  # type: ignore[misc] # diskcache has no type
         with self.transact():
             if self.read(key, now) != old:
                 return False
-            self.set(key, new, expire=ttl)
+            self.write(key, new, ttl)
             return True
+
+    def write(self, key: str, value: bytes, ttl: float | None) -> None:
+        """Set bytes."""
+        text, _ = self._disk.put(key)
+        if not text.startswith(SPARED_PREFIXES):
+            self.set(key, value, expire=ttl)
+            return
+        with self.transact():
+            self.set(key, value, expire=ttl)
+            self._con.execute(_SPARE, (SPARED_SECONDS, text))
 
     def set_leased(self, key: str, value: bytes, ttl: float | None, token: str, now: float) -> bool:
         """Set bytes if a lease on the key still holds, and end it."""
         with self.transact():
             if not self.end_lease(key, token, now):
                 return False
-            self.set(key, value, expire=ttl)
+            self.write(key, value, ttl)
             return True
 
     def take_lease(self, key: str, token: str, expires_at: float, now: float) -> bool:

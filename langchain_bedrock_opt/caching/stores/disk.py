@@ -29,7 +29,8 @@ class DiskCacheStore:
     Args:
         path: A folder for this cache alone; made if it does not exist. `~` and variables such as
             `$HOME` are followed.
-        size_limit: Bytes on disk, about; beyond them the entries stored first are dropped.
+        size_limit: Bytes on disk, about; beyond them the entries stored first are dropped, and
+            last of all what says whether entries are valid.
         timeout: Seconds to wait while another process writes.
         clock: Seconds since the epoch, on which entries and leases expire.
 
@@ -85,7 +86,7 @@ class DiskCacheStore:
             cache = self._opened()
             if lease is not None:
                 return cache.set_leased(key, value, ttl, lease, self._clock())
-            cache.set(key, value, expire=ttl)
+            cache.write(key, value, ttl)
         except _disk_errors() as error:
             raise _failed(error) from error
         return True

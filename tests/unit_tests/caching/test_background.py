@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -85,7 +89,53 @@ def test_a_job_belongs_to_no_caller(background: Background) -> None:
     assert seen == ["none"]
 
 
+def test_a_system_without_threads_fails_no_caller(
+    background: Background, errors: Errors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no thread can be started the job is dropped, that is told, and it may be tried again."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not background.run("a", "working", lambda: None)
+
+    assert [(doing, str(error)) for doing, error in errors] == [
+        ("working", "can't start new thread")
+    ]
+    assert background.run("a", "working", lambda: None)
+
+
 def test_a_mistake_fails_at_construction() -> None:
     """There must be room for one job."""
     with pytest.raises(ConfigurationError, match="most=0"):
         Background(failed=lambda *_: None, most=0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_process_works_on() -> None:
+    """Jobs and leases of the parent hold up nothing in the child, whatever locks were held."""
+    script = """
+        import os, threading
+        from langchain_bedrock_opt.caching.background import Background
+        from langchain_bedrock_opt.caching.leases import Leases
+        from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+        background = Background(failed=print, most=1)
+        over = threading.Event()
+        background.run("job", "working", over.wait)
+        leases = Leases(InMemoryCacheStore(), timeout=1, failed=print)
+        held = leases.try_claim("held")
+        with background._lock, leases._keeper._changed:
+            child = os.fork()
+        if child == 0:
+            assert background.run("job", "working", lambda: None)
+            assert background.join(10)
+            assert leases.try_claim("key")
+            assert list(leases._keeper._claims.keys()) != [held]
+            os._exit(0)
+        over.set()
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0

@@ -237,6 +237,35 @@ def test_the_size_limit_holds(folder: Path) -> None:
     assert sum(file.stat().st_size for file in folder.glob("cache.db")) < 1_000_000
 
 
+@pytest.mark.parametrize("key", ["epoch:a", "sim:l:a"])
+def test_what_entries_depend_on_is_dropped_last(folder: Path, key: str) -> None:
+    """Epochs and labels outlast entries that were stored after them, and may be replaced."""
+    store = DiskCacheStore(folder, size_limit=500_000)
+    store.swap(key, None, b"first", None)
+    store.put(key, b"second", None)
+    for index in range(200):
+        store.put(str(index), bytes(10_000), None)
+
+    kept, oldest = store.get(key), store.get("0")
+    store.close()
+
+    assert kept == b"second"
+    assert oldest is None
+
+
+def test_even_that_keeps_to_the_size_limit(folder: Path) -> None:
+    """If there is nothing else to drop, the oldest of those go, and the folder does not grow."""
+    store = DiskCacheStore(folder, size_limit=500_000)
+    for index in range(200):
+        store.put(f"epoch:{index}", bytes(10_000), None)
+
+    newest, oldest = store.get("epoch:199"), store.get("epoch:0")
+    store.close()
+
+    assert newest is not None
+    assert oldest is None
+
+
 def test_reading_writes_nothing(folder: Path, store: DiskCacheStore) -> None:
     """A read leaves the database as it is, so that readers never wait for a lock."""
     store.put("key", b"value", 60)

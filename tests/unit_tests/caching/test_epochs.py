@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -50,6 +51,32 @@ def test_a_lost_epoch_makes_its_entries_invalid(store: InMemoryCacheStore, clock
     stamps = epochs.stamps(["a"])
     store.clear()
     clock.now += 1
+
+    assert not epochs.hold(stamps)
+
+
+def test_a_read_that_was_overtaken_is_not_believed(clock: Any) -> None:
+    """What a slow read brings does not undo the renewal that came while it was on its way."""
+
+    class Slow(InMemoryCacheStore):
+        on_read = staticmethod(lambda: None)
+
+        def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+            found = super().get_many(keys)
+            self.on_read()
+            return found
+
+    store = Slow()
+    epochs = Epochs(store, max_age=1, clock=clock)
+    stamps = epochs.stamps(["a"])
+    clock.now += 1
+
+    def renew() -> None:
+        store.on_read = lambda: None
+        epochs.renew(["a"])
+
+    store.on_read = renew
+    epochs.hold(stamps)
 
     assert not epochs.hold(stamps)
 

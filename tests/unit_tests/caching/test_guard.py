@@ -18,6 +18,7 @@ class Flaky(InMemoryCacheStore):
     def __init__(self) -> None:
         super().__init__()
         self.is_down = False
+        self.writes_fail = False
         self.asked = 0
 
     def get(self, key: str) -> bytes | None:
@@ -25,6 +26,11 @@ class Flaky(InMemoryCacheStore):
         if self.is_down:
             raise CacheStoreError("down")
         return super().get(key)
+
+    def put(self, key: str, value: bytes, ttl: float | None, *, lease: str | None = None) -> bool:
+        if self.writes_fail:
+            raise CacheStoreError("full")
+        return super().put(key, value, ttl, lease=lease)
 
 
 @pytest.fixture
@@ -102,6 +108,20 @@ def test_a_store_that_is_back_is_asked_by_all(
 
     assert [guarded.get("key") for _ in range(3)] == [None] * 3
     assert not guarded.is_left_alone
+
+
+def test_reads_do_not_hide_that_writes_fail(guarded: GuardedStore, flaky: Flaky) -> None:
+    """A store that can't be written is left alone by writers only, however well it reads."""
+    flaky.writes_fail = True
+    for _ in range(3):
+        with pytest.raises(CacheStoreError, match="full"):
+            guarded.put("key", b"value", None)
+        assert guarded.get("key") is None
+
+    with pytest.raises(StoreLeftAloneError, match="failed to write 3 times"):
+        guarded.lease("key", 5)
+    assert guarded.get("key") is None
+    assert guarded.is_left_alone
 
 
 def test_clearing_is_never_passed_over(flaky: Flaky, guarded: GuardedStore) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Event
-from time import sleep
+from threading import Barrier
+from time import monotonic, sleep
 from typing import Any
 
 from langchain_aws import ChatBedrockConverse
@@ -28,6 +28,15 @@ def report(message: Any) -> dict[str, Any]:
     """What the cache says it did."""
     found: dict[str, Any] = message.response_metadata["bedrock_opt"]["cache"]
     return found
+
+
+def until_waited_for(cache: BedrockSemanticCache, *, by: int) -> None:
+    """Wait until so many callers wait for the one call that is under way."""
+    [flight] = cache._desk.flights._flights.values()
+    deadline = monotonic() + 10
+    while flight.waiting < by:
+        assert monotonic() < deadline
+        sleep(0.001)
 
 
 class BrokenStore(InMemoryCacheStore):
@@ -77,19 +86,11 @@ def test_callers_do_not_queue_for_what_is_not_kept(
 ) -> None:
     """Those who waited for an answer that can't be shared ask all at once, also with leases."""
     crowd = 8
-    joined, together = Barrier(crowd), Barrier(crowd - 1)
+    together = Barrier(crowd - 1)
 
     def cut(request: dict[str, Any]) -> dict[str, Any]:
         if len(fake.requests) == 1:
-            [flight] = cache._desk.flights._flights.values()
-
-            def wait(deadline: float) -> None:
-                joined.wait(10)
-                while not flight.landed:
-                    sleep(0.001)
-
-            flight.driven_by(wait)
-            joined.wait(10)
+            until_waited_for(cache, by=crowd - 1)
         else:
             together.wait(10)  # broken, and so an error, unless all are here at once
         return make_response({"text": "Once upon"}, stop="max_tokens")
@@ -144,25 +145,17 @@ def test_a_broken_store_still_shares_one_call(
 ) -> None:
     """A paid answer reaches those who wait for it even if it could not be stored."""
     cache = BedrockSemanticCache(BrokenStore())
-    waiting, landed = Event(), Event()
     followers: list[Future[AIMessage]] = []
 
-    def wait(deadline: float) -> None:
-        waiting.set()
-        landed.wait(10)
-
     def answer_when_another_waits(request: dict[str, Any]) -> dict[str, Any]:
-        [flight] = cache._desk.flights._flights.values()
-        flight.driven_by(wait)
         followers.append(pool.submit(model.invoke, "Where?"))
-        assert waiting.wait(10)
+        until_waited_for(cache, by=1)
         return make_response({"text": "Kyoto."})
 
     fake = bedrock(answer_when_another_waits)
     model = make_model(fake, cache)
     with ThreadPoolExecutor() as pool:
         model.invoke("Where?")
-        landed.set()
         answer = followers[0].result()
 
     assert len(fake.requests) == 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.caching.leases import Claim, Leases
+from langchain_bedrock_opt.caching.leases import MOST_RENEWED, Claim, Leases
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError
 
@@ -121,6 +122,23 @@ def test_a_lease_lasts_as_long_as_its_claim(
     while store.lease("key", 1) is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_forgotten_claim_is_not_renewed_for_ever(
+    store: InMemoryCacheStore, errors: Errors, clock: Any
+) -> None:
+    """A claim that exists but never ends holds its key for an hour at the most."""
+    leases = Leases(
+        store, timeout=10, seconds=0.15, clock=clock, failed=lambda *error: errors.append(error)
+    )
+    claim = leases.claim("key", text)
+    clock.now += MOST_RENEWED
+
+    deadline = time.monotonic() + 10
+    while store.lease("key", 1) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert claim.lease
 
 
 def test_the_late_one_writes_nothing(
