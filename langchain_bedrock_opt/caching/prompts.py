@@ -68,7 +68,9 @@ _SETS: Final = frozenset({"stop", "stop_sequences"})
 _LONGEST_CALL = 1_000_000
 """Characters of a call's arguments up to which they are read; longer ones count as they are."""
 
-_TEMPERATURE = re.compile(r"\('temperature', ([0-9]+(?:\.[0-9]+)?)\)")
+_TEMPERATURE = re.compile(r"'temperature'([,:]) ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)")
+"""A temperature among arguments that can't be read: bound by itself, or in a part of the request."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -124,7 +126,7 @@ def prompt_scope(
 
 
 def is_sampled_model(llm_string: str) -> bool:
-    """Whether the model's description shows a temperature above 0.
+    """Whether the model's description shows a temperature above 0, wherever it is set.
 
     Example:
         >>> is_sampled_model("[('stop', None), ('temperature', 0.7)]")
@@ -153,7 +155,7 @@ class _Model:
 
     Attributes:
         canonical: All that changes an answer, as one text: it is asked for with each call.
-        is_sampled: Whether it has a temperature above 0.
+        is_sampled: Whether it has a temperature above 0, wherever that is set.
     """
 
     def __init__(self, llm_string: str) -> None:
@@ -166,10 +168,8 @@ class _Model:
             self.canonical = json.dumps(parts, sort_keys=True, default=repr)
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             self.canonical = llm_string  # literals, but not what they look like
-        temperature = _bound_temperature(call, arguments)
-        if temperature is None:
-            temperature = constructor.get("temperature")
-        self.is_sampled = isinstance(temperature, (int, float)) and temperature > 0
+        bound = _unread_temperatures(call) if arguments is None else arguments
+        self.is_sampled = _is_sampled(constructor, bound)
 
 
 @lru_cache(maxsize=128)
@@ -203,12 +203,28 @@ def _call_arguments(call: str) -> dict[str, Any] | None:
     return arguments if all(isinstance(name, str) for name in arguments) else None
 
 
-def _bound_temperature(call: str, arguments: dict[str, Any] | None) -> Any:
-    """The temperature among the arguments of a call, even if they can't all be read."""
-    if arguments is not None:
-        return arguments.get("temperature")
-    bound = _TEMPERATURE.search(call)
-    return float(bound.group(1)) if bound else None
+def _unread_temperatures(call: str) -> dict[str, Any]:
+    """The highest temperatures, bound by itself and in parts, of a call that can't be read."""
+    highest: dict[str, float] = {}
+    for sign, number in _TEMPERATURE.findall(call):
+        highest[sign] = max(float(number), highest.get(sign, 0.0))
+    return {"temperature": highest.get(","), "in a part": {"temperature": highest.get(":")}}
+
+
+def _is_sampled(constructor: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    """Whether a temperature above 0 is set, by itself or in any part of the request.
+
+    Models take it in `model_kwargs`, `additional_model_request_fields`, `inference_config` and
+    more, so all objects are searched. An argument of the call goes before the constructor's.
+    """
+    bound = {name: value for name, value in arguments.items() if value is not None}
+    parts: list[Mapping[str, Any]] = [{**constructor, **bound}]
+    for part in parts:  # it grows on the way; a deep one costs no stack
+        temperature = part.get("temperature")
+        if isinstance(temperature, (int, float)) and temperature > 0:
+            return True
+        parts += [value for value in part.values() if isinstance(value, dict)]
+    return False
 
 
 def _canonical(arguments: Mapping[str, Any]) -> dict[str, Any]:
