@@ -4,7 +4,7 @@ Merged are differences that no reader sees: Unicode composition, the width of a 
 (full-width ASCII, half-width `ｶﾅ`, the ideographic space), CRLF, and white space around the text.
 Kept is whatever carries meaning, and so is white space inside the text, at the end of a line too:
 Markdown breaks a line there, and a question may be about it. Unicode's NFKC is never used on whole
-texts, because it makes 10² equal to 102 and ① equal to 1. Fenced code stays as it is, byte for byte.
+texts, because it makes 10² equal to 102 and ① equal to 1. Fenced code stays byte for byte.
 """
 
 from __future__ import annotations

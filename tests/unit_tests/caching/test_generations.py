@@ -187,7 +187,9 @@ def test_a_hit_has_spent_nothing_in_any_form() -> None:
 
     assert isinstance(chat, ChatGeneration)
     assert chat.message.response_metadata == {
-        **{"token_usage": nothing, "usage": nothing, "id": 7},
+        "token_usage": nothing,
+        "usage": nothing,
+        "id": 7,
         "bedrock_opt": {"cache": REPORT},
     }
     assert chat.message.additional_kwargs == {"usage": nothing, "stop_reason": "stop"}
