@@ -68,12 +68,15 @@ _READ: Final = frozenset(
 _TOLD_ELSEWHERE: Final = frozenset(
     {
         "__openai_function_call_ids__",
+        "amazon-bedrock-invocationMetrics",
+        "amazon-bedrock-trace",
         "model_id",
         "model_name",
         "parsed",
         "stop_reason",
         "token_usage",
         "tool_calls",
+        "trace",
         "usage",
     }
 )

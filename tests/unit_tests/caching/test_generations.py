@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
@@ -19,6 +20,7 @@ from langchain_bedrock_opt.caching.generations import (
     mark_hit,
     read_generations,
 )
+from langchain_bedrock_opt.caching.prompts import prompt_key
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
 
@@ -221,6 +223,22 @@ def test_what_a_guardrail_quotes_is_not_kept() -> None:
     assert restored.message.response_metadata == kept
     assert restored.message.additional_kwargs == kept
     assert message.response_metadata == facts
+
+
+def test_a_hit_asks_the_next_question_as_the_answer_would() -> None:
+    """A conversation goes on with the same key from a hit as from the answer that was stored."""
+    names = ("usage", "token_usage", "amazon-bedrock-invocationMetrics")
+    counted = {name: {"tokens": 5} for name in names}
+    told = {**counted, "trace": {"a": "b"}, "amazon-bedrock-trace": {"a": "b"}, "thinking": "Hmm."}
+    answer = AIMessage("Hi", id="run-1", additional_kwargs=told, response_metadata=told)
+    (hit,) = mark_hit(stored(ChatGeneration(message=answer)), REPORT)
+
+    assert isinstance(hit, ChatGeneration)
+    next_keys = [
+        prompt_key(dumps([HumanMessage("Hi"), said, HumanMessage("So?")]), "m")
+        for said in (answer, hit.message)
+    ]
+    assert next_keys[0] == next_keys[1]
 
 
 def test_hits_share_nothing() -> None:
