@@ -5,6 +5,7 @@ interface with the messages that `caching.messages` has brought into Converse's 
 
 The form is made for speed, since it is made for each call: a text that stands alone is a plain
 string, a message a list of its role and its content, and the rest is left to the JSON encoder.
+Texts of users, assistants and systems are folded (`caching.text`), those of tool results are not.
 """
 
 from __future__ import annotations
@@ -121,15 +122,20 @@ def _block(
         return text if len(block) == 1 else {**block, "text": text}
     if "toolUse" in block:
         call = block["toolUse"]
-        return {"toolUse": {**call, "toolUseId": _number(call["toolUseId"], numbers)}}
+        return {**block, "toolUse": {**call, "toolUseId": _number(call["toolUseId"], numbers)}}
     if "toolResult" in block:
-        result = dict(block["toolResult"])
-        if result.get("status") == "success":  # what Bedrock assumes when nothing is said
-            del result["status"]
-        result["toolUseId"] = _number(result["toolUseId"], numbers)
-        result["content"] = canonical_content(result["content"], numbers)
-        return {"toolResult": result}
+        return {**block, "toolResult": _tool_result(block["toolResult"], numbers)}
     return block
+
+
+def _tool_result(result: Mapping[str, Any], numbers: dict[str, int]) -> dict[str, Any]:
+    """A tool's result; its texts byte for byte, since they are data that nobody has typed."""
+    canonical = dict(result)
+    if canonical.get("status") == "success":  # what Bedrock assumes when nothing is said
+        del canonical["status"]
+    canonical["toolUseId"] = _number(result["toolUseId"], numbers)
+    canonical["content"] = [part for part in result["content"] if "cachePoint" not in part]
+    return canonical
 
 
 def _number(tool_use_id: str, numbers: dict[str, int]) -> int:

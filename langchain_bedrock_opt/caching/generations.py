@@ -52,8 +52,12 @@ _FIELDS = (
 )
 """What is kept of a message, where it is not empty; its id is not."""
 
-_OF_ONE_CALL = "ResponseMetadata"
-"""Where boto3 tells of one HTTP call: its request id, headers and date. A hit made none."""
+_OF_ONE_CALL: Final = frozenset({"ResponseMetadata", "trace", "amazon-bedrock-trace"})
+"""What tells of one call. boto3 gives its request id, headers and date; a guardrail's trace quotes
+the prompt, which is stored nowhere, and belongs to the caller who asked for it."""
+
+_COUNTERS: Final = ("usage", "token_usage", "amazon-bedrock-invocationMetrics")
+"""Where models tell what a call has spent, beside `usage_metadata`."""
 
 _EMPTY_MESSAGE: Final = AIMessage("")
 _EMPTY_GENERATION: Final = ChatGeneration(message=_EMPTY_MESSAGE)
@@ -127,7 +131,7 @@ def encode_generations(
 def _stored(generation: Generation) -> dict[str, Any]:
     stored: dict[str, Any] = {}
     if generation.generation_info is not None:
-        stored["info"] = generation.generation_info
+        stored["info"] = _lasting(generation.generation_info)
     if not isinstance(generation, ChatGeneration):
         return {**stored, "text": generation.text}
     message: BaseMessage = generation.message
@@ -141,14 +145,18 @@ def _stored(generation: Generation) -> dict[str, Any]:
         # An empty text is not None, and for the content not an empty list.
         if value or isinstance(value, str) or name == "content":
             fields[name] = value
-    metadata = fields.get("response_metadata")
-    if metadata and _OF_ONE_CALL in metadata:
-        kept = {name: value for name, value in metadata.items() if name != _OF_ONE_CALL}
-        fields["response_metadata"] = kept
+    for name in ("response_metadata", "additional_kwargs"):
+        if name in fields:
+            fields[name] = _lasting(fields[name])
     stored["message"] = fields
     if generation.text != _first_text(message.content):
         stored["text"] = generation.text
     return stored
+
+
+def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of an answer, without what is told of the one call that brought it."""
+    return {name: value for name, value in facts.items() if name not in _OF_ONE_CALL}
 
 
 def _first_text(content: Any) -> str:
@@ -207,8 +215,9 @@ def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]
     """Make a hit of generations that were just decoded; they are changed in place.
 
     Each message has no id, so that it is a new one for whoever keeps messages apart by id, and
-    no tokens spent: the zero that LangChain adds as `total_cost` then says no more. The report is
-    in `response_metadata["bedrock_opt"]["cache"]`, beside what else the first call was told.
+    no tokens spent, wherever its model has counted them: the zero that LangChain adds as
+    `total_cost` then says no more. The report is in
+    `response_metadata["bedrock_opt"]["cache"]`, beside what else the first call was told.
 
     Args:
         stored: From `read_generations`. Read again for another hit.
@@ -218,15 +227,32 @@ def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]
         The generations.
     """
     for generation in stored.generations:
+        _spend_nothing(generation.generation_info)
         if isinstance(generation, ChatGeneration):
             message = generation.message
             metadata = message.response_metadata
+            _spend_nothing(metadata)
+            _spend_nothing(message.additional_kwargs)
             told = metadata.get(REPORT_KEY)
             kept = told if isinstance(told, dict) else {}
             metadata[REPORT_KEY] = {**kept, "cache": {**report}}
             if getattr(message, "usage_metadata", None):
                 message.usage_metadata = UsageMetadata(**_NOTHING_SPENT)  # type: ignore[attr-defined]
     return stored.generations
+
+
+def _spend_nothing(facts: dict[str, Any] | None) -> None:
+    """Set the counters in there to zero, each in its own form."""
+    for name in _COUNTERS:
+        if facts and name in facts:
+            facts[name] = _zeroed(facts[name])
+
+
+def _zeroed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _zeroed(inner) for name, inner in value.items()}
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value)(0) if is_number else value
 
 
 def _spent(generation: Generation) -> TokenUsage:

@@ -5,8 +5,11 @@ tool results blocks of a user's message, and messages of one role that follow ea
 one, as in langchain-aws. Content blocks are read in LangChain's own forms (v0 and v1), in Bedrock's
 and in Anthropic's and OpenAI's; a block that is none of these counts as it is.
 
-Not taken over are ids, usage, response metadata, artifacts, caching marks, and of a tool's result
-the name, which its call has already.
+What is not known to be unseen by a model counts. Known to be unseen are ids of messages and those
+that LangChain gives to blocks, usage, response metadata, artifacts, caching marks, positions in a
+stream, of a tool's result the name, which its call has already, and in an answer's
+`additional_kwargs` what is told elsewhere. An id that may stand for something else, such as that of
+an uploaded file, of OpenAI's audio or of its `item_reference`, counts.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import json
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 Block: TypeAlias = dict[str, Any]
@@ -34,32 +37,76 @@ _FORMATS: Final = {
 }
 """The types whose format is not their second half."""
 
-_UNSEEN: Final = frozenset({"cache_control", "index", "id"})
-"""Parts of a text or media block that a model does not see."""
+_UNSEEN: Final = frozenset({"cache_control", "index"})
+"""Parts of any block that a model does not see: caching marks, and positions in a stream."""
 
-_MEDIA_FIELDS: Final = _UNSEEN | {
-    "base64",
-    "data",
-    "extras",
-    "filename",
-    "media_type",
-    "metadata",
-    "mime_type",
-    "name",
-    "source",
-    "source_type",
-    "type",
-}
-"""What `_media` has read, or knows to be unseen."""
+_OWN_ID: Final = "lc_"
+"""Begins the ids that langchain-core gives to blocks, new ones each time."""
+
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+
+_READ: Final = frozenset(
+    {
+        "additional_kwargs",
+        "artifact",
+        "chunk_position",
+        "content",
+        "example",
+        "id",
+        "response_metadata",
+        "role",
+        "status",
+        "tool_call_chunks",
+        "tool_call_id",
+        "tool_calls",
+        "type",
+        "usage_metadata",
+    }
+)
+"""Fields of a message that are read by themselves, or known to be unseen by a model."""
+
+_TOLD_ELSEWHERE: Final = frozenset(
+    {
+        "__openai_function_call_ids__",
+        "amazon-bedrock-invocationMetrics",
+        "amazon-bedrock-trace",
+        "model_id",
+        "model_name",
+        "parsed",
+        "stop_reason",
+        "token_usage",
+        "tool_calls",
+        "trace",
+        "usage",
+    }
+)
+"""What in an answer's `additional_kwargs` repeats its content or its tool calls, or tells of the
+call that brought it: langchain-aws's and langchain-openai's habits."""
+
+_MEDIA_FIELDS: Final = frozenset(
+    {"base64", "data", "id", "media_type", "mime_type", "source", "source_type", "type"}
+)
+"""What `_media` has read. The id of media whose bytes are there stands for nothing else."""
+
+_NAMES: Final = ("name", "filename")
+
+_CALL_FIELDS: Final = ("type", "id", "name", "input", "args", "partial_json")
+_RESULT_FIELDS: Final = (
+    *("type", "tool_use_id", "tool_call_id", "toolUseId"),
+    *("is_error", "isError", "status", "content", "output"),
+)
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,(.+)", re.DOTALL)
 
 
-def converse_form(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def converse_form(
+    messages: Iterable[Mapping[str, Any]], *, with_kwargs: bool = True
+) -> dict[str, Any]:
     """Messages as the `messages` and `system` of a Converse request.
 
     Args:
         messages: As `langchain_core.load.dumpd` gives them.
+        with_kwargs: Whether the model may be sent what is in `additional_kwargs`.
 
     Returns:
         A part of a request; for `caching.canonical` only, since it may hold blocks and roles
@@ -76,7 +123,7 @@ def converse_form(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     system: list[Block] = []
     merged: list[dict[str, Any]] = []
     for message in messages:
-        role, content = _message(message)
+        role, content = _message(message, with_kwargs=with_kwargs)
         if role == "system" and not merged:
             _append(system, content)
         elif merged and merged[-1]["role"] == role:
@@ -86,26 +133,39 @@ def converse_form(messages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"system": system, "messages": merged}
 
 
-def _message(message: Mapping[str, Any]) -> tuple[str, list[Block]]:
+def _message(message: Mapping[str, Any], *, with_kwargs: bool) -> tuple[str, list[Block]]:
     """The role and the content of one message."""
     kind = str(message["id"][-1]).removesuffix("Chunk")
     fields: Mapping[str, Any] = message["kwargs"]
+    role = _ROLES.get(kind) or f"{kind}:{fields.get('role', '')}"
+    unseen = _READ
     if kind == "ToolMessage":
-        return "user", [_tool_result(fields)]
-    content = _blocks(fields.get("content", ""))
+        role, content, unseen = "user", [_tool_result(fields)], _READ | {"name"}
+    else:
+        content = [block for block in _blocks(fields.get("content", "")) if _is_seen(block)]
     if kind == "AIMessage":
         content = _with_tool_calls(content, fields.get("tool_calls") or ())
-    role = _ROLES.get(kind) or f"{kind}:{fields.get('role', '')}"
-    # Not for Converse, but other models are shown these.
-    more = {
-        "name": fields.get("name"),
-        "invalid_tool_calls": fields.get("invalid_tool_calls"),
-        # OpenAI's older form of a tool call. All else in there repeats what is said elsewhere.
-        "function_call": (fields.get("additional_kwargs") or {}).get("function_call"),
+    # Most of it is not for Converse, but other models are shown it.
+    more = {name: value for name, value in fields.items() if name not in unseen}
+    if with_kwargs:
+        more["additional_kwargs"] = _kwargs(kind, fields.get("additional_kwargs") or {})
+    return role, _with(content, more)
+
+
+def _kwargs(kind: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's `additional_kwargs`, without what an answer tells elsewhere."""
+    told = _TOLD_ELSEWHERE if kind == "AIMessage" else frozenset()
+    return {
+        name: value
+        for name, value in kwargs.items()
+        if name not in told | _UNSEEN and value not in _EMPTY
     }
-    if any(more.values()):
-        content.append({"more": more})
-    return role, content
+
+
+def _with(content: list[Block], more: Mapping[str, Any]) -> list[Block]:
+    """Content with a block of what else the message holds, if it holds more."""
+    rest = {name: value for name, value in more.items() if value not in _EMPTY}
+    return [*content, {"more": rest}] if rest else content
 
 
 def _append(content: list[Block], more: list[Block]) -> None:
@@ -142,14 +202,14 @@ def _with_tool_calls(content: list[Block], calls: Iterable[Mapping[str, Any]]) -
 
 
 def _blocks(content: Any) -> list[Block]:
-    """Content as blocks, without empty texts and cache points."""
+    """Content as blocks."""
     if isinstance(content, str):
-        return [{"text": content}] if content.strip() else []
-    blocks = [{"text": block} if isinstance(block, str) else _block(block) for block in content]
-    return [block for block in blocks if _is_seen(block)]
+        return [{"text": content}]
+    return [{"text": block} if isinstance(block, str) else _block(block) for block in content]
 
 
 def _is_seen(block: Block) -> bool:
+    """Whether a block of a message is no cache point and no empty text."""
     return bool(block["text"].strip()) if block.keys() == {"text"} else "cachePoint" not in block
 
 
@@ -170,39 +230,66 @@ def _block(block: Block) -> Block:
 
 
 def _unread(block: Block) -> Block:
-    return {"block": {name: value for name, value in block.items() if name not in _UNSEEN}}
+    return {"block": _rest(block, ())}
+
+
+def _rest(block: Mapping[str, Any], read: Container[str]) -> Block:
+    """What a block holds beside the parts that are read, without what no model sees."""
+    return {
+        name: value
+        for name, value in block.items()
+        if name not in read
+        and name not in _UNSEEN
+        and value not in _EMPTY
+        and not (name == "id" and str(value).startswith(_OWN_ID))
+    }
+
+
+def _beside(read: Block, rest: Block) -> Block:
+    """A block that was read, with the rest of it, if there is one."""
+    return {**read, "more": rest} if rest else read
 
 
 def _text(block: Block) -> Block:
-    said = {name: value for name, value in block.items() if name not in _UNSEEN and value}
-    text = said.pop("text", "")
-    said.pop("type")
-    return {"text": text, **said}
+    # Its id, such as that of OpenAI's message, stands for nothing but this text.
+    return {"text": block.get("text") or "", **_rest(block, ("type", "text", "id"))}
 
 
 def _media(kind: str, block: Block) -> Block:
     """Media by their bytes; those that are only named, by an address or an id, by their name."""
     if kind in block:  # Bedrock's own form with a type beside it
-        return {kind: block[kind]}
-    source = block.get("source")
-    fields = {**block, **source} if isinstance(source, Mapping) else block  # Anthropic's form
+        return _beside({kind: block[kind]}, _rest(block, ("type", kind)))
+    said = block.get("source")
+    source: Mapping[str, Any] = said if isinstance(said, Mapping) else {}  # Anthropic's form
+    fields = {**block, **source}
     data = fields.get("base64") or fields.get("data")
     mime_type = fields.get("mime_type") or fields.get("media_type")
-    if not data or not mime_type:
+    is_inline = {block.get("source_type"), source.get("type")} <= {None, "base64"}
+    if not data or not mime_type or not is_inline:
         return _unread(block)
     media: Block = {"format": _format(mime_type), "source": {"bytes": _decoded(data)}}
     name = _name(block)
     if name:
         media["name"] = name
-    more = {name: value for name, value in block.items() if name not in _MEDIA_FIELDS and value}
-    return {kind: {**media, **more}}
+    more = {**_rest(source, _MEDIA_FIELDS), **_rest(block, _MEDIA_FIELDS)}
+    return {kind: {**media, **_without_name(more, name)}}
 
 
 def _name(block: Block) -> Any:
     """The name of a document, which a model sees."""
-    more = block.get("extras") or block.get("metadata") or {}
-    names = (block.get("name"), block.get("filename"), more.get("name"), more.get("filename"))
-    return next(filter(None, names), None)
+    places = (block, block.get("metadata") or {}, block.get("extras") or {})
+    return next((place[name] for place in places for name in _NAMES if place.get(name)), None)
+
+
+def _without_name(more: Block, name: Any) -> Block:
+    """What media hold beside their bytes, without the name that was read; other names count."""
+    kept: Block = {}
+    for part, value in more.items():
+        if part in {"extras", "metadata"} and isinstance(value, Mapping):
+            kept[part] = {k: v for k, v in value.items() if k not in _NAMES or v != name}
+        elif part not in _NAMES or value != name:
+            kept[part] = value
+    return _rest(kept, ())
 
 
 def _media_url(block: Block) -> Block:
@@ -214,7 +301,8 @@ def _media_url(block: Block) -> Block:
     if match is None:
         return _unread(block)
     mime_type, data = match.groups()
-    return {kind: {"format": _format(mime_type), "source": {"bytes": _decoded(data)}, **fields}}
+    media = {"format": _format(mime_type), "source": {"bytes": _decoded(data)}, **fields}
+    return _beside({kind: media}, _rest(block, ("type", f"{kind}_url", "id")))
 
 
 def _format(mime_type: str) -> str:
@@ -229,46 +317,60 @@ def _decoded(data: str) -> bytes | str:
 
 
 def _tool_use(block: Block) -> Block:
-    name, said = block["name"], block.get("input", block.get("args"))
+    said = block.get("input") or block.get("args") or block.get("partial_json")
     if isinstance(said, str) and said:  # as it came in a stream
         said = json.loads(said)
-    return {"toolUse": {"toolUseId": block.get("id"), "name": name, "input": said or {}}}
+    call = {"toolUseId": block.get("id"), "name": block["name"], "input": said or {}}
+    return _beside({"toolUse": call}, _rest(block, _CALL_FIELDS))
 
 
 def _result(block: Block) -> Block:
     tool_use_id = block.get("tool_use_id") or block.get("tool_call_id") or block.get("toolUseId")
     failed = block.get("is_error") or block.get("isError") or block.get("status") == "error"
-    return {
-        "toolResult": {
-            "toolUseId": tool_use_id,
-            "status": "error" if failed else "success",
-            "content": _blocks(block.get("content", block.get("output", ""))),
-        }
+    result = {
+        "toolUseId": tool_use_id,
+        "status": "error" if failed else "success",
+        "content": _blocks(block.get("content", block.get("output", ""))),
     }
+    return _beside({"toolResult": result}, _rest(block, _RESULT_FIELDS))
 
 
 def _reasoning(block: Block) -> Block:
     """Reasoning in LangChain's, langchain-aws's and Anthropic's form."""
-    said = block.get("reasoning_content") or block.get("reasoningContent") or block
-    if not isinstance(said, Mapping):
-        said = {"text": said}
-    redacted = said.get("redactedContent") or said.get("redacted_content")
+    fields = _rest(block, ("type", "reasoning_content", "reasoningContent"))
+    said = block.get("reasoning_content") or block.get("reasoningContent") or {}
+    fields |= said if isinstance(said, Mapping) else {"text": said}
+    extras = dict(fields.pop("extras", {}))
+    redacted = _first_of(fields, ("redactedContent", "redacted_content"))
     if redacted:
-        return {"reasoningContent": {"redactedContent": redacted}}
-    text = said.get("text") or said.get("reasoning") or said.get("thinking") or ""
-    extras = dict(block.get("extras") or {})
-    signature = said.get("signature") or extras.pop("signature", None)
+        rest = _rest({**fields, "extras": extras}, ())
+        return _beside({"reasoningContent": {"redactedContent": redacted}}, rest)
+    text = _first_of(fields, ("text", "reasoning", "thinking"))
+    signature = _first_of(fields, ("signature",)) or _first_of(extras, ("signature",))
     if not text and not signature:
         return _unread(block)
     signed = {"signature": signature} if signature else {}
-    read: Block = {"reasoningContent": {"reasoningText": {"text": text, **signed}}}
-    return {**read, "extras": extras} if extras else read
+    read = {"reasoningContent": {"reasoningText": {"text": text or "", **signed}}}
+    return _beside(read, _rest({**fields, "extras": extras}, ()))
+
+
+def _first_of(fields: Block, names: Iterable[str]) -> Any:
+    """The first field of these names that is not empty, which is taken out; None if none is."""
+    return next((fields.pop(name) for name in names if fields.get(name)), None)
+
+
+def _guard_content(block: Block) -> Block:
+    read = {"guardContent": {"text": {"text": block["text"]}}}
+    return _beside(read, _rest(block, ("type", "text")))
 
 
 def _non_standard(block: Block) -> Block:
     """What LangChain wraps because it does not know it: most often a block of Bedrock's own."""
     value = block["value"]
-    return _block(value) if isinstance(value, dict) else _unread(block)
+    if not isinstance(value, dict):
+        return _unread(block)
+    read, rest = _block(value), _rest(block, ("type", "value"))
+    return {"wrapped": read, "more": rest} if rest else read
 
 
 _READERS: Final[dict[Any, Callable[[Block], Block]]] = {
@@ -284,6 +386,6 @@ _READERS: Final[dict[Any, Callable[[Block], Block]]] = {
     "reasoning": _reasoning,
     "reasoning_content": _reasoning,
     "thinking": _reasoning,
-    "guard_content": lambda block: {"guardContent": {"text": {"text": block["text"]}}},
+    "guard_content": _guard_content,
     "non_standard": _non_standard,
 }

@@ -64,11 +64,16 @@ _NO_EFFECT: Final = frozenset(
 """Arguments of chat models, and of calls, that do not change an answer."""
 
 _MODELS: Final = frozenset({"model", "model_id", "model_name"})
+_CONVERSE: Final = ["langchain_aws", "chat_models", "ChatBedrockConverse"]
+"""How LangChain's JSON names `ChatBedrockConverse`, and this package's model too."""
+
 _SETS: Final = frozenset({"stop", "stop_sequences"})
 _LONGEST_CALL = 1_000_000
 """Characters of a call's arguments up to which they are read; longer ones count as they are."""
 
-_TEMPERATURE = re.compile(r"\('temperature', ([0-9]+(?:\.[0-9]+)?)\)")
+_TEMPERATURE = re.compile(r"'temperature'([,:]) ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)")
+"""A temperature among arguments that can't be read, bound by itself or in a part of the request."""
+
 _DECODER = json.JSONDecoder()
 
 
@@ -88,8 +93,9 @@ def prompt_key(prompt: str, llm_string: str, *, tenant: str = "", namespace: str
         >>> prompt_key("Hi?", "model") == prompt_key(" Hi? ", "model")
         True
     """
-    form = _messages(prompt) or ["text", canonical_text(prompt)]
-    document = [form, _model(llm_string).canonical]
+    model = _model(llm_string)
+    form = _messages(prompt, model) or ["text", canonical_text(prompt)]
+    document = [form, model.canonical]
     return f"{KEY_VERSION}g:{keyed_digest(document, tenant=tenant, namespace=namespace)}"
 
 
@@ -112,19 +118,20 @@ def prompt_scope(
         >>> prompt_scope("Hi?", "model") is None
         True
     """
-    form = _messages(prompt)
+    model = _model(llm_string)
+    form = _messages(prompt, model)
     if form is None:
         return None
     text = last_user_text(form)
     if text is None:
         return None
-    rest = ["scope", form[:-1], _model(llm_string).canonical]
+    rest = ["scope", form[:-1], model.canonical]
     digest = keyed_digest(rest, tenant=tenant, namespace=namespace)
     return f"{KEY_VERSION}gs:{digest}", text
 
 
 def is_sampled_model(llm_string: str) -> bool:
-    """Whether the model's description shows a temperature above 0.
+    """Whether the model's description shows a temperature above 0, wherever it is set.
 
     Example:
         >>> is_sampled_model("[('stop', None), ('temperature', 0.7)]")
@@ -133,7 +140,7 @@ def is_sampled_model(llm_string: str) -> bool:
     return _model(llm_string).is_sampled
 
 
-def _messages(prompt: str) -> list[Any] | None:
+def _messages(prompt: str, model: _Model) -> list[Any] | None:
     """A prompt's messages in canonical form, the system's first; None if it is a text."""
     if not prompt.startswith("["):
         return None
@@ -141,7 +148,7 @@ def _messages(prompt: str) -> list[Any] | None:
         messages = json.loads(prompt)
         if not messages or not all(message["type"] == "constructor" for message in messages):
             return None
-        form = converse_form(messages)
+        form = converse_form(messages, with_kwargs=not model.is_converse)
         system = {"role": "system", "content": form["system"]}
         return canonical_messages([system, *form["messages"]])
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
@@ -153,7 +160,8 @@ class _Model:
 
     Attributes:
         canonical: All that changes an answer, as one text: it is asked for with each call.
-        is_sampled: Whether it has a temperature above 0.
+        is_converse: Whether it sends Converse requests, which hold no `additional_kwargs`.
+        is_sampled: Whether it has a temperature above 0, wherever that is set.
     """
 
     def __init__(self, llm_string: str) -> None:
@@ -166,10 +174,9 @@ class _Model:
             self.canonical = json.dumps(parts, sort_keys=True, default=repr)
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
             self.canonical = llm_string  # literals, but not what they look like
-        temperature = _bound_temperature(call, arguments)
-        if temperature is None:
-            temperature = constructor.get("temperature")
-        self.is_sampled = isinstance(temperature, (int, float)) and temperature > 0
+        self.is_converse = description.get("id") == _CONVERSE
+        bound = _unread_temperatures(call) if arguments is None else arguments
+        self.is_sampled = _is_sampled(constructor, bound)
 
 
 @lru_cache(maxsize=128)
@@ -203,12 +210,28 @@ def _call_arguments(call: str) -> dict[str, Any] | None:
     return arguments if all(isinstance(name, str) for name in arguments) else None
 
 
-def _bound_temperature(call: str, arguments: dict[str, Any] | None) -> Any:
-    """The temperature among the arguments of a call, even if they can't all be read."""
-    if arguments is not None:
-        return arguments.get("temperature")
-    bound = _TEMPERATURE.search(call)
-    return float(bound.group(1)) if bound else None
+def _unread_temperatures(call: str) -> dict[str, Any]:
+    """The highest temperatures, bound by itself and in parts, of a call that can't be read."""
+    highest: dict[str, float] = {}
+    for sign, number in _TEMPERATURE.findall(call):
+        highest[sign] = max(float(number), highest.get(sign, 0.0))
+    return {"temperature": highest.get(","), "in a part": {"temperature": highest.get(":")}}
+
+
+def _is_sampled(constructor: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    """Whether a temperature above 0 is set, by itself or in any part of the request.
+
+    Models take it in `model_kwargs`, `additional_model_request_fields`, `inference_config` and
+    more, so all objects are searched. An argument of the call goes before the constructor's.
+    """
+    bound = {name: value for name, value in arguments.items() if value is not None}
+    parts: list[Mapping[str, Any]] = [{**constructor, **bound}]
+    for part in parts:  # it grows on the way; a deep one costs no stack
+        temperature = part.get("temperature")
+        if isinstance(temperature, (int, float)) and temperature > 0:
+            return True
+        parts += [value for value in part.values() if isinstance(value, dict)]
+    return False
 
 
 def _canonical(arguments: Mapping[str, Any]) -> dict[str, Any]:

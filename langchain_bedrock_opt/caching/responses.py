@@ -13,16 +13,16 @@ from langchain_bedrock_opt.errors import CacheStoreError
 RESPONSE_TAG: Final = b"BRr2"
 """Begins the entry of a Converse response."""
 
-_KEPT = (
+_KEPT: Final = (
     "output",
     "stopReason",
     "usage",
     "metrics",
     "additionalModelResponseFields",
-    "trace",
     "performanceConfig",
     "serviceTier",
 )
+"""Not `trace`: a guardrail's quotes the prompt, and belongs to the caller who asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class StoredResponse:
     """A Converse response out of a cache.
 
     Attributes:
-        response: The response, without `ResponseMetadata` and reports. It is the caller's own.
+        response: The response, without `ResponseMetadata`, `trace` and reports. It is the
+            caller's own.
         meta: What the cache noted about it.
         cuts: Where its stream was cut into deltas (`caching.events`); None if it came whole.
     """
@@ -50,8 +51,8 @@ def encode_response(
 ) -> bytes:
     """A Converse response as the bytes of a cache entry.
 
-    What is kept is on a list: the message, the stop reason, the counters, traces and model
-    fields. `ResponseMetadata`, and with it request ids, headers and dates, is not.
+    What is kept is on a list: the message, the stop reason, the counters and model fields.
+    `ResponseMetadata`, and with it request ids, headers and dates, is not, and no `trace`.
 
     Args:
         codec: Makes the bytes.

@@ -1,9 +1,10 @@
 """Text in its canonical form: what two users who mean the same text would both have typed.
 
 Merged are differences that no reader sees: Unicode composition, the width of a character
-(full-width ASCII, half-width `ｶﾅ`, the ideographic space), CRLF, white space at the end of a line
-and around the text. Kept is whatever carries meaning. Unicode's NFKC is never used on whole texts,
-because it makes 10² equal to 102 and ① equal to 1. Fenced code stays as it is, byte for byte.
+(full-width ASCII, half-width `ｶﾅ`, the ideographic space), CRLF, and white space around the text.
+Kept is whatever carries meaning, and so is white space inside the text, at the end of a line too:
+Markdown breaks a line there, and a question may be about it. Unicode's NFKC is never used on whole
+texts, because it makes 10² equal to 102 and ① equal to 1. Fenced code stays byte for byte.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def canonical_text(text: str, *, first: bool = True, last: bool = True) -> str:
         return _around_code(text, first=first, last=last)
     if not text.isascii():
         text = _narrow(text)
-    if "\r" in text or ("\n" in text and (" \n" in text or "\t\n" in text)):
-        text = _without_line_ends(text)
+    if "\r" in text:
+        text = _with_plain_line_ends(text)
     if first and last:
         return text.strip()
     return _strip(text, first=first, last=last)
@@ -75,12 +76,8 @@ def _narrowed(run: re.Match[str]) -> str:
     return run.group().translate(_WIDTHS)
 
 
-def _without_line_ends(text: str) -> str:
-    """Fold line ends, and space at the end of a line."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # Line by line, since a pattern such as "[ \t]+\n" is quadratic on long runs of spaces.
-    *lines, rest = text.split("\n")
-    return "\n".join([*(line.rstrip(" \t") for line in lines), rest])
+def _with_plain_line_ends(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _strip(text: str, *, first: bool, last: bool) -> str:
@@ -93,8 +90,8 @@ def _around_code(text: str, *, first: bool, last: bool) -> str:
     parts: list[str] = []
     end = 0
     for code in _FENCED.finditer(text):
-        before = _without_line_ends(_narrow(text[end : code.start()]))
+        before = _with_plain_line_ends(_narrow(text[end : code.start()]))
         parts += [_strip(before, first=first and not parts, last=False), code.group()]
         end = code.end()
-    rest = _without_line_ends(_narrow(text[end:]))
+    rest = _with_plain_line_ends(_narrow(text[end:]))
     return "".join([*parts, _strip(rest, first=False, last=last)])

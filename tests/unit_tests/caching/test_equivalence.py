@@ -38,6 +38,11 @@ def turns(**answer: Any) -> list[BaseMessage]:
     ]
 
 
+def result(text: str) -> list[BaseMessage]:
+    """The same conversation with another result of the tool."""
+    return [*turns()[:2], ToolMessage(text, tool_call_id=CALL["id"])]
+
+
 REPEATED_CALL = [
     {"type": "text", "text": "I look."},
     {"type": "tool_use", "name": "weather", "input": CALL["args"], "id": "call-1"},
@@ -72,6 +77,14 @@ DISTINCT: dict[str, tuple[list[BaseMessage], list[BaseMessage]]] = {
         [HumanMessage("```\nif a:\n  b\n```")],
         [HumanMessage("```\nif a:\n b\n```")],
     ),
+    "space at the end of a line": (
+        [HumanMessage("Which lines end in a space?\nab \ncd")],
+        [HumanMessage("Which lines end in a space?\nab\ncd")],
+    ),
+    "line ends in a tool's result": (result("a = 1\r\nb = 2"), result("a = 1\nb = 2")),
+    "width in a tool's result": (result("b = \uff12"), result("b = 2")),
+    "composition in a tool's result": (result("cafe\u0301.txt"), result("caf\u00e9.txt")),
+    "space around a tool's result": (result("20\n"), result("20")),
     "system": ([HumanMessage("Hi")], [SystemMessage("Be brief."), HumanMessage("Hi")]),
     "history": ([HumanMessage("Hi")], [*turns(), HumanMessage("Hi")]),
     "result of a tool": (turns(), [*turns()[:2], ToolMessage("9", tool_call_id="call-1")]),
@@ -207,7 +220,6 @@ SPELLINGS: list[Callable[[str], str]] = [
     lambda text: text.replace("\n", "\r\n"),
     lambda text: text.replace(" ", "\u3000"),
     lambda text: f" \n{text}\t\n",
-    lambda text: text.replace("\n", "  \n"),
 ]
 
 
@@ -216,7 +228,7 @@ SPELLINGS: list[Callable[[str], str]] = [
 def test_spellings_of_one_text_merge(
     lines: list[list[str]], spelling: Callable[[str], str], key_of: KeyOf
 ) -> None:
-    """A text has one key in any width, composition, with any line ends and space around it."""
+    """A text has one key in any width and composition, with either line end and space around it."""
     text = "\n".join(" ".join(words) for words in lines)
 
     assert key_of([HumanMessage(text)]) == key_of([HumanMessage(spelling(text))])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
@@ -19,6 +20,7 @@ from langchain_bedrock_opt.caching.generations import (
     mark_hit,
     read_generations,
 )
+from langchain_bedrock_opt.caching.prompts import prompt_key
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
 
@@ -157,6 +159,86 @@ def test_a_hit_without_usage_gets_none() -> None:
     assert isinstance(hit, ChatGeneration)
     assert isinstance(hit.message, AIMessage)
     assert hit.message.usage_metadata is None
+
+
+def test_a_hit_has_spent_nothing_in_any_form() -> None:
+    """Counters of a provider's own form are zero in a hit, whoever sums them up; all else stays."""
+    usage = {
+        "total_tokens": 10,
+        "details": {"cached": 4, "cost": 0.5},
+        "tier": "flex",
+        "known": True,
+    }
+    nothing = {
+        "total_tokens": 0,
+        "details": {"cached": 0, "cost": 0.0},
+        "tier": "flex",
+        "known": True,
+    }
+    metrics = {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 5}}
+    message = AIMessage(
+        "Hi",
+        response_metadata={"token_usage": usage, "usage": usage, "id": 7},
+        additional_kwargs={"usage": usage, "stop_reason": "stop"},
+    )
+    entry = stored(
+        ChatGeneration(message=message, generation_info={"token_usage": usage, "usage": None}),
+        Generation(text="Hi", generation_info={"usage": usage, **metrics}),
+    )
+    chat, plain = mark_hit(entry, REPORT)
+
+    assert isinstance(chat, ChatGeneration)
+    assert chat.message.response_metadata == {
+        "token_usage": nothing,
+        "usage": nothing,
+        "id": 7,
+        "bedrock_opt": {"cache": REPORT},
+    }
+    assert chat.message.additional_kwargs == {"usage": nothing, "stop_reason": "stop"}
+    assert chat.generation_info == {"token_usage": nothing, "usage": None}
+    assert plain.generation_info == {
+        "usage": nothing,
+        "amazon-bedrock-invocationMetrics": {"inputTokenCount": 0},
+    }
+
+
+def test_what_a_guardrail_quotes_is_not_kept() -> None:
+    """A guardrail's trace quotes the prompt: it is in no entry, whatever form it came in."""
+    match = {"inputAssessment": {"g": {"match": "my secret plan"}}}
+    facts = {"trace": match, "amazon-bedrock-trace": match, "stop_reason": "end_turn"}
+    message = AIMessage("Hi", response_metadata=facts, additional_kwargs=facts)
+    data = encode_generations(
+        CODEC,
+        "key",
+        [ChatGeneration(message=message, generation_info=facts)],
+        meta={},
+    )
+    opened = CODEC.open("key", data)
+    (restored,) = read_generations(opened).generations
+
+    assert b"secret plan" not in opened
+    assert isinstance(restored, ChatGeneration)
+    kept = {"stop_reason": "end_turn"}
+    assert restored.generation_info == kept
+    assert restored.message.response_metadata == kept
+    assert restored.message.additional_kwargs == kept
+    assert message.response_metadata == facts
+
+
+def test_a_hit_asks_the_next_question_as_the_answer_would() -> None:
+    """A conversation goes on with the same key from a hit as from the answer that was stored."""
+    names = ("usage", "token_usage", "amazon-bedrock-invocationMetrics")
+    counted = {name: {"tokens": 5} for name in names}
+    told = {**counted, "trace": {"a": "b"}, "amazon-bedrock-trace": {"a": "b"}, "thinking": "Hmm."}
+    answer = AIMessage("Hi", id="run-1", additional_kwargs=told, response_metadata=told)
+    (hit,) = mark_hit(stored(ChatGeneration(message=answer)), REPORT)
+
+    assert isinstance(hit, ChatGeneration)
+    next_keys = [
+        prompt_key(dumps([HumanMessage("Hi"), said, HumanMessage("So?")]), "m")
+        for said in (answer, hit.message)
+    ]
+    assert next_keys[0] == next_keys[1]
 
 
 def test_hits_share_nothing() -> None:

@@ -373,6 +373,44 @@ def test_sampling_is_seen(lookup: Lookup) -> None:
     assert not is_sampled_model(lookup()[1])
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1e-05])
+@pytest.mark.parametrize(
+    "part", ["additional_model_request_fields", "inference_config", "inferenceConfig"]
+)
+def test_sampling_in_a_part_of_the_request_is_seen(part: str, temperature: float) -> None:
+    """A temperature that is bound within a part of the request counts as one bound by itself."""
+    fields = {part: {"temperature": temperature}}
+
+    assert is_sampled_model(str([*fields.items(), ("stop", None)])) is (temperature > 0)
+    assert is_sampled_model(str([*fields.items(), ("tools", [int])])) is (temperature > 0)
+
+
+def test_sampling_in_a_part_of_the_constructor_is_seen(lookup: Lookup) -> None:
+    """A temperature is seen wherever a model's constructor takes it, however deep."""
+    deep = {"kwargs": {"model_kwargs": {"inferenceConfig": {"temperature": 0.9}}}}
+
+    assert is_sampled_model(json.dumps(deep) + "---[]")
+    assert is_sampled_model(lookup(additional_model_request_fields={"temperature": 1.0})[1])
+    assert not is_sampled_model(lookup(additional_model_request_fields={"top_k": 5})[1])
+
+
+def test_a_part_does_not_speak_for_the_constructor() -> None:
+    """A temperature of 0 within a part that can't be read leaves the constructor's as it is."""
+    call = str([("model_kwargs", {"temperature": 0}), ("tools", [int])])
+
+    assert is_sampled_model(json.dumps({"kwargs": {"temperature": 0.5}}) + f"---{call}")
+
+
+def test_a_schema_with_a_temperature_is_not_sampled(lookup: Lookup) -> None:
+    """A tool or a response format that has a field of this name says nothing of sampling."""
+    schema = {"type": "object", "properties": {"temperature": {"type": "number", "minimum": 1}}}
+    tool = openai_tool({**TIME, "parameters": schema})
+    form = {"type": "json_schema", "json_schema": {"name": "t", "schema": schema}}
+
+    assert not is_sampled_model(lookup(bound={"tools": [tool]})[1])
+    assert not is_sampled_model(str([("response_format", form)]))
+
+
 def test_models_of_other_providers(lookup: Lookup) -> None:
     """A model that is not serializable is told apart by what it says of itself."""
     cache = Asked()

@@ -115,9 +115,14 @@ def test_a_stored_response_streams_the_same_message(
 def test_a_stored_stream_is_replayed_event_for_event(
     recorded_stream: Record, wire_events: Callable[[Record], list[dict[str, Any]]]
 ) -> None:
-    """A recorded stream comes out of the cache as it went in: the same events, the same pieces."""
+    """A recorded stream comes out of the cache as it went in: the same events, the same pieces.
+
+    But without a guardrail's trace, which quotes the prompt.
+    """
     original = wire_events(recorded_stream)
     kept = assembled(original)
+    for event in original:
+        event.get("metadata", {}).pop("trace", None)
 
     assert replayed_events(kept.response, kept.cuts) == original
 

@@ -31,6 +31,17 @@ def test_ids_and_reports_are_not_kept(make_response: Callable[..., dict[str, Any
     assert kept.cuts is None
 
 
+def test_what_a_guardrail_quotes_is_not_kept(make_response: Callable[..., dict[str, Any]]) -> None:
+    """A guardrail's trace quotes the prompt: it is in no entry."""
+    trace = {"guardrail": {"inputAssessment": {"g": {"match": "my secret plan"}}}}
+    response = {**make_response({"text": "Hi"}), "trace": trace}
+
+    opened = CODEC.open("key", encode_response(CODEC, "key", response, meta={}))
+
+    assert b"secret plan" not in opened
+    assert "trace" not in read_response(opened).response
+
+
 def test_cuts_are_kept(make_response: Callable[..., dict[str, Any]]) -> None:
     """Where a stream was cut is stored beside its answer."""
     response = make_response({"text": "Hi"})

@@ -12,6 +12,7 @@ from langchain_bedrock_opt.caching.text import canonical_text
 
 TEXTS = st.text(st.characters(codec=None) | st.sampled_from(" \t\r\n`~\u3000ｶﾞﾊﾟ\uff21\uff1110²①"))
 NO_CODE = TEXTS.filter(lambda text: not set(text) & set("`~\uff40\uff5e"))
+ONE_CR = NO_CODE.filter(lambda text: "\r\r" not in text)  # CR CR LF is a CR before a line end
 NO_FENCE = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="`~")
 
 
@@ -19,8 +20,7 @@ NO_FENCE = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_charact
     ("text", "canonical"),
     [
         ("  Hello \n", "Hello"),
-        ("a\r\nb\rc", "a\nb\nc"),
-        ("a  \nb\t\nc", "a\nb\nc"),
+        ("a\r\nb\r\n\r\nc", "a\nb\n\nc"),
         ("\uff21\uff22\uff11\uff1f", "AB1?"),
         ("a\u3000b", "a b"),
         ("ｶﾞﾗｽﾊﾟﾝ", "ガラスパン"),
@@ -35,10 +35,13 @@ def test_unseen_differences_are_folded(text: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["10²", "①②", "㌔", "ﬁ", "H₂O", "Ⅳ", "½", "A", "a", "a  b", "a\nb", "カ", "か", "—", "〜", "™"],
+    [
+        *["10²", "①②", "㌔", "ﬁ", "H₂O", "Ⅳ", "½", "A", "a", "カ", "か", "—", "〜", "™"],
+        *["a  b", "a\nb", "a \nb", "a\t\nb", "a\rb"],
+    ],
 )
 def test_meaning_is_kept(text: str) -> None:
-    """Superscripts, circled digits, case, inner space and all that NFKC would flatten stay."""
+    """Superscripts, case, space inside and at line ends, and all that NFKC would flatten stay."""
     assert canonical_text(text) == text
 
 
@@ -57,12 +60,12 @@ def test_code_is_untouched(code: str) -> None:
     closed = code.rstrip()[-3:] in {"```", "~~~"}
     after = "\n \uff22 \n" if closed else ""
 
-    canonical = canonical_text("  \uff21  \n" + code + after)
+    canonical = canonical_text("  \uff21  \r\n" + code + after)
 
-    assert canonical == "A\n" + code + ("\n B" if closed else "")
+    assert canonical == "A  \n" + code + ("\n B" if closed else "")
 
 
-@given(NO_CODE)
+@given(ONE_CR)
 def test_folding_again_changes_nothing(text: str) -> None:
     """A canonical text without code is its own canonical form, lone surrogates included."""
     once = canonical_text(text)
@@ -76,6 +79,12 @@ def test_full_width_is_ascii(text: str) -> None:
     wide = "".join(chr(ord(character) + 0xFEE0) for character in text)
 
     assert canonical_text(wide) == canonical_text(text)
+
+
+@given(st.text(st.sampled_from(" \t\n`ab\u00e9")))
+def test_space_inside_a_text_is_kept(text: str) -> None:
+    """Only the space around a text is dropped; each line keeps the space at its end."""
+    assert canonical_text(f"a{text}b") == f"a{text}b"
 
 
 @given(NO_CODE)
