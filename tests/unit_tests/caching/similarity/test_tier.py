@@ -83,7 +83,8 @@ def ask(text: str, scope: str = SCOPE) -> Question:
 
 def known(tier: BoundTier, *texts: str, scope: str = SCOPE) -> None:
     for text in texts:
-        tier.add(ask(text, scope), f"key of {hashlib.sha256(text.encode()).hexdigest()}", 600)
+        key = f"key of {hashlib.sha256(text.encode()).hexdigest()}"
+        tier.add(ask(text, scope), key, 600, answer=f"answer to {text}")
 
 
 def trained(tier: BoundTier, count: int = 400) -> Match:
@@ -426,7 +427,7 @@ def test_no_text_is_stored() -> None:
     store = KeepingStore()
     tier = bind(store, judge=same_answer)
     secret = "Xylophonkonzert in Wakkanai 稚内市役所"
-    tier.add(ask(secret), "v1:0123", 600)
+    tier.add(ask(secret), "v1:0123", 600, answer="Zwanzig Uhr, Nordtor")
     question = ask(f"{secret} heute")
     match = tier.find(question)
     assert match is not None
@@ -435,7 +436,17 @@ def test_no_text_is_stored() -> None:
     tier.close()
 
     everything = b"\0".join(key.encode() + value for key, value in store.written)
-    for word in ("Xylophon", "konzert", "Wakkanai", "稚内", "市役所", "Zwanzig", "heute", SCOPE):
+    for word in (
+        "Xylophon",
+        "konzert",
+        "Wakkanai",
+        "稚内",
+        "市役所",
+        "Zwanzig",
+        "heute",
+        "Nordtor",
+        SCOPE,
+    ):
         assert word.encode() not in everything
         assert word.lower().encode() not in everything
     assert b"v1:0123" in everything  # so that the search would have found a text
