@@ -21,9 +21,9 @@ from langchain_core.outputs import ChatGeneration
 from benchmarks.harness import Comparison, Result, compare
 from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.generations import (
-    decode_generations,
     encode_generations,
     mark_hit,
+    read_generations,
 )
 from langchain_bedrock_opt.caching.keys import semantic_key
 from langchain_bedrock_opt.caching.prompts import prompt_key
@@ -71,7 +71,7 @@ CALL_ID = "tooluse_kZJMlvQmRJ6eAyJE5GIl7Q"
 
 def run() -> Result:
     """Compare times of encoding, decoding and keys, and sizes."""
-    generation = ChatGeneration(message=_answer())
+    generation = ChatGeneration(message=answer())
     codec = EntryCodec(secret="a secret of the benchmark's own")
     theirs = dumps(generation)
     ours = encode_generations(codec, KEY, [generation], meta=META)
@@ -80,7 +80,7 @@ def run() -> Result:
         return encode_generations(codec, KEY, [generation], meta=META)
 
     def decode() -> object:
-        stored = decode_generations(codec, KEY, ours)
+        stored = read_generations(codec.open(KEY, ours))
         return mark_hit(stored, {"status": "hit", "tier": "exact", "saved": stored.saved.as_dict()})
 
     with warnings.catch_warnings():
@@ -138,7 +138,8 @@ def _keys(messages: int) -> dict[str, Comparison]:
     }
 
 
-def _answer() -> AIMessage:
+def answer() -> AIMessage:
+    """A message with 2 KB of text, a tool call, usage and what Bedrock tells of a response."""
     request_id = "0d6a4c1e-5d5a-4f2e-9d4b-1f4a8f6f3c11"
     return AIMessage(
         [

@@ -92,7 +92,8 @@ class CacheReport(TypedDict, total=False):
 
     status: Literal["hit", "miss", "bypass", "refresh", "error"]
     tier: str
-    """Where a hit came from: `local` (this process), `exact` (the store) or `similar`."""
+    """Where a hit came from: `local` (this process's copy), `exact` (the store), `flight` (an
+    equal call that was under way), `similar` (another question) or `migrated` (an older cache)."""
     hit_id: str
     """What `BedrockSemanticCache.feedback` takes, to say whether this hit was right."""
     age_seconds: float

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from tests.servers import free_port, wait_for
+
 ROOT = Path(__file__).resolve().parent.parent
 DYNAMODB_LOCAL = Path(
     os.environ.get("BEDROCK_OPT_DYNAMODB_LOCAL", ROOT / ".servers" / "dynamodb-local")
 )
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +44,6 @@ def dynamodb_local() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert process.poll() is None, "the server did not start"
-        time.sleep(0.1)
-    raise AssertionError("the server does not listen")
 
 
 class OneAtATime:

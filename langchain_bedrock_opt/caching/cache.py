@@ -127,53 +127,56 @@ class BedrockSemanticCache(BaseCache):
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
-        if store is None:
-            store = InMemoryCacheStore()
-        _check_store(store)
-        _check_numbers(
+        store = _checked_store(store)
+        lifetimes = Lifetimes(
             ttl=ttl,
-            ttl_jitter=ttl_jitter,
-            stale_while_revalidate=stale_while_revalidate,
-            local_entries=local_entries,
-            local_ttl=local_ttl,
-            wait_timeout=wait_timeout,
+            jitter=ttl_jitter,
+            stale=stale_while_revalidate,
+            local=local_ttl if local_entries else 0.0,
         )
-        self.namespace = namespace
-        self.tenant = tenant
+        _check_numbers(local_entries=local_entries, local_ttl=local_ttl, wait_timeout=wait_timeout)
         # A store in this process is as near as a copy of it, and known to no other process.
-        is_local = isinstance(store, InMemoryCacheStore)
+        is_shared = not isinstance(store, InMemoryCacheStore)
+        has_copies = is_shared and lifetimes.local > 0
         guarded = GuardedStore(store, clock=clock)
         self._entries = Entries(
             guarded,
             codec=EntryCodec(secret=secret, encryption=encryption),
             epochs=Epochs(guarded, clock=clock),
-            local=None if is_local or not local_entries else _local_store(local_entries, clock),
-            lifetimes=Lifetimes(
-                ttl=ttl, jitter=ttl_jitter, stale=stale_while_revalidate, local=local_ttl
-            ),
+            local=InMemoryCacheStore(max_entries=local_entries, clock=clock)
+            if has_copies
+            else None,
+            lifetimes=lifetimes,
             clock=clock,
             random=random,
         )
-        self._hits = SimilarHits(guarded, self._entries.codec)
-        self._background = Background(failed=self._entries.failed)
         failed = self._entries.failed
-        self._similar = (
-            None
-            if similarity is None
-            else SimilarByTenant(partial(self._bind, similarity), failed=failed)
-        )
+        self._hits = SimilarHits(guarded, self._entries.codec)
+        self._background = Background(failed=failed)
         self._desk = Desk(
             entries=self._entries,
             flights=SingleFlight(timeout=wait_timeout),
-            leases=None if is_local else Leases(guarded, timeout=wait_timeout, failed=failed),
+            leases=Leases(guarded, timeout=wait_timeout, failed=failed) if is_shared else None,
             background=self._background,
-            similar=self._similar,
+            similar=None
+            if similarity is None
+            else SimilarByTenant(partial(self._bind, similarity), failed=failed),
             migrated=migrate_from,
             namespace=namespace,
             tenant=tenant,
             cache_sampled=cache_sampled,
         )
         self._door = GenerationDoor(self._desk, partial(current_options_by_config, self))
+
+    @property
+    def namespace(self) -> str:
+        """Which cache this is, of several in one store."""
+        return self._desk.namespace
+
+    @property
+    def tenant(self) -> str:
+        """Whose answers these are, unless a call says otherwise."""
+        return self._desk.tenant
 
     def as_layer(self) -> CacheLayer:
         """The door for our own chat models: a layer over this cache's entries."""
@@ -240,9 +243,9 @@ class BedrockSemanticCache(BaseCache):
         Returns:
             None if this cache has no similarity tier.
         """
-        if self._similar is None:
+        if self._desk.similar is None:
             return None
-        return self._similar.of(self.tenant if tenant is None else tenant).tier.stats()
+        return self._desk.similar.of(self.tenant if tenant is None else tenant).tier.stats()
 
     def feedback(self, hit_id: str, correct: bool) -> bool:  # noqa: FBT001 - the one thing to say
         """Say whether a hit was right.
@@ -267,10 +270,10 @@ class BedrockSemanticCache(BaseCache):
                 self._entries.forget(key)
             return True
         hit = self._hits.find(hit_id)
-        if hit is None or self._similar is None:
+        if hit is None or self._desk.similar is None:
             return False
         tenant, match = hit
-        self._similar.of(tenant).learn(match, correct=correct)
+        self._desk.similar.of(tenant).learn(match, correct=correct)
         return True
 
     def invalidate(self, *, tags: Iterable[str] = (), tenant: str | None = None) -> None:
@@ -342,8 +345,8 @@ class BedrockSemanticCache(BaseCache):
                 should be gone would go on being served.
         """
         self._entries.clear()
-        if self._similar is not None:
-            self._similar.forget()
+        if self._desk.similar is not None:
+            self._desk.similar.forget()
 
     def close(self) -> None:
         """Give back the store's files and connections; the next use opens them again.
@@ -351,8 +354,8 @@ class BedrockSemanticCache(BaseCache):
         What is under way in the background is waited for, for a few seconds.
         """
         self._background.join(_CLOSING_SECONDS)
-        if self._similar is not None:
-            self._similar.flush()
+        if self._desk.similar is not None:
+            self._desk.similar.flush()
         self._entries.store.close()
 
     def _bind(self, similarity: SimilarityTier, tenant: str) -> SimilarAnswers:
@@ -369,23 +372,18 @@ class BedrockSemanticCache(BaseCache):
         )
 
 
-def _local_store(entries: int, clock: Callable[[], float]) -> InMemoryCacheStore:
-    return InMemoryCacheStore(max_entries=entries, clock=clock)
-
-
-def _check_store(store: object) -> None:
+def _checked_store(store: object) -> CacheStore:
+    if store is None:
+        return InMemoryCacheStore()
     if not isinstance(store, CacheStore):
         raise ConfigurationError(
             f"store={store!r}: not a cache store; pass InMemoryCacheStore(), "
             "DiskCacheStore(path) or an object with the methods of CacheStore"
         )
+    return store
 
 
-def _check_numbers(*, ttl: float | None, ttl_jitter: float, **durations: float) -> None:
-    if ttl is not None and ttl <= 0:
-        raise ConfigurationError(f"ttl={ttl!r}: must be above 0, or None to keep entries")
-    if not 0 <= ttl_jitter < 1:
-        raise ConfigurationError(f"ttl_jitter={ttl_jitter!r}: must be from 0 up to 1")
-    for name, value in durations.items():
+def _check_numbers(**numbers: float) -> None:
+    for name, value in numbers.items():
         if value < 0:
             raise ConfigurationError(f"{name}={value!r}: must be 0 or more")

@@ -23,9 +23,9 @@ from langchain_bedrock_opt.caching.entries import Kept
 from langchain_bedrock_opt.caching.generations import (
     StoredGenerations,
     are_worth_keeping,
-    decode_generations,
     encode_generations,
     mark_hit,
+    read_generations,
 )
 from langchain_bedrock_opt.caching.hits import exact_hit_id
 from langchain_bedrock_opt.caching.prompts import is_sampled_model, prompt_key, prompt_scope
@@ -75,7 +75,7 @@ class GenerationDoor:
             self._entries.count(bypassed=1)
             return None
         key = self._key(prompt, llm_string, options)
-        kept, looked_up = self._entries.load(key, decode_generations)
+        kept, looked_up = self._entries.load(key, read_generations)
         if kept is not None and not (kept.is_stale and self._is_first_to_renew(key)):
             return self._hit(kept, kept.report(kept.entry.saved, hit_id=exact_hit_id(key)))
         similar = None
@@ -135,7 +135,7 @@ class GenerationDoor:
             return None
         tenant = desk.tenant_of(options)
         scoped = prompt_scope(prompt, llm_string, tenant=tenant, namespace=desk.namespace)
-        return None if scoped is None else answers.find(Question(*scoped), decode_generations)
+        return None if scoped is None else answers.find(Question(*scoped), read_generations)
 
     def _similar_hit(
         self, similar: Similar[StoredGenerations], options: CallOptions
@@ -158,7 +158,7 @@ class GenerationDoor:
             return
 
         def known_answer(known_key: str) -> str | None:
-            kept, _ = self._entries.load(known_key, decode_generations)
+            kept, _ = self._entries.load(known_key, read_generations)
             return None if kept is None else _text_of(kept.entry.generations)
 
         answers.answered(similar, key, text, ttl=options.ttl, known_answer=known_answer)

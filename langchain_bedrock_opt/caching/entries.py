@@ -20,6 +20,7 @@ from langchain_bedrock_opt.caching.guard import GuardedStore, StoreLeftAloneErro
 from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
+from langchain_bedrock_opt.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,24 @@ class Lifetimes:
         jitter: The share of `ttl` by which that may be shortened at random.
         stale: How much longer one may be served while a new answer is fetched.
         local: How long the process keeps one without asking the store.
+
+    Raises:
+        ConfigurationError: One is out of its range.
     """
 
     ttl: float | None
     jitter: float
     stale: float
     local: float
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.ttl is not None and self.ttl <= 0:
+            raise ConfigurationError(f"ttl={self.ttl!r}: must be above 0, or None to keep entries")
+        if not 0 <= self.jitter < 1:
+            raise ConfigurationError(f"ttl_jitter={self.jitter!r}: must be from 0 up to 1")
+        if self.stale < 0:
+            raise ConfigurationError(f"stale_while_revalidate={self.stale!r}: must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +75,14 @@ class Kept(Generic[AnyEntry]):
 
     Attributes:
         entry: The entry. It is the caller's own.
-        data: Its bytes.
+        opened: What can be read again, by another caller of this process.
         tier: Where it came from.
         age: Seconds since it was stored.
         is_stale: Whether it is past its time, so that a new answer should be fetched.
     """
 
     entry: AnyEntry
-    data: bytes
+    opened: bytes
     tier: str
     age: float
     is_stale: bool
@@ -128,7 +141,7 @@ class Entries:
     def load(
         self,
         key: str,
-        decode: Callable[[EntryCodec, str, bytes], AnyEntry],
+        read: Callable[[bytes], AnyEntry],
         *,
         flight: bytes | None = None,
     ) -> tuple[Kept[AnyEntry] | None, Lookup]:
@@ -136,48 +149,48 @@ class Entries:
 
         Args:
             key: Its key.
-            decode: Makes an entry of bytes, or raises if they are broken.
-            flight: The bytes that an equal call under way has brought, if there was one.
+            read: Makes an entry of opened bytes, or raises if they are none.
+            flight: The opened bytes that an equal call under way has brought, if there was one.
 
         Returns:
             The entry or None, and how the look-up went. One that has expired, or was made
             invalid, is a miss.
         """
         try:
-            data, tier = (flight, "flight") if flight is not None else self._bytes(key)
-            if data is None:
+            opened, tier = (flight, "flight") if flight is not None else self._opened(key)
+            if opened is None:
                 return None, "miss"
-            kept = self.read(key, data, decode, tier=tier)
+            kept = self._valid(opened, read, tier)
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the call goes on
             self.failed("reading", error)
             return None, "error"
         if kept is None:
             return None, "miss"
         if tier == "exact" and self._local is not None and not kept.is_stale:
-            self._local.put(key, data, self._local_time(kept))
+            self._local.put(key, opened, self._local_time(kept))
         return kept, "hit"
 
     def read(
-        self,
-        key: str,
-        data: bytes,
-        decode: Callable[[EntryCodec, str, bytes], AnyEntry],
-        *,
-        tier: str,
+        self, key: str, data: bytes, read: Callable[[bytes], AnyEntry]
     ) -> Kept[AnyEntry] | None:
-        """What bytes hold, if it may be served.
+        """What the bytes of an entry in the store hold, if it may be served.
 
         Raises:
             CacheStoreError: The bytes are broken, or the store failed.
         """
-        entry = decode(self.codec, key, data)
+        return self._valid(self.codec.open(key, data), read, "exact")
+
+    def _valid(
+        self, opened: bytes, read: Callable[[bytes], AnyEntry], tier: str
+    ) -> Kept[AnyEntry] | None:
+        entry = read(opened)
         meta, now = entry.meta, self.clock()
         if not self.epochs.hold(meta.get("stamps", {})):
             return None
         fresh = meta.get("fresh")
         return Kept(
             entry=entry,
-            data=data,
+            opened=opened,
             tier=tier,
             age=max(0.0, now - float(meta["at"])),
             is_stale=fresh is not None and now >= fresh,
@@ -302,13 +315,14 @@ class Entries:
         ttl = self._lifetimes.ttl if ttl is None else ttl
         return None if ttl is None else ttl + self._lifetimes.stale
 
-    def _bytes(self, key: str) -> tuple[bytes | None, str]:
-        """The bytes of an entry, and the tier that had them."""
+    def _opened(self, key: str) -> tuple[bytes | None, str]:
+        """What can be read of an entry, and the tier that had it."""
         if self._local is not None:
-            data = self._local.get(key)
-            if data is not None:
-                return data, "local"
-        return self.store.get(key), "exact"
+            opened = self._local.get(key)
+            if opened is not None:
+                return opened, "local"
+        data = self.store.get(key)
+        return None if data is None else self.codec.open(key, data), "exact"
 
     def _meta(
         self, stamps: Mapping[str, str], model: str, ttl: float | None

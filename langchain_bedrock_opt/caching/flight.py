@@ -28,6 +28,8 @@ class Flight:
 
     Args:
         value: An answer that another flight brought; this one has landed then.
+        is_alone: Whether nobody waits for this one: it follows another that had nothing to share,
+            and so do all the others that had waited.
 
     Attributes:
         value: The answer; None until there is one that can be shared.
@@ -35,8 +37,9 @@ class Flight:
         landed: Whether it is over.
     """
 
-    def __init__(self, value: bytes | None = None) -> None:
+    def __init__(self, value: bytes | None = None, *, is_alone: bool = False) -> None:
         self.value = value
+        self.is_alone = is_alone
         self.failed = False
         self.landed = value is not None
         self._leader = get_ident()
@@ -142,12 +145,12 @@ class SingleFlight:
             if leads:
                 return flight
             if flight.holds_up_its_leader():  # the same cache twice in one chain of layers
-                return Flight()
+                return Flight(is_alone=True)
             if not flight.wait(deadline):
                 self._forget(key, flight)  # or it would hold up those who come later
-                return Flight()
+                return Flight(is_alone=True)
             if not flight.failed:
-                return Flight(flight.value)
+                return Flight(flight.value, is_alone=flight.value is None)
 
     def _lead_or_join(self, key: str) -> tuple[Flight, bool]:
         with self._lock:

@@ -19,7 +19,7 @@ from langchain_core.messages import (
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.codec import EntryCodec, read_opened
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
 
@@ -51,6 +51,12 @@ _FIELDS = (
     "name",
 )
 """What is kept of a message, where it is not empty; its id is not."""
+
+_OF_ONE_CALL = "ResponseMetadata"
+"""Where boto3 tells of one HTTP call: its request id, headers and date. A hit made none."""
+
+_EMPTY_MESSAGE: Final = AIMessage("")
+_EMPTY_GENERATION: Final = ChatGeneration(message=_EMPTY_MESSAGE)
 
 _NOTHING_SPENT: UsageMetadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
 
@@ -107,11 +113,15 @@ def encode_generations(
     Example:
         >>> codec = EntryCodec()
         >>> data = encode_generations(codec, "key", [Generation(text="Hi")], meta={"at": 7.0})
-        >>> decode_generations(codec, "key", data).generations
+        >>> read_generations(codec.open("key", data)).generations
         [Generation(text='Hi')]
     """
-    stored = [_stored(generation) for generation in generations]
-    return codec.encode(key, GENERATIONS_TAG, {"meta": dict(meta), "generations": stored})
+    document = {
+        "meta": dict(meta),
+        "generations": [_stored(generation) for generation in generations],
+        "saved": sum(map(_spent, generations), TokenUsage()).as_dict(),
+    }
+    return codec.encode(key, GENERATIONS_TAG, document)
 
 
 def _stored(generation: Generation) -> dict[str, Any]:
@@ -131,6 +141,10 @@ def _stored(generation: Generation) -> dict[str, Any]:
         # An empty text is not None, and for the content not an empty list.
         if value or isinstance(value, str) or name == "content":
             fields[name] = value
+    metadata = fields.get("response_metadata")
+    if metadata and _OF_ONE_CALL in metadata:
+        kept = {name: value for name, value in metadata.items() if name != _OF_ONE_CALL}
+        fields["response_metadata"] = kept
     stored["message"] = fields
     if generation.text != _first_text(message.content):
         stored["text"] = generation.text
@@ -147,18 +161,19 @@ def _first_text(content: Any) -> str:
     return ""
 
 
-def decode_generations(codec: EntryCodec, key: str, data: bytes) -> StoredGenerations:
-    """Generations out of the bytes of a cache entry.
+def read_generations(opened: bytes) -> StoredGenerations:
+    """Generations out of an entry that was opened (`EntryCodec.open`).
 
     Raises:
-        CacheStoreError: The bytes are broken, or no entry of this kind, version and key.
+        CacheStoreError: It is no entry of this kind and version.
     """
-    document = codec.decode(key, GENERATIONS_TAG, data)
+    document = read_opened(GENERATIONS_TAG, opened)
     try:
-        generations = [_generation(stored) for stored in document["generations"]]
-        first, *others = map(_spent, generations)  # most often one
-        saved = sum(others, first)
-        return StoredGenerations(generations=generations, saved=saved, meta=document["meta"])
+        return StoredGenerations(
+            generations=[_generation(stored) for stored in document["generations"]],
+            saved=TokenUsage(**document["saved"]),
+            meta=document["meta"],
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CacheStoreError("a cache entry holds no generations") from error
 
@@ -168,19 +183,24 @@ def _generation(stored: Mapping[str, Any]) -> Generation:
     info = stored.get("info")
     if fields is None:
         return Generation(text=stored["text"], generation_info=info)
-    # Validating again would take three times as long. What is in the entry came out of a valid
+    content = fields["content"]
+    if not isinstance(content, (str, list)):
+        raise TypeError(type(content).__name__)
+    # Validating again would take five times as long. What is in the entry came out of a valid
     # message, and nobody has changed it since: that is what its seal says.
-    content = fields.pop("content")
-    message = AIMessage.model_construct(
-        content=content,
-        additional_kwargs=fields.pop("additional_kwargs", {}),
-        response_metadata=fields.pop("response_metadata", {}),
-        tool_calls=fields.pop("tool_calls", []),
-        invalid_tool_calls=fields.pop("invalid_tool_calls", []),
-        **fields,
+    message = _EMPTY_MESSAGE.model_copy(
+        update={
+            "additional_kwargs": {},
+            "response_metadata": {},
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            **fields,
+        }
     )
     text = stored["text"] if "text" in stored else _first_text(content)
-    return ChatGeneration.model_construct(message=message, text=text, generation_info=info)
+    return _EMPTY_GENERATION.model_copy(
+        update={"message": message, "text": text, "generation_info": info}
+    )
 
 
 def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]:
@@ -191,7 +211,7 @@ def mark_hit(stored: StoredGenerations, report: CacheReport) -> list[Generation]
     in `response_metadata["bedrock_opt"]["cache"]`, beside what else the first call was told.
 
     Args:
-        stored: From `decode_generations`. Decode again for another hit.
+        stored: From `read_generations`. Read again for another hit.
         report: What the cache did; each message gets its own copy.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -35,8 +35,8 @@ from langchain_bedrock_opt.caching.policy import (
 from langchain_bedrock_opt.caching.recording import Recording
 from langchain_bedrock_opt.caching.responses import (
     StoredResponse,
-    decode_response,
     encode_response,
+    read_response,
 )
 from langchain_bedrock_opt.caching.similar import Similar
 from langchain_bedrock_opt.caching.similarity.bound import Question
@@ -92,6 +92,10 @@ class _Answer:
     saved: TokenUsage
     response: Response
     text: str | None
+
+
+Read: TypeAlias = Callable[[bytes], _Answer]
+"""Reads an opened entry as the answer to one request."""
 
 
 class CacheLayer(Layer):
@@ -168,33 +172,31 @@ class CacheLayer(Layer):
         if asked.status == "refresh":
             asked.stamps = self._desk.stamps(asked.options)
             return None, nothing
-        decode = partial(_decode, form, asked.request)
-        found = self._find_kept(asked, flight, decode, ask) or self._find_similar(asked, decode)
+        read = partial(_read, form, asked.request)
+        found = self._find_kept(asked, flight, read, ask) or self._find_similar(asked, read)
         if found is not None:
             return found, nothing
         asked.stamps = self._desk.stamps(asked.options)
         if asked.stamps is None:
             asked.status = "error"
-        claim = self._claim(asked, flight, decode)
+        claim = self._claim(asked, flight, read)
         if claim.found is not None:
             return self._hit(asked, claim.found, flight), claim
         self._entries.count(misses=1)
         return None, claim
 
-    def _find_kept(
-        self, asked: _Asked, flight: Flight, decode: Callable[..., _Answer], ask: Ask
-    ) -> Response | None:
+    def _find_kept(self, asked: _Asked, flight: Flight, read: Read, ask: Ask) -> Response | None:
         """The answer to this very question."""
-        kept, looked_up = self._entries.load(asked.key, decode, flight=flight.value)
+        kept, looked_up = self._entries.load(asked.key, read, flight=flight.value)
         if kept is None:
             if looked_up == "error":
                 asked.status = "error"
-            kept = self._migrated(asked, decode)
+            kept = self._migrated(asked, read)
         elif kept.is_stale:
             self._renew(asked, ask)
         return None if kept is None else self._hit(asked, kept, flight)
 
-    def _find_similar(self, asked: _Asked, decode: Callable[..., _Answer]) -> Response | None:
+    def _find_similar(self, asked: _Asked, read: Read) -> Response | None:
         """The answer to a similar question, where that may be served."""
         desk, options = self._desk, asked.options
         answers = desk.similar_for(options)
@@ -205,7 +207,7 @@ class CacheLayer(Layer):
         )
         if scoped is None:
             return None
-        asked.similar = answers.find(Question(*scoped), decode)
+        asked.similar = answers.find(Question(*scoped), read)
         kept = asked.similar.kept
         cache_report = kept and answers.report(asked.similar, kept.entry.saved)
         if not kept or not cache_report:
@@ -214,7 +216,7 @@ class CacheLayer(Layer):
         return self._reported_hit(asked, kept, cache_report)
 
     def _hit(self, asked: _Asked, kept: Kept[_Answer], flight: Flight) -> Response:
-        flight.land(kept.data)
+        flight.land(kept.opened)
         cache_report = kept.report(kept.entry.saved, hit_id=exact_hit_id(asked.key))
         return self._reported_hit(asked, kept, cache_report)
 
@@ -226,14 +228,12 @@ class CacheLayer(Layer):
         response[REPORT_KEY] = {"cache": cache_report}
         return response
 
-    def _claim(
-        self, asked: _Asked, flight: Flight, decode: Callable[..., _Answer]
-    ) -> Claim[Kept[_Answer]]:
+    def _claim(self, asked: _Asked, flight: Flight, read: Read) -> Claim[Kept[_Answer]]:
         """The right to ask the model, or the answer of another process that has asked."""
         leases, entries, key = self._desk.leases, self._entries, asked.key
-        if leases is None or asked.status == "error":
+        if leases is None or asked.status == "error" or flight.is_alone:
             return Claim(entries.store, key)
-        claim = leases.claim(key, lambda data: entries.read(key, data, decode, tier="exact"))
+        claim = leases.claim(key, lambda data: entries.read(key, data, read))
         flight.after_landing(partial(leases.end, claim))
         return claim
 
@@ -255,9 +255,10 @@ class CacheLayer(Layer):
             ttl=asked.options.ttl,
             lease=claim.lease,
         )
-        if data is not None:
-            self._learn(asked, response)
-        return data
+        if data is None:
+            return None
+        self._learn(asked, response)
+        return self._entries.codec.open(asked.key, data)
 
     def _learn(self, asked: _Asked, response: Response) -> None:
         """Tell the similarity tier that a question was answered."""
@@ -267,7 +268,7 @@ class CacheLayer(Layer):
             return
 
         def known_answer(key: str) -> str | None:
-            known, _ = self._entries.load(key, partial(_decode, _whole, asked.request))
+            known, _ = self._entries.load(key, partial(_read, _whole, asked.request))
             return None if known is None else known.entry.text
 
         answers.answered(similar, asked.key, text, ttl=asked.options.ttl, known_answer=known_answer)
@@ -289,7 +290,7 @@ class CacheLayer(Layer):
 
         self._desk.background.run(f"renew {asked.key}", "fetching a new answer", renew)
 
-    def _migrated(self, asked: _Asked, decode: Callable[..., _Answer]) -> Kept[_Answer] | None:
+    def _migrated(self, asked: _Asked, read: Read) -> Kept[_Answer] | None:
         """The answer of an older cache, which this one takes over."""
         if self._desk.migrated is None:
             return None
@@ -298,18 +299,17 @@ class CacheLayer(Layer):
             if text is None:
                 return None
             asked.stamps = self._desk.stamps(asked.options)
-            data = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
-            if data is None:
-                return None
-            return self._entries.read(asked.key, data, decode, tier="migrated")
+            kept = self._keep(asked, Claim(self._entries.store, asked.key), _answer_of(text))
+            found, _ = self._entries.load(asked.key, read, flight=kept)
+            return None if found is None else replace(found, tier="migrated")
         except Exception as error:  # noqa: BLE001 - the call goes on without the older cache
             self._entries.failed("reading the older cache", error)
             return None
 
 
-def _decode(form: Form, request: Request, codec: EntryCodec, key: str, data: bytes) -> _Answer:
+def _read(form: Form, request: Request, opened: bytes) -> _Answer:
     """A stored response as the answer to this request, for which nothing was spent."""
-    stored = decode_response(codec, key, data)
+    stored = read_response(opened)
     response = stored.response
     saved, text = token_usage(response), text_of(response)
     response["usage"] = dict(_NOTHING_SPENT)

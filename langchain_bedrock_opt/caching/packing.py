@@ -74,7 +74,7 @@ def pack(document: Any) -> bytes:
     return data
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes | memoryview) -> Any:
     """What `pack` made into bytes.
 
     Raises:

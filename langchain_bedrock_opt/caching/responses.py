@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langchain_bedrock_opt.caching.codec import EntryCodec
+from langchain_bedrock_opt.caching.codec import EntryCodec, read_opened
 from langchain_bedrock_opt.caching.cuts import Cuts
 from langchain_bedrock_opt.errors import CacheStoreError
 
@@ -66,7 +66,7 @@ def encode_response(
     Example:
         >>> codec = EntryCodec()
         >>> data = encode_response(codec, "key", {"stopReason": "end_turn"}, meta={"at": 7.0})
-        >>> decode_response(codec, "key", data)
+        >>> read_response(codec.open("key", data))
         StoredResponse(response={'stopReason': 'end_turn'}, meta={'at': 7.0}, cuts=None)
     """
     document: dict[str, Any] = {
@@ -78,13 +78,13 @@ def encode_response(
     return codec.encode(key, RESPONSE_TAG, document)
 
 
-def decode_response(codec: EntryCodec, key: str, data: bytes) -> StoredResponse:
-    """A response out of the bytes of a cache entry.
+def read_response(opened: bytes) -> StoredResponse:
+    """A response out of an entry that was opened (`EntryCodec.open`).
 
     Raises:
-        CacheStoreError: The bytes are broken, or no entry of this kind, version and key.
+        CacheStoreError: It is no entry of this kind and version.
     """
-    document = codec.decode(key, RESPONSE_TAG, data)
+    document = read_opened(RESPONSE_TAG, opened)
     match document:
         case {"response": dict(response), "meta": dict(meta)}:
             return StoredResponse(response=response, meta=meta, cuts=document.get("cuts"))

@@ -9,7 +9,6 @@ from threading import Lock
 from typing import Final, Generic
 
 from langchain_bedrock_opt.caching.background import Background
-from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept
 from langchain_bedrock_opt.caching.hits import SimilarHits
 from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Match, Question
@@ -61,9 +60,7 @@ class SimilarAnswers:
         self._hits = hits
         self._background = background
 
-    def find(
-        self, question: Question, decode: Callable[[EntryCodec, str, bytes], AnyEntry]
-    ) -> Similar[AnyEntry]:
+    def find(self, question: Question, read: Callable[[bytes], AnyEntry]) -> Similar[AnyEntry]:
         """Look for a similar question whose answer may be served."""
         try:
             match = self.tier.find(question)
@@ -72,7 +69,7 @@ class SimilarAnswers:
             return Similar(question=question)
         if match is None or not match.served:
             return Similar(question=question, match=match)
-        kept, looked_up = self._entries.load(match.entry_key, decode)
+        kept, looked_up = self._entries.load(match.entry_key, read)
         if looked_up == "miss":
             self._forget(question, match)  # expired, evicted or made invalid
         if kept is None or kept.is_stale:

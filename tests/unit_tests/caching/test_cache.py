@@ -341,6 +341,11 @@ def test_the_two_doors_do_not_mix(
         ({"ttl": 0}, "ttl=0"),
         ({"ttl_jitter": 1}, "ttl_jitter=1"),
         ({"wait_timeout": -1}, "wait_timeout=-1"),
+        ({"stale_while_revalidate": -1}, "stale_while_revalidate=-1"),
+        ({"local_entries": -1}, "local_entries=-1"),
+        ({"local_ttl": -1}, "local_ttl=-1"),
+        ({"secret": "short"}, "16 bytes"),
+        ({"encryption": b"key"}, "AesGcmCipher"),
         ({"store": "redis://"}, "redis://"),
     ],
 )

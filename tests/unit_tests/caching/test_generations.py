@@ -15,9 +15,9 @@ from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.generations import (
     GENERATIONS_TAG,
     StoredGenerations,
-    decode_generations,
     encode_generations,
     mark_hit,
+    read_generations,
 )
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
 from langchain_bedrock_opt.errors import CacheStoreError
@@ -73,7 +73,7 @@ MESSAGES = st.builds(
 
 def stored(*generations: Generation) -> StoredGenerations:
     data = encode_generations(CODEC, "key", generations, meta={"at": 1.0})
-    return decode_generations(CODEC, "key", data)
+    return read_generations(CODEC.open("key", data))
 
 
 @given(MESSAGES, st.none() | DICTS)
@@ -164,11 +164,11 @@ def test_hits_share_nothing() -> None:
     data = encode_generations(
         CODEC, "key", [ChatGeneration(message=AIMessage([{"type": "text", "text": "Hi"}]))], meta={}
     )
-    (first,) = mark_hit(decode_generations(CODEC, "key", data), REPORT)
+    (first,) = mark_hit(read_generations(CODEC.open("key", data)), REPORT)
     assert isinstance(first, ChatGeneration)
     first.message.content.clear()  # type: ignore[union-attr]
     first.message.response_metadata["bedrock_opt"]["cache"]["tier"] = "changed"
-    (second,) = mark_hit(decode_generations(CODEC, "key", data), REPORT)
+    (second,) = mark_hit(read_generations(CODEC.open("key", data)), REPORT)
 
     assert isinstance(second, ChatGeneration)
     assert second.message.text == "Hi"
@@ -189,4 +189,4 @@ def test_hits_share_nothing() -> None:
 def test_an_entry_without_generations_is_refused(document: Any) -> None:
     """A sound entry that holds something else is not read as generations."""
     with pytest.raises(CacheStoreError):
-        decode_generations(CODEC, "key", CODEC.encode("key", GENERATIONS_TAG, document))
+        read_generations(CODEC.open("key", CODEC.encode("key", GENERATIONS_TAG, document)))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier, Event
 from typing import Any
 
 import pytest
 from langchain_aws import ChatBedrockConverse
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
 from langchain_bedrock_opt.caching.entries import LOG_INTERVAL
@@ -105,50 +103,6 @@ def test_a_hit_belongs_to_its_caller(
         answer.tool_calls[0]["args"]["x"].append(2)
 
 
-def test_fifty_threads_make_one_call(
-    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
-) -> None:
-    """Fifty equal calls at once ask the model once, and all get the answer."""
-    fake = bedrock(make_response({"text": "Kyoto."}))
-    model = make_model(fake, cache)
-    start = Barrier(50)
-
-    def ask(_: int) -> AIMessage:
-        start.wait()
-        return model.invoke("Where?")
-
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(ask, range(50)))
-
-    assert len(fake.requests) == 1
-    assert {answer.content for answer in answers} == {"Kyoto."}
-    assert sum(report(answer)["status"] == "hit" for answer in answers) == 49
-    assert len({answer.id for answer in answers}) == 50
-
-
-async def test_fifty_tasks_make_one_call(
-    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
-) -> None:
-    """Fifty equal calls of asyncio ask the model once too."""
-    fake = bedrock(make_response({"text": "Kyoto."}))
-
-    await make_model(fake, cache).abatch(["Where?"] * 50)
-
-    assert len(fake.requests) == 1
-
-
-def test_the_same_cache_twice_does_no_harm(
-    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
-) -> None:
-    """A cache that stands in the path twice does not wait for itself."""
-    fake = bedrock(make_response({"text": "Kyoto."}))
-    model = make_model(fake, cache, cache)
-
-    with ThreadPoolExecutor() as pool:
-        assert pool.submit(model.invoke, "Where?").result(timeout=10).content == "Kyoto."
-    assert len(fake.requests) == 1
-
-
 def test_an_error_is_not_kept(
     bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
 ) -> None:
@@ -161,28 +115,6 @@ def test_an_error_is_not_kept(
 
     assert report(model.invoke("Where?")) == {"status": "miss"}
     assert report(model.invoke("Where?"))["status"] == "hit"
-
-
-def test_an_error_is_raised_to_the_one_who_met_it(
-    bedrock: Any, cache: BedrockSemanticCache, make_model: MakeModel, make_response: MakeResponse
-) -> None:
-    """Of many who ask at once one gets the error, the next asks, the rest get its answer."""
-    fake = bedrock(RuntimeError("no"), make_response({"text": "Kyoto."}))
-    model = make_model(fake, cache)
-    start = Barrier(10)
-
-    def ask(_: int) -> str:
-        start.wait()
-        try:
-            return str(model.invoke("Where?").content)
-        except RuntimeError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(ask, range(10)))
-
-    assert len(fake.requests) == 2
-    assert sorted(answers) == ["Kyoto."] * 9 + ["no"]
 
 
 @pytest.mark.parametrize(
@@ -361,37 +293,6 @@ def test_a_broken_store_never_fails_a_call(
     assert len(caplog.records) == 2
     assert "secret" not in caplog.text
     assert cache.stats().errors == 8
-
-
-def test_a_broken_store_still_shares_one_call(
-    bedrock: Any, make_model: MakeModel, make_response: MakeResponse
-) -> None:
-    """A paid answer reaches those who wait for it even if it could not be stored."""
-    cache = BedrockSemanticCache(BrokenStore())
-    waiting, landed = Event(), Event()
-    followers: list[Future[AIMessage]] = []
-
-    def wait(deadline: float) -> None:
-        waiting.set()
-        landed.wait(10)
-
-    def answer_when_another_waits(request: dict[str, Any]) -> dict[str, Any]:
-        [flight] = cache._desk.flights._flights.values()
-        flight.driven_by(wait)
-        followers.append(pool.submit(model.invoke, "Where?"))
-        assert waiting.wait(10)
-        return make_response({"text": "Kyoto."})
-
-    fake = bedrock(answer_when_another_waits)
-    model = make_model(fake, cache)
-    with ThreadPoolExecutor() as pool:
-        model.invoke("Where?")
-        landed.set()
-        answer = followers[0].result()
-
-    assert len(fake.requests) == 1
-    assert answer.content == "Kyoto."
-    assert report(answer)["status"] == "hit"
 
 
 def test_a_broken_entry_is_a_miss(

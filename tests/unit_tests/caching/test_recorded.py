@@ -12,8 +12,8 @@ from langchain_bedrock_opt.caching.codec import EntryCodec
 from langchain_bedrock_opt.caching.events import StreamAssembler, replayed_events
 from langchain_bedrock_opt.caching.responses import (
     StoredResponse,
-    decode_response,
     encode_response,
+    read_response,
 )
 
 Record = dict[str, Any]
@@ -29,7 +29,7 @@ CODEC = EntryCodec(secret="a secret for tests only")
 def stored(response: dict[str, Any], cuts: Any = None) -> StoredResponse:
     """A response, stored and read again."""
     data = encode_response(CODEC, "key", response, meta={}, cuts=cuts)
-    return decode_response(CODEC, "key", data)
+    return read_response(CODEC.open("key", data))
 
 
 def assembled(events: list[Any]) -> StoredResponse:

@@ -1,0 +1,230 @@
+"""Conversations that a model over a cache has sent before: the same request, made sooner."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_bedrock_opt import BedrockEmulator, BedrockSemanticCache, ChatBedrockOptimized
+from langchain_bedrock_opt.aws.layers import Call, Layer, Request, Response
+from langchain_bedrock_opt.conversion import LONGEST, REMEMBERED, Conversions, digest_of
+
+MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+class Seen(Layer):
+    """Keeps the requests that pass; a model with it remembers conversations."""
+
+    replays = True
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def converse(self, request: Request, call_next: Call) -> Response:
+        self.requests.append(request)
+        return call_next(request)
+
+    def converse_stream(self, request: Request, call_next: Call) -> Response:
+        self.requests.append(request)
+        return call_next(request)
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def make(seen: Seen) -> Callable[..., ChatBedrockOptimized]:
+    client = BedrockEmulator().client()
+
+    def model(**arguments: Any) -> ChatBedrockOptimized:
+        arguments = {"model": MODEL, "layers": [seen], "max_tokens": 300, **arguments}
+        return ChatBedrockOptimized(client=client, bedrock_client=client, **arguments)
+
+    return model
+
+
+def population(city: str) -> str:
+    """The number of people in a city."""
+    return city
+
+
+CALL: Any = {"name": "population", "args": {"city": "Tokyo"}, "id": "t1"}
+HISTORY: list[BaseMessage] = [
+    SystemMessage("Be brief."),
+    HumanMessage("How many people live in Tokyo?"),
+    AIMessage([{"type": "text", "text": "I look."}], tool_calls=[CALL], id="1"),
+    ToolMessage("14 million", tool_call_id="t1"),
+    AIMessage("14 million.", id="2"),
+    HumanMessage([{"type": "text", "text": "And in Osaka?"}]),
+]
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+async def test_the_second_request_is_the_first_one(
+    way: str, make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """Whichever way a conversation is sent again, Bedrock would get the same request."""
+    model = make().bind_tools([population])
+
+    await model.ainvoke(HISTORY)
+    if way == "invoke":
+        model.invoke(HISTORY)
+    elif way == "stream":
+        list(model.stream(HISTORY))
+    elif way == "ainvoke":
+        await model.ainvoke(HISTORY)
+    else:
+        _ = [chunk async for chunk in model.astream(HISTORY)]
+
+    assert seen.requests[1] == seen.requests[0]
+    assert len(seen.requests[1]["messages"]) == 5
+
+
+def test_parameters_are_those_of_the_call(
+    make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """Only the messages are remembered: stop, tools and limits are each call's own."""
+    model = make()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of langchain-aws, about tool messages without tools
+        model.invoke(HISTORY, stop=["x"])
+        model.invoke(HISTORY)
+        model.bind_tools([population]).invoke(HISTORY)
+
+    first, second, with_tools = seen.requests
+    assert first["inferenceConfig"]["stopSequences"] == ["x"]
+    assert "stopSequences" not in second["inferenceConfig"]
+    assert second["messages"] == first["messages"]
+    # Without tools langchain-aws tells of calls in words; with them they are calls again.
+    assert "toolUse" not in str(second["messages"])
+    assert "toolUse" in str(with_tools["messages"])
+
+
+def other(index: int, **changes: Any) -> list[BaseMessage]:
+    messages = list(HISTORY)
+    messages[index] = messages[index].model_copy(update=changes)
+    return messages
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        other(0, content="Be long."),
+        other(1, content="How many people live in Kyoto?"),
+        other(2, tool_calls=[{**CALL, "args": {"city": "Kyoto"}}]),
+        other(3, content="15 million"),
+        other(3, status="error"),
+        other(5, content="And in Kobe?"),
+        HISTORY[:2],
+        [*HISTORY[:5], HumanMessage("And in Osaka?"), HumanMessage("Or Kobe?")],
+    ],
+    ids=str,
+)
+def test_another_conversation_is_another_request(
+    messages: list[BaseMessage], make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """A conversation that differs anywhere is converted for itself."""
+    remembers, forgets = make().bind_tools([population]), make(layers=[Forgets()])
+    remembers.invoke(HISTORY)
+
+    remembers.invoke(messages)
+
+    expected = Seen()
+    expected.replays = False  # type: ignore[misc]
+    make(layers=[expected]).bind_tools([population]).invoke(messages)
+    assert seen.requests[1]["messages"] == expected.requests[0]["messages"]
+    assert seen.requests[1]["system"] == expected.requests[0]["system"]
+    assert forgets._conversions is None
+
+
+class Forgets(Layer):
+    """A layer that answers nothing again."""
+
+
+def test_ids_and_usage_make_no_other_conversation(
+    make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """What no request holds does not count: ids, usage, request ids."""
+    metadata = {"ResponseMetadata": {"RequestId": "r"}}
+    usage: Any = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    told = other(4, id="other", response_metadata=metadata, usage_metadata=usage)
+    assert digest_of(HISTORY, []) == digest_of(told, [])
+
+
+def test_a_message_that_was_changed_in_place(
+    make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """A message object that somebody has changed since is read anew."""
+    model, message = make(), HumanMessage("Where?")
+    model.invoke([message])
+    message.content = "Who?"
+
+    model.invoke([message])
+
+    texts = [request["messages"][-1]["content"][0]["text"] for request in seen.requests]
+    assert texts == ["Where?", "Who?"]
+
+
+def test_many_conversations_at_once(make: Callable[..., ChatBedrockOptimized], seen: Seen) -> None:
+    """Threads never see each other's conversations."""
+    model = make()
+    prompts = [f"Question {number % 20}" for number in range(200)]
+
+    def ask(prompt: str) -> None:
+        with_history = [HumanMessage(prompt), AIMessage("Yes."), HumanMessage(prompt)]
+        model.invoke(with_history)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, prompts))
+
+    asked = [request["messages"] for request in seen.requests]
+    assert sorted(messages[0]["content"][0]["text"] for messages in asked) == sorted(prompts)
+    assert all(messages[0] == messages[2] for messages in asked)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """Old conversations are forgotten, and long ones never remembered."""
+    from langchain_bedrock_opt.aws.call_context import Conversation
+
+    conversions = Conversions()
+    for number in range(REMEMBERED + 1):
+        conversions.remember(str(number).encode(), Conversation(messages=[number]))
+
+    assert conversions.known(b"0") is None
+    assert conversions.known(b"1") is not None
+    assert digest_of([HumanMessage("x" * LONGEST)], []) is None
+
+
+def test_what_has_no_digest_goes_its_usual_way(
+    make: Callable[..., ChatBedrockOptimized], seen: Seen
+) -> None:
+    """Messages with values that can't be read so are converted each time."""
+    message = HumanMessage("Where?", additional_kwargs={"mark": object()})
+
+    for _ in range(2):
+        make().invoke([message])
+
+    assert digest_of([message], []) is None
+    assert len(seen.requests) == 2
+
+
+def test_a_cache_turns_it_on() -> None:
+    """A model with a response cache remembers; one without has no use for it."""
+    client = BedrockEmulator().client()
+    arguments: dict[str, Any] = {"model": MODEL, "client": client, "bedrock_client": client}
+
+    assert ChatBedrockOptimized(**arguments, cache=BedrockSemanticCache())._conversions is not None
+    assert ChatBedrockOptimized(**arguments)._conversions is None
