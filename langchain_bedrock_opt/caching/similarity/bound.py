@@ -33,7 +33,6 @@ from langchain_bedrock_opt.errors import CacheStoreError
 logger = logging.getLogger(__name__)
 
 _JUDGE_LOG_SECONDS: Final = 60.0
-_ANSWER: Final = "answer"
 _ANSWER_BYTES: Final = 8  # two answers of one scope are never taken for each other by chance
 
 
@@ -363,7 +362,7 @@ class BoundTier:
         return name is not None
 
     def _answer_digest(self, answer: str) -> bytes:
-        return bytes.fromhex(self._packer.digest(_ANSWER, canonical_text(answer)))[:_ANSWER_BYTES]
+        return bytes.fromhex(self._packer.digest("answer", canonical_text(answer)))[:_ANSWER_BYTES]
 
     def _scope(self, scope: str) -> str:
         """The scope in the index: vectors of two embedding models never meet."""

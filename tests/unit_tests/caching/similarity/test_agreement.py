@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
+from langchain_core.load import dumps
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration
 
-from langchain_bedrock_opt import InMemoryCacheStore
+from langchain_bedrock_opt import BedrockSemanticCache, InMemoryCacheStore
 from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Match, Question
 from langchain_bedrock_opt.caching.similarity.features import FEATURES
 from langchain_bedrock_opt.caching.similarity.index import Candidate, agreement
@@ -159,6 +163,48 @@ def test_wrong_feedback_closes_the_tier() -> None:
     assert not again.served
     assert not again.audited
     assert cache.tier.stats().labels_wrong == before.labels_wrong + 60
+
+
+def test_a_whole_cache_learns_and_is_corrected() -> None:
+    """A cache with the tier serves what it has learned to, and takes back what a user says."""
+    topics = Topics()
+    tier = SimilarityTier(
+        topics,
+        max_error_rate=0.05,
+        judge=same_answer,
+        audit_rate=0.0,
+        judgements_per_minute=1e9,
+        random=random.Random(2).random,
+    )
+    cache = BedrockSemanticCache(similarity=tier)
+    hits: list[tuple[str, Any]] = []
+    for _ in range(400):
+        asked = topics.ask()
+        prompt = dumps([HumanMessage(asked.text)])
+        found: Any = cache.lookup(prompt, "model")
+        if found is not None:
+            hits.append((prompt, found[0].message))
+            continue
+        cache.update(prompt, "model", [ChatGeneration(message=AIMessage(asked.answer))])
+        cache.close()  # waits for the judge
+
+    prompt, message = hits[-1]
+    report = message.response_metadata["bedrock_opt"]["cache"]
+    assert report["tier"] == "similar"
+    assert report["similarity"] > 0.75
+    before = cache.similarity_stats()
+    assert before is not None
+    assert before.hits == len(hits)
+
+    assert cache.feedback(report["hit_id"], correct=False)
+
+    after = cache.similarity_stats()
+    assert after is not None
+    assert after.labels_wrong == before.labels_wrong + 1
+    again: Any = cache.lookup(prompt, "model")
+    if again is not None:  # by another entry than the wrong one
+        told = again[0].message.response_metadata["bedrock_opt"]["cache"]
+        assert told["similarity"] < report["similarity"]
 
 
 def agreement_told(match: Match | None) -> float:
