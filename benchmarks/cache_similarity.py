@@ -114,6 +114,7 @@ def _streams(banking: Stream) -> tuple[BoundTier, dict[str, float]]:
     figures: dict[str, float] = {}
     for row, seeds, settings in (
         ("promise 2 %", _SEEDS, Settings(promise=0.02)),
+        ("promise 2 %, no two answers alike", 5, Settings(promise=0.02, same_words=False)),
         ("promise 5 %", 5, Settings(promise=0.05)),
         ("promise 5 %, judge wrong in 2 %", 5, Settings(promise=0.05, judge_noise=0.02)),
         (

@@ -67,11 +67,13 @@ class Settings:
         promise: The share of hits that may be wrong.
         judge_noise: How often the judge, else an oracle, says the opposite.
         judge_error: What the tier is told of that.
+        same_words: Whether answers that mean the same are the same word for word.
     """
 
     promise: float
     judge_noise: float = 0.0
     judge_error: float = 0.0
+    same_words: bool = True
 
 
 @dataclass
@@ -110,7 +112,8 @@ class Stream:
                 outcome.hits += 1
                 outcome.wrong += known != answer
                 continue
-            tier.add(question, str(number), None, answer=answer)
+            words = answer if settings.same_words else f"{answer} {number}"
+            tier.add(question, str(number), None, answer=words)
             if match is not None and tier.needs_label(match):
                 tier.judge(question, match, known, answer)
                 outcome.judged += 1

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
 _NEARNESS: Final = 8
 
 
@@ -22,7 +21,7 @@ class Record:
         entry_key: The key of the answer. A scope has one record for each.
         vector: The question's embedding, a unit vector.
         facts: What the gate needs of the question (`TextFacts.to_bytes`).
-        answer: A digest of the answer, equal for equal answers; empty if none is known.
+        answer: A digest of the answer, equal for equal answers and no others.
     """
 
     entry_key: str
@@ -39,7 +38,7 @@ class Candidate:
         entry_key: The key of the answer.
         similarity: The cosine between the two embeddings, up to 1.
         facts: What the gate needs of the stored question.
-        answer: A digest of the answer, equal for equal answers; empty if none is known.
+        answer: A digest of the answer, equal for equal answers and no others.
         ok: How often the answer was found right for another question.
         errors: How often it was found wrong.
     """
@@ -73,7 +72,7 @@ def agreement(candidate: Candidate, found: Sequence[Candidate]) -> float:
         0.5
     """
     others = [
-        (max(0.0, other.similarity) ** _NEARNESS, other.answer == candidate.answer != b"")
+        (max(0.0, other.similarity) ** _NEARNESS, other.answer == candidate.answer)
         for other in found
         if other.entry_key != candidate.entry_key
     ]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.caching.similarity.index import Candidate, Record, VectorIndex
 from langchain_bedrock_opt.caching.similarity.packing import Packer
-from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 
 _FIELDS: Final = ("entry_key", "facts", "answer", "ok", "errors", "distance")
 

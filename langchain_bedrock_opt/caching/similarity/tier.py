@@ -27,9 +27,10 @@ class SimilarityTier:
     Only the last user text is compared; everything else in the request has to be equal. Of the
     stored questions whose embeddings are nearest, those that differ in a number, a date, a unit,
     a negation and the like are passed over, and of the rest the nearest is served if the verifier
-    has proven that such reuse is right often enough. It helps if other near questions have the
-    same answer, word for word. It begins with no proof and serves nothing;
-    it learns from a judge, or from `BedrockSemanticCache.feedback`. With neither it never serves.
+    has proven that such reuse is right often enough. Other near questions with the same answer,
+    word for word, speak for it: fixed answers are reused more often than freely worded ones. The
+    verifier begins with no proof and serves nothing; it learns from a judge, or from
+    `BedrockSemanticCache.feedback`. With neither it never serves.
 
     For Japanese take a multilingual model: `BedrockEmbeddings(
     model_id="amazon.titan-embed-text-v2:0")` or `cohere.embed-multilingual-v3`, both of
