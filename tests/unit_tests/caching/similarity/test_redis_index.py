@@ -17,7 +17,9 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.load import dumps
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.retry import Retry
 
 from langchain_bedrock_opt import BedrockSemanticCache, InMemoryCacheStore, RedisCacheStore
 from langchain_bedrock_opt.caching.similarity.bound import Question
@@ -198,7 +200,8 @@ def test_a_scope_can_not_change_the_query(index: RedisVectorIndex) -> None:
 
 def test_a_server_that_is_away(index: RedisVectorIndex) -> None:
     """What goes wrong with the server is a store's error."""
-    away = RedisVectorIndex(redis.Redis(port=1, socket_connect_timeout=1))
+    at_once = Retry(NoBackoff(), 0)
+    away = RedisVectorIndex(redis.Redis(port=1, socket_connect_timeout=1, retry=at_once))
 
     for act in (away.is_supported, lambda: found(away, 1, 0), lambda: away.remove(SCOPE, "a")):
         with pytest.raises(CacheStoreError, match="vector search failed"):
