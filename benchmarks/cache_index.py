@@ -88,7 +88,7 @@ def _measure(size: int) -> dict[str, float]:
     index = CellIndex(store, random=np.random.default_rng(1).random)
     start = time.process_time()
     for number, vector in enumerate(vectors):
-        index.add(SCOPE, Record(entry_key=str(number), vector=vector, facts=b""), 3600)
+        index.add(SCOPE, Record(entry_key=str(number), vector=vector, facts=b"", answer=b""), 3600)
     adding = (time.process_time() - start) / size
     swaps = store.swaps / size
     chosen = np.random.default_rng(2).choice(size, QUERIES, replace=False)

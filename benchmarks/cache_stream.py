@@ -1,21 +1,42 @@
-"""A stream of questions through the similarity gate, with labels only where a cache gets them."""
+"""A stream of questions through the similarity tier, with labels only where a cache gets them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from langchain_core.embeddings import Embeddings
 
-from benchmarks.cache_data import facts
 from benchmarks.routing_metrics import Floats
-from langchain_bedrock_opt.caching.similarity.features import features
-from langchain_bedrock_opt.caching.similarity.verifier import Verifier
-from langchain_bedrock_opt.caching.similarity.vetoes import veto
+from langchain_bedrock_opt import InMemoryCacheStore
+from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Question
+from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
 
-AUDIT_RATE = 0.03
-CANDIDATES = 5
+SCOPE: Final = "banking"
+_UNLIMITED: Final = 1e9
+_MOST_DOCUMENTS: Final = 1_000_000
+
+
+class OurEmbeddings(Embeddings):
+    """A function that embeds texts, as LangChain's embeddings.
+
+    Args:
+        embed: Gives a vector for each text, as rows.
+    """
+
+    def __init__(self, embed: Callable[[Sequence[str]], Floats]) -> None:
+        self._embed = embed
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a text."""
+        return self.embed_documents([text])[0]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """The vectors of texts."""
+        return [list(map(float, row)) for row in self._embed(texts)]
 
 
 @dataclass(kw_only=True)
@@ -38,12 +59,21 @@ class Outcome:
         return self.wrong / self.hits if self.hits else 0.0
 
 
-@dataclass
-class _Entry:
-    text: str
-    answer: str
-    ok: int = 0
-    errors: int = 0
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Whom a tier can trust, and what it promises.
+
+    Attributes:
+        promise: The share of hits that may be wrong.
+        judge_noise: How often the judge, else an oracle, says the opposite.
+        judge_error: What the tier is told of that.
+        same_words: Whether answers that mean the same are the same word for word.
+    """
+
+    promise: float
+    judge_noise: float = 0.0
+    judge_error: float = 0.0
+    same_words: bool = True
 
 
 @dataclass
@@ -53,87 +83,70 @@ class Stream:
     Attributes:
         texts: The questions.
         answers: The answer of each.
-        vectors: The embedding of each.
+        embed: Gives a unit vector for each text, as rows.
     """
 
     texts: Sequence[str]
     answers: Sequence[str]
-    vectors: Floats = field(repr=False)
+    embed: Callable[[Sequence[str]], Floats]
 
-    def through_gate(self, verifier: Verifier, *, seed: int, judge_noise: float = 0.0) -> Outcome:
-        """Send all questions, in a random order, through the gate.
+    def through_tier(self, settings: Settings, *, seed: int) -> tuple[Outcome, BoundTier]:
+        """Send all questions, in a random order, through the shipped tier over a store in memory.
 
-        A candidate that is not served costs a call, and the judge labels it; of the hits,
-        `AUDIT_RATE` are asked again and judged, and count as calls. A question that was answered
-        by the model becomes an entry.
+        A hit is given as it is. Everything else costs a call, audits too; then the answer is
+        kept, and the judge is asked about the candidate, as a cache does it.
 
         Args:
-            verifier: A new one; it learns on the way.
+            settings: What the tier promises, and its judge.
             seed: Of the order, the audits and the judge's slips.
-            judge_noise: How often the judge, else an oracle, says the opposite.
+
+        Returns:
+            What became of the stream, and the tier at its end.
         """
-        dice, outcome = random.Random(seed), Outcome(requests=len(self.texts))
-        entries: list[_Entry] = []
-        known = np.empty_like(self.vectors)
+        outcome, tier = Outcome(requests=len(self.texts)), self._tier(settings, seed)
         for number in np.random.default_rng(seed).permutation(len(self.texts)).tolist():
-            text, answer, vector = self.texts[number], self.answers[number], self.vectors[number]
-            found = _candidate(text, entries, known[: len(entries)] @ vector)
-            if found is not None:
-                entry, row = found
-                is_right = entry.answer == answer
-                serves = verifier.serves(row)
-                if serves and dice.random() >= AUDIT_RATE:
-                    outcome.hits += 1
-                    outcome.wrong += not is_right
-                    continue
-                verdict = is_right != (dice.random() < judge_noise)
-                verifier.learn(row, correct=verdict, weight=1 / AUDIT_RATE if serves else 1.0)
+            question, answer = Question(SCOPE, self.texts[number]), self.answers[number]
+            match = tier.find(question)
+            known = "" if match is None else self.answers[int(match.entry_key)]
+            if match is not None and match.served:
+                outcome.hits += 1
+                outcome.wrong += known != answer
+                continue
+            words = answer if settings.same_words else f"{answer} {number}"
+            tier.add(question, str(number), None, answer=words)
+            if match is not None and tier.needs_label(match):
+                tier.judge(question, match, known, answer)
                 outcome.judged += 1
-                entry.ok, entry.errors = entry.ok + verdict, entry.errors + (not verdict)
-            known[len(entries)] = vector
-            entries.append(_Entry(text, answer))
-        return outcome
+        return outcome, tier
 
     def through_cosine(self, threshold: float, *, seed: int) -> Outcome:
         """The same with a fixed threshold on the cosine, as shipped elsewhere."""
-        outcome = Outcome(requests=len(self.texts))
-        known, answers = np.empty_like(self.vectors), list[str]()
+        outcome, vectors = Outcome(requests=len(self.texts)), self.embed(self.texts)
+        known, answers = np.empty_like(vectors), list[str]()
         for number in np.random.default_rng(seed).permutation(len(self.texts)).tolist():
-            similarity = known[: len(answers)] @ self.vectors[number]
+            similarity = known[: len(answers)] @ vectors[number]
             best = int(similarity.argmax()) if answers else 0
             if answers and similarity[best] >= threshold:
                 outcome.hits += 1
                 outcome.wrong += answers[best] != self.answers[number]
                 continue
-            known[len(answers)] = self.vectors[number]
+            known[len(answers)] = vectors[number]
             answers.append(self.answers[number])
         return outcome
 
+    def _tier(self, settings: Settings, seed: int) -> BoundTier:
+        dice = random.Random(seed)
 
-def _candidate(
-    text: str, entries: Sequence[_Entry], similarity: Floats
-) -> tuple[_Entry, tuple[float, ...]] | None:
-    """The nearest entry without a veto, of the five nearest, and its features."""
-    count = min(CANDIDATES, len(entries))
-    if not count:
-        return None
-    near = np.argpartition(-similarity, count - 1)[:count]
-    near = near[np.argsort(-similarity[near])]
-    weights = {int(place): max(0.0, float(similarity[place])) ** 8 for place in near}
-    for place in weights:
-        entry = entries[place]
-        if veto(facts(text), facts(entry.text)) is not None:
-            continue
-        others = {other: weight for other, weight in weights.items() if other != place}
-        agreeing = sum(
-            weight for other, weight in others.items() if entries[other].answer == entry.answer
+        def judge(question: str, known_answer: str, new_answer: str) -> bool:  # noqa: ARG001
+            return (known_answer == new_answer) != (dice.random() < settings.judge_noise)
+
+        tier = SimilarityTier(
+            OurEmbeddings(self.embed),
+            max_error_rate=settings.promise,
+            judge=judge,
+            judge_error=settings.judge_error,
+            judgements_per_minute=_UNLIMITED,
+            random=dice.random,
         )
-        return entry, features(
-            facts(text),
-            facts(entry.text),
-            float(similarity[place]),
-            agreement=agreeing / sum(others.values()) if any(others.values()) else 0.0,
-            ok=entry.ok,
-            errors=entry.errors,
-        )
-    return None
+        store = InMemoryCacheStore(max_entries=_MOST_DOCUMENTS)
+        return tier.bind(store, name="benchmark")

@@ -111,7 +111,7 @@ class SimilarAnswers:
         """
         question, match = similar.question, similar.match
         try:
-            self.tier.add(question, key, self._entries.lifetime(ttl))
+            self.tier.add(question, key, self._entries.lifetime(ttl), answer=answer)
             if match is None or not self.tier.needs_label(match):
                 return
         except Exception as error:  # noqa: BLE001 - the answer is there all the same

@@ -8,29 +8,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from langchain_core.embeddings import Embeddings
 
 from langchain_bedrock_opt.caching.similarity.embedding import QuestionEmbedder
 from langchain_bedrock_opt.caching.similarity.facts import TextFacts, read_facts
 from langchain_bedrock_opt.caching.similarity.features import features
-from langchain_bedrock_opt.caching.similarity.index import Candidate, Record, VectorIndex
+from langchain_bedrock_opt.caching.similarity.index import (
+    Candidate,
+    Record,
+    VectorIndex,
+    agreement,
+)
 from langchain_bedrock_opt.caching.similarity.judges import Judge
 from langchain_bedrock_opt.caching.similarity.labels import SharedVerifier
 from langchain_bedrock_opt.caching.similarity.packing import Packer
 from langchain_bedrock_opt.caching.similarity.verifier import Verifier
 from langchain_bedrock_opt.caching.similarity.vetoes import veto
 from langchain_bedrock_opt.caching.stores.base import CacheStore
+from langchain_bedrock_opt.caching.text import canonical_text
 from langchain_bedrock_opt.errors import CacheStoreError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
 _JUDGE_LOG_SECONDS: Final = 60.0
+_ANSWER_BYTES: Final = 8  # two answers of one scope are never taken for each other by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class Settings:
     embedding_ttl: float | None
     max_error_rate: float
     judge: Judge | None
+    judge_error: float
     audit_rate: float
     min_similarity: float
     neighbours: int
@@ -160,7 +164,7 @@ class BoundTier:
             ttl=settings.embedding_ttl,
         )
         self._verifier = SharedVerifier(
-            Verifier(max_error_rate=settings.max_error_rate),
+            Verifier(max_error_rate=settings.max_error_rate, judge_error=settings.judge_error),
             store,
             self._packer,
             # Similarities of two embedding models are no labels for one another.
@@ -185,12 +189,13 @@ class BoundTier:
         if self._index.is_empty(scope):  # as most conversations are: no embedding is needed
             return None
         vector = self._embedder.vector(question.text)
-        near = self._near(scope, vector)
-        self._count("candidates", len(near))
-        best = self._best(question, near)
-        if best is None:
+        nearest = self._nearest(
+            question, self._index.search(scope, vector, self._settings.neighbours)
+        )
+        if nearest is None:
             return None
-        candidate, score, told, may_serve = best
+        candidate, told = nearest
+        score, may_serve = self._verifier.judge(told)
         is_audited = may_serve and self._settings.random() < self._settings.audit_rate
         if may_serve:
             self._count("audits" if is_audited else "hits")
@@ -204,13 +209,15 @@ class BoundTier:
             features=told,
         )
 
-    def add(self, question: Question, entry_key: str, ttl: float | None) -> None:
+    def add(self, question: Question, entry_key: str, ttl: float | None, *, answer: str) -> None:
         """Keep a question whose answer was stored.
 
         Args:
             question: The question.
             entry_key: The key of its answer.
             ttl: For how many seconds, as for the answer; None for as long as there is room.
+            answer: The text of the answer. Kept is a keyed digest, by which near questions with
+                the same answer are seen to agree.
 
         Raises:
             CacheStoreError: The store, the index or the embeddings failed.
@@ -219,6 +226,7 @@ class BoundTier:
             entry_key=entry_key,
             vector=self._embedder.vector(question.text),
             facts=read_facts(question.text, key=self._facts_key).to_bytes(),
+            answer=self._answer_digest(answer),
         )
         self._index.add(self._scope(question.scope), record, ttl)
 
@@ -314,29 +322,29 @@ class BoundTier:
         """
         self._verifier.flush()
 
-    def _near(self, scope: str, vector: NDArray[np.float32]) -> list[Candidate]:
-        found = self._index.search(scope, vector, self._settings.neighbours)
-        return [each for each in found if each.similarity >= self._settings.min_similarity]
-
-    def _best(
-        self, question: Question, near: list[Candidate]
-    ) -> tuple[Candidate, float, tuple[float, ...], bool] | None:
-        """The candidate with the best score of those without a veto, its features and verdict."""
+    def _nearest(
+        self, question: Question, found: list[Candidate]
+    ) -> tuple[Candidate, tuple[float, ...]] | None:
+        """The nearest candidate without a veto, and the features of the pair."""
+        near = [each for each in found if each.similarity >= self._settings.min_similarity]
+        self._count("candidates", len(near))
         if not near:
             return None
-        best = None
         asked = read_facts(question.text, key=self._facts_key)
         for candidate in near:
             known = self._facts_of(candidate)
             if known is None or self._is_vetoed(asked, known):
                 continue
-            told = features(
-                asked, known, candidate.similarity, ok=candidate.ok, errors=candidate.errors
+            return candidate, features(
+                asked,
+                known,
+                candidate.similarity,
+                # Those that are not near enough to be served tell all the same.
+                agreement=agreement(candidate, found),
+                ok=candidate.ok,
+                errors=candidate.errors,
             )
-            score, may_serve = self._verifier.judge(told)
-            if best is None or score > best[1]:
-                best = (candidate, score, told, may_serve)
-        return best
+        return None
 
     def _facts_of(self, candidate: Candidate) -> TextFacts | None:
         """The facts of a stored question; None, and counted, if they can't be read."""
@@ -352,6 +360,9 @@ class BoundTier:
             with self._lock:
                 self._vetoes[name] += 1
         return name is not None
+
+    def _answer_digest(self, answer: str) -> bytes:
+        return bytes.fromhex(self._packer.digest("answer", canonical_text(answer)))[:_ANSWER_BYTES]
 
     def _scope(self, scope: str) -> str:
         """The scope in the index: vectors of two embedding models never meet."""

@@ -101,7 +101,9 @@ class CellIndex:
         >>> from langchain_bedrock_opt.caching.similarity.vectors import unit_vector
         >>> from langchain_bedrock_opt import InMemoryCacheStore
         >>> index = CellIndex(InMemoryCacheStore())
-        >>> record = Record(entry_key="answer", vector=unit_vector([1.0, 0.0]), facts=b"")
+        >>> record = Record(
+        ...     entry_key="answer", vector=unit_vector([1.0, 0.0]), facts=b"", answer=b""
+        ... )
         >>> index.add("ab12", record, ttl=60)
         >>> index.search("ab12", unit_vector([1.0, 0.1]), k=1)[0].entry_key
         'answer'
@@ -191,6 +193,7 @@ class CellIndex:
                 entry_key=document["entry_key"],
                 similarity=float(similarity),
                 facts=document["facts"],
+                answer=document["answer"],
                 ok=document["ok"],
                 errors=document["errors"],
             )
@@ -234,6 +237,7 @@ class CellIndex:
             "entry_key": record.entry_key,
             "vector": to_int8(record.vector),
             "facts": record.facts,
+            "answer": record.answer,
             "expiry": expiry,
             "ok": 0,
             "errors": 0,

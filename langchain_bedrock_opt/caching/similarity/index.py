@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_NEARNESS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -18,11 +21,13 @@ class Record:
         entry_key: The key of the answer. A scope has one record for each.
         vector: The question's embedding, a unit vector.
         facts: What the gate needs of the question (`TextFacts.to_bytes`).
+        answer: A digest of the answer, equal for equal answers and no others.
     """
 
     entry_key: str
     vector: NDArray[np.float32]
     facts: bytes
+    answer: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Candidate:
         entry_key: The key of the answer.
         similarity: The cosine between the two embeddings, up to 1.
         facts: What the gate needs of the stored question.
+        answer: A digest of the answer, equal for equal answers and no others.
         ok: How often the answer was found right for another question.
         errors: How often it was found wrong.
     """
@@ -40,8 +46,38 @@ class Candidate:
     entry_key: str
     similarity: float
     facts: bytes
+    answer: bytes
     ok: int = 0
     errors: int = 0
+
+
+def agreement(candidate: Candidate, found: Sequence[Candidate]) -> float:
+    """How far the other candidates agree with one, 0 to 1.
+
+    The nearer they are the more they count, by the eighth power of their similarity.
+
+    Args:
+        candidate: One of the candidates.
+        found: All of them.
+
+    Returns:
+        The share of the others' weight that is of those with the same answer; 0 without others.
+
+    Example:
+        >>> one, two, three = (
+        ...     Candidate(entry_key=key, similarity=0.9, facts=b"", answer=answer)
+        ...     for key, answer in (("1", b"yes"), ("2", b"yes"), ("3", b"no"))
+        ... )
+        >>> agreement(one, [one, two, three])
+        0.5
+    """
+    others = [
+        (max(0.0, other.similarity) ** _NEARNESS, other.answer == candidate.answer)
+        for other in found
+        if other.entry_key != candidate.entry_key
+    ]
+    weight = sum(weight for weight, _ in others)
+    return sum(weight for weight, agrees in others if agrees) / weight if weight else 0.0
 
 
 @runtime_checkable

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_FIELDS: Final = ("entry_key", "facts", "ok", "errors", "distance")
+    from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
+
+_FIELDS: Final = ("entry_key", "facts", "answer", "ok", "errors", "distance")
 
 _COUNT: Final = (
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end"
@@ -66,6 +68,7 @@ class RedisVectorIndex:
         self._packer = Packer(secret)
         self._lock = Lock()
         self._made: set[int] = set()
+        self._seen: set[int] = set()
 
     def is_supported(self) -> bool:
         """Whether the server has vector search.
@@ -86,12 +89,13 @@ class RedisVectorIndex:
 
     def add(self, scope: str, record: Record, ttl: float | None) -> None:
         """Keep a record for `ttl` seconds, in one transaction."""
-        dims = len(record.vector)
+        dims = self._saw(record.vector)
         name = self._name(scope, record.entry_key, dims)
         fields: dict[str | bytes, bytes | float | int | str] = {
             "scope": _checked_scope(scope),
             "entry_key": record.entry_key,
             "facts": record.facts,
+            "answer": record.answer,
             "vector": record.vector.astype("<f4").tobytes(),
             "ok": 0,
             "errors": 0,
@@ -109,7 +113,7 @@ class RedisVectorIndex:
         """The `k` nearest records, the nearest first."""
         from redis.exceptions import ResponseError
 
-        dims = len(vector)
+        dims = self._saw(vector)
         query = f"(@scope:{{{_checked_scope(scope)}}})=>[KNN {k} @vector $query AS distance]"
         blob = vector.astype("<f4").tobytes()
         arguments = ["PARAMS", 2, "query", blob, "RETURN", len(_FIELDS), *_FIELDS]
@@ -165,8 +169,19 @@ class RedisVectorIndex:
         with self._lock:
             self._made.add(dims)
 
+    def _saw(self, vector: NDArray[np.float32]) -> int:
+        """The dimensions of a vector, which are noted."""
+        dims = len(vector)
+        if dims not in self._seen:
+            with self._lock:
+                self._seen.add(dims)
+        return dims
+
     def _all_dims(self) -> list[int]:
-        """The dimensions for which the server has an index of this prefix."""
+        """The dimensions of vectors seen here; before the first, of the server's indexes."""
+        with self._lock:
+            if self._seen:
+                return list(self._seen)
         start = f"{self._prefix}:similar:"
         names = [
             name.decode() if isinstance(name, bytes) else str(name)
@@ -188,17 +203,19 @@ class RedisVectorIndex:
 class AutoIndex:
     """The vector search of the store's server if it has one, cells in the store otherwise.
 
-    The server is asked at the first use.
+    The server is asked at the first use, and again after the store was closed and opened anew.
 
     Args:
-        server: The index on the server.
+        store: The store.
         cells: The index in the store.
+        secret: Keys the ids.
     """
 
-    def __init__(self, server: RedisVectorIndex, cells: VectorIndex) -> None:
-        self._server = server
+    def __init__(self, store: RedisCacheStore, cells: VectorIndex, *, secret: bytes = b"") -> None:
+        self._store = store
         self._cells = cells
-        self._chosen: VectorIndex | None = None
+        self._secret = secret
+        self._chosen: tuple[object, VectorIndex] | None = None
 
     @property
     def broken(self) -> int:
@@ -227,9 +244,11 @@ class AutoIndex:
 
     def _index(self) -> VectorIndex:
         # Two threads may both ask; they get the same answer.
-        if self._chosen is None:
-            self._chosen = self._server if self._server.is_supported() else self._cells
-        return self._chosen
+        client = self._store.client
+        if self._chosen is None or self._chosen[0] is not client:
+            server = RedisVectorIndex(client, prefix=self._store.prefix, secret=self._secret)
+            self._chosen = client, server if server.is_supported() else self._cells
+        return self._chosen[1]
 
 
 def _checked_scope(scope: str) -> str:
@@ -255,6 +274,7 @@ def _candidate(fields: Mapping[bytes, bytes]) -> Candidate:
             entry_key=fields[b"entry_key"].decode(),
             similarity=max(-1.0, min(1.0, 1.0 - float(fields[b"distance"]))),
             facts=fields[b"facts"],
+            answer=fields[b"answer"],
             ok=int(fields[b"ok"]),
             errors=int(fields[b"errors"]),
         )

@@ -5,31 +5,20 @@ from __future__ import annotations
 import random as random_module
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 
+from langchain_bedrock_opt.caching.guard import GuardedStore
 from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Settings
 from langchain_bedrock_opt.caching.similarity.cell_index import CellIndex
 from langchain_bedrock_opt.caching.similarity.embedding import embedder_name
 from langchain_bedrock_opt.caching.similarity.index import VectorIndex
 from langchain_bedrock_opt.caching.similarity.judges import Judge
-from langchain_bedrock_opt.caching.similarity.redis_index import AutoIndex, RedisVectorIndex
+from langchain_bedrock_opt.caching.similarity.redis_index import AutoIndex
 from langchain_bedrock_opt.caching.stores.base import CacheStore
+from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 from langchain_bedrock_opt.errors import ConfigurationError
-
-
-@runtime_checkable
-class RedisBacked(Protocol):
-    """A store whose server may have vector search: it shows its client and prefix."""
-
-    @property
-    def client(self) -> Any:
-        """The client, which does not decode answers; it connects at its first command."""
-
-    @property
-    def prefix(self) -> str:
-        """What the names of all entries begin with."""
 
 
 class SimilarityTier:
@@ -37,9 +26,11 @@ class SimilarityTier:
 
     Only the last user text is compared; everything else in the request has to be equal. Of the
     stored questions whose embeddings are nearest, those that differ in a number, a date, a unit,
-    a negation and the like are passed over, and of the rest the best is served if the verifier
-    has proven that such reuse is right often enough. It begins with no proof and serves nothing;
-    it learns from a judge, or from `BedrockSemanticCache.feedback`. With neither it never serves.
+    a negation and the like are passed over, and of the rest the nearest is served if the verifier
+    has proven that such reuse is right often enough. Other near questions with the same answer,
+    word for word, speak for it: fixed answers are reused more often than freely worded ones. The
+    verifier begins with no proof and serves nothing; it learns from a judge, or from
+    `BedrockSemanticCache.feedback`. With neither it never serves.
 
     For Japanese take a multilingual model: `BedrockEmbeddings(
     model_id="amazon.titan-embed-text-v2:0")` or `cohere.embed-multilingual-v3`, both of
@@ -50,9 +41,12 @@ class SimilarityTier:
         max_error_rate: The share of this tier's hits that may be wrong, above 0 and below 1.
         judge: Says whether a known answer would have done, where the model was asked anyway:
             `AnswerJudge(model)`, `same_answer`, or any such function.
+        judge_error: The share of labels that are themselves wrong, as far as known, below 0.5.
+            Give a low estimate: errors that the judge is said to make up are not held against
+            this tier.
         audit_rate: The share of would-be hits for which the model is asked all the same, to check
             on the verifier. Without a judge or feedback on their answers they teach nothing.
-        min_similarity: The cosine below which a stored question is not looked at.
+        min_similarity: The cosine below which a stored question's answer is never reused.
         neighbours: How many stored questions are looked at.
         judgements_per_minute: How often the judge is asked at most, by one process.
         embedder: The name under which vectors are kept, for embeddings whose class, model and
@@ -82,6 +76,7 @@ class SimilarityTier:
         *,
         max_error_rate: float = 0.02,
         judge: Judge | None = None,
+        judge_error: float = 0.0,
         audit_rate: float = 0.03,
         min_similarity: float = 0.75,
         neighbours: int = 5,
@@ -102,6 +97,7 @@ class SimilarityTier:
         if index not in {"auto", "cells"} and not isinstance(index, VectorIndex):
             raise ConfigurationError(f"index={index!r}: give 'auto', 'cells' or a VectorIndex")
         _check_range("max_error_rate", max_error_rate, above=0, below=1)
+        _check_range("judge_error", judge_error, least=0, below=0.5)
         _check_range("audit_rate", audit_rate, least=0, below=1)
         _check_range("min_similarity", min_similarity, least=-1, most=1)
         _check_range("neighbours", neighbours, least=1)
@@ -117,6 +113,7 @@ class SimilarityTier:
             embedding_ttl=embedding_ttl,
             max_error_rate=max_error_rate,
             judge=judge,
+            judge_error=judge_error,
             audit_rate=audit_rate,
             min_similarity=min_similarity,
             neighbours=neighbours,
@@ -145,9 +142,9 @@ class SimilarityTier:
         cells = CellIndex(
             store, secret=secret, clock=self._settings.clock, random=self._settings.random
         )
-        if self._index == "auto" and isinstance(store, RedisBacked):
-            server = RedisVectorIndex(store.client, prefix=store.prefix, secret=secret)
-            return AutoIndex(server, cells)
+        kept_in = store.store if isinstance(store, GuardedStore) else store
+        if self._index == "auto" and isinstance(kept_in, RedisCacheStore):
+            return AutoIndex(kept_in, cells, secret=secret)
         return cells
 
 

@@ -275,7 +275,9 @@ class Verifier:
             self._rule = _Rule(model, None, ())
             return
         proven = rows[(left_out >= proof.threshold) & (correct > 0)][:, _SUPPORT]
-        self._rule = _Rule(model, proof, tuple(map(float, proven.min(axis=0))))
+        # Rows were rounded to half precision, maybe up: what was proven itself has to pass.
+        least = np.nextafter(proven.min(axis=0).astype(np.float16), np.float16(-np.inf))
+        self._rule = _Rule(model, proof, tuple(map(float, least)))
 
 
 def _check_rate(name: str, value: float, low: float, high: float) -> None:

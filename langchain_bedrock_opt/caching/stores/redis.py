@@ -95,6 +95,21 @@ class RedisCacheStore:
         self._lock = Lock()
         self._own: Client | None = None
 
+    @property
+    def client(self) -> Client:
+        """The client in use, to be asked for anew when it is needed: `close` ends one's own.
+
+        Raises:
+            CacheStoreError: It is of a cluster, which could not be reached.
+        """
+        with _store_errors():
+            return self._opened()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all entries begin with."""
+        return self._prefix
+
     def get(self, key: str) -> bytes | None:
         """The bytes under a key, or None."""
         with _store_errors():

@@ -129,6 +129,23 @@ def test_a_client_of_one_s_own(redis_url: str, prefix: str) -> None:
         assert store.get("key") == b"value"
 
 
+def test_the_client_is_on_show(redis_url: str, prefix: str) -> None:
+    """What else the server can do may be used through the store's client, opened when asked for."""
+    store = RedisCacheStore(redis_url, prefix=prefix)
+    first = store.client
+    store.put("key", b"value", 60)
+
+    assert first.get(f"{store.prefix}{{:key}}") == b"value"
+    assert store.client is first
+    store.close()
+    assert store.client is not first
+    store.close()
+    with redis.Redis.from_url(redis_url) as client:
+        assert RedisCacheStore(client=client).client is client
+    with pytest.raises(CacheStoreError, match="Redis failed"):
+        _ = RedisCacheStore("redis://127.0.0.1:1", cluster=True).client
+
+
 def test_entries_expire_by_the_server(
     store: RedisCacheStore, prefix: str, raw: redis.Redis
 ) -> None:

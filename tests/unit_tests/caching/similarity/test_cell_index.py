@@ -72,7 +72,9 @@ def fill(
     index: VectorIndex, vectors: Vectors, *, ttl: float | None = 600.0, start: int = 0
 ) -> None:
     for number, vector in enumerate(vectors, start):
-        index.add(SCOPE, Record(entry_key=str(number), vector=vector, facts=b"facts"), ttl)
+        index.add(
+            SCOPE, Record(entry_key=str(number), vector=vector, facts=b"facts", answer=b""), ttl
+        )
 
 
 def found(index: VectorIndex, vector: Vectors, k: int = 5, scope: str = SCOPE) -> list[str]:
@@ -169,7 +171,7 @@ def test_a_record_takes_the_place_of_an_older_one() -> None:
     index = CellIndex(InMemoryCacheStore())
     old, new = unit_vector([1.0, 0.0, 0.1]), unit_vector([0.0, 1.0, 0.1])
     for vector in (old, new):
-        index.add(SCOPE, Record(entry_key="answer", vector=vector, facts=b""), 60)
+        index.add(SCOPE, Record(entry_key="answer", vector=vector, facts=b"", answer=b""), 60)
 
     (candidate,) = index.search(SCOPE, new, 5)
 
@@ -218,7 +220,7 @@ def test_expired_records() -> None:
     clock.now += 31
 
     assert found(index, vectors[0]) == []
-    index.add(SCOPE, Record(entry_key="new", vector=vectors[40], facts=b""), 30)
+    index.add(SCOPE, Record(entry_key="new", vector=vectors[40], facts=b"", answer=b""), 30)
 
     assert found(index, vectors[40]) == ["new"]
     assert len(store.written[f"sim:{SCOPE}:c:first"]) < full / 5
@@ -268,7 +270,7 @@ def test_changed_dimensions() -> None:
 
         with pytest.raises(CacheStoreError, match=r"32 dimensions and the index 64.*embedder="):
             index.search(SCOPE, unit_vector([1.0] * 32), 5)
-        record = Record(entry_key="new", vector=unit_vector([1.0] * 32), facts=b"")
+        record = Record(entry_key="new", vector=unit_vector([1.0] * 32), facts=b"", answer=b"")
         with pytest.raises(CacheStoreError, match="embedder="):
             index.add(SCOPE, record, 60)
 
@@ -279,7 +281,7 @@ def test_equal_questions_do_not_divide() -> None:
     equal, other = unit_vector([1.0, *[0.01] * 63]), unit_vector([-1.0, *[0.5] * 63])
     fill(index, np.stack([equal] * 200))
 
-    index.add(SCOPE, Record(entry_key="other", vector=other, facts=b""), 60)
+    index.add(SCOPE, Record(entry_key="other", vector=other, facts=b"", answer=b""), 60)
 
     assert found(index, other)[0] == "other"
 
@@ -381,7 +383,9 @@ def test_threads_lose_no_record(kind: str, tmp_path: Path) -> None:
     vectors = questions(240)
 
     def add(number: int) -> None:
-        index.add(SCOPE, Record(entry_key=str(number), vector=vectors[number], facts=b""), 600)
+        index.add(
+            SCOPE, Record(entry_key=str(number), vector=vectors[number], facts=b"", answer=b""), 600
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(len(vectors))))
@@ -403,7 +407,7 @@ ADDER = """
     vectors = np.load(folder + "/vectors.npy")
     index = CellIndex(DiskCacheStore(folder + "/cache"), cell_size=32)
     for number in range(process, len(vectors), 4):
-        record = Record(entry_key=str(number), vector=vectors[number], facts=b"")
+        record = Record(entry_key=str(number), vector=vectors[number], facts=b"", answer=b"")
         index.add("5c0be", record, 600)
 """
 
@@ -432,7 +436,7 @@ def test_documents_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
     index = CellIndex(store, cell_size=64)
     sizes = []
     for number, vector in enumerate(questions(1200)):
-        record = Record(entry_key=str(number), vector=vector, facts=b"")
+        record = Record(entry_key=str(number), vector=vector, facts=b"", answer=b"")
         index.add(SCOPE, record, 600 + number)
         sizes.append(max(map(len, store.written.values())))
 

@@ -13,12 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import redis
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.load import dumps
+from langchain_core.messages import HumanMessage
+from langchain_core.outputs import Generation
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
+from redis.retry import Retry
 
-from langchain_bedrock_opt import InMemoryCacheStore
+from langchain_bedrock_opt import BedrockSemanticCache, InMemoryCacheStore, RedisCacheStore
+from langchain_bedrock_opt.caching.similarity.bound import Question
 from langchain_bedrock_opt.caching.similarity.cell_index import CellIndex
 from langchain_bedrock_opt.caching.similarity.index import Record, VectorIndex
 from langchain_bedrock_opt.caching.similarity.redis_index import AutoIndex, RedisVectorIndex
+from langchain_bedrock_opt.caching.similarity.tier import SimilarityTier
 from langchain_bedrock_opt.caching.similarity.vectors import unit_vector
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
@@ -33,6 +41,7 @@ class SearchingRedis(redis.Redis):
     """
 
     indexes: dict[str, tuple[str, int]]
+    listed: int
     shape = 2
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -47,6 +56,7 @@ class SearchingRedis(redis.Redis):
         return command[args[0]](*args[1:])
 
     def _list(self) -> list[bytes]:
+        self.listed = getattr(self, "listed", 0) + 1
         return [name.encode() for name in self.indexes]
 
     def _create(self, name: str, *rest: Any) -> bytes:
@@ -74,9 +84,9 @@ class SearchingRedis(redis.Redis):
         prefix, dims = self.indexes[name]
         match = QUERY.fullmatch(query)
         assert match is not None
-        assert (rest[:3], rest[4:6]) == (("PARAMS", 2, "query"), ("RETURN", 5))
+        assert (rest[:3], rest[4:6]) == (("PARAMS", 2, "query"), ("RETURN", 6))
         k = int(match[2])
-        assert rest[11:] == ("LIMIT", 0, k, "DIALECT", 2)
+        assert rest[12:] == ("LIMIT", 0, k, "DIALECT", 2)
         asked = np.frombuffer(rest[3], dtype="<f4")
         assert len(asked) == dims
         rows = []
@@ -85,7 +95,7 @@ class SearchingRedis(redis.Redis):
             if fields[b"scope"].decode() == match[1]:
                 distance = 1 - float(asked @ np.frombuffer(fields[b"vector"], dtype="<f4"))
                 fields[b"distance"] = str(distance).encode()
-                rows.append((distance, key, {n.encode(): fields[n.encode()] for n in rest[6:11]}))
+                rows.append((distance, key, {n.encode(): fields[n.encode()] for n in rest[6:12]}))
         return self._answer(sorted(rows, key=lambda row: row[0])[:k])
 
     def _answer(self, rows: list[tuple[float, bytes, dict[bytes, bytes]]]) -> Any:
@@ -113,7 +123,7 @@ def index(client: Any) -> RedisVectorIndex:
 
 
 def record(key: str, *vector: float, facts: bytes = b"\x00facts\xff") -> Record:
-    return Record(entry_key=key, vector=unit_vector(vector), facts=facts)
+    return Record(entry_key=key, vector=unit_vector(vector), facts=facts, answer=b"\xffanswer")
 
 
 def found(index: VectorIndex, *vector: float, k: int = 5, scope: str = SCOPE) -> list[str]:
@@ -136,7 +146,7 @@ def test_the_nearest_are_found(index: RedisVectorIndex) -> None:
 
     assert (near.entry_key, far.entry_key) == ("near", "far")
     assert near.similarity == pytest.approx(0.995, abs=1e-3)
-    assert near.facts == b"\x00facts\xff"
+    assert (near.facts, near.answer) == (b"\x00facts\xff", b"\xffanswer")
     assert found(index, 1, 0, k=1) == ["near"]
 
 
@@ -162,6 +172,10 @@ def test_records_are_removed_and_counted(index: RedisVectorIndex, client: Any) -
     (name,) = client.scan_iter(match="team*")
     assert client.pttl(name) > 0
 
+    RedisVectorIndex(client, prefix="team").learn(SCOPE, "a", correct=True)  # of another process
+    assert index.search(SCOPE, unit_vector([1, 0]), 5)[0].ok == 3
+    assert client.listed == 1  # by that one, which had not seen a vector
+
     index.remove(SCOPE, "a")
     index.learn(SCOPE, "a", correct=True)
     assert list(client.scan_iter(match="team*")) == []
@@ -186,7 +200,8 @@ def test_a_scope_can_not_change_the_query(index: RedisVectorIndex) -> None:
 
 def test_a_server_that_is_away(index: RedisVectorIndex) -> None:
     """What goes wrong with the server is a store's error."""
-    away = RedisVectorIndex(redis.Redis(port=1, socket_connect_timeout=1))
+    at_once = Retry(NoBackoff(), 0)
+    away = RedisVectorIndex(redis.Redis(port=1, socket_connect_timeout=1, retry=at_once))
 
     for act in (away.is_supported, lambda: found(away, 1, 0), lambda: away.remove(SCOPE, "a")):
         with pytest.raises(CacheStoreError, match="vector search failed"):
@@ -198,7 +213,7 @@ def test_a_server_without_search_means_cells(redis_url: str, client: Any) -> Non
     plain = redis.Redis.from_url(redis_url)
     for server, searches in ((plain, False), (client, True)):
         cells = CellIndex(InMemoryCacheStore())
-        auto = AutoIndex(RedisVectorIndex(server, prefix="auto"), cells)
+        auto = AutoIndex(RedisCacheStore(client=server, prefix="auto"), cells)
         assert isinstance(auto, VectorIndex)
 
         auto.add(SCOPE, record("a", 1, 0), 60)
@@ -209,6 +224,40 @@ def test_a_server_without_search_means_cells(redis_url: str, client: Any) -> Non
         auto.remove(SCOPE, "a")
         assert found(auto, 1, 0) == []
     plain.close()
+
+
+def test_a_cache_uses_the_vector_search_of_its_server(client: Any) -> None:
+    """A cache over Redis asks its server once whether it has vector search, and then uses it."""
+    store = RedisCacheStore(client=client, prefix="cache")
+    tier = SimilarityTier(DeterministicFakeEmbedding(size=16))
+    cache = BedrockSemanticCache(store, similarity=tier)
+
+    for text in ("How are you?", "Who are you?", "How are they?"):
+        prompt = dumps([HumanMessage(text)])
+        assert cache.lookup(prompt, "model") is None
+        cache.update(prompt, "model", [Generation(text="Fine.")])
+
+    assert list(client.indexes) == ["cache:similar:16"]
+    assert len(list(client.scan_iter(match="cache{:sim:16:*"))) == 3
+    assert client.listed == 1
+    assert cache.stats().errors == 0
+    cache.close()
+
+
+def test_a_store_that_was_closed_is_asked_anew(redis_url: str) -> None:
+    """After the store was closed, the index uses the connections that the store opens then."""
+    store = RedisCacheStore(redis_url, prefix="closed")
+    tier = SimilarityTier(DeterministicFakeEmbedding(size=16)).bind(store, name="cache")
+    tier.add(Question("scope", "How are you?"), "key", 60, answer="Fine.")
+    before = store.client
+
+    store.close()
+
+    match = tier.find(Question("scope", "How are you?"))
+    assert match is not None
+    assert match.entry_key == "key"
+    assert store.client is not before
+    store.close()
 
 
 def test_mistakes_of_setup(redis_url: str) -> None:

@@ -83,19 +83,23 @@ def ask(text: str, scope: str = SCOPE) -> Question:
 
 def known(tier: BoundTier, *texts: str, scope: str = SCOPE) -> None:
     for text in texts:
-        tier.add(ask(text, scope), f"key of {hashlib.sha256(text.encode()).hexdigest()}", 600)
+        key = f"key of {hashlib.sha256(text.encode()).hexdigest()}"
+        tier.add(ask(text, scope), key, 600, answer=f"answer to {text}")
 
 
-def trained(tier: BoundTier, count: int = 400) -> Match:
-    """A tier that has learned from labels that polite requests are right and others wrong."""
+def trained(tier: BoundTier, count: int = 400, *, slips_each: int | None = None) -> Match:
+    """A tier that has learned from labels that polite requests are right and others wrong.
+
+    Of the right ones, each `slips_each`th is called wrong.
+    """
     text = "how can somebody reset the password of a work account from home"
     known(tier, text)
     right = tier.find(ask(f"please {text}"))
     wrong = tier.find(ask("how can somebody reset the password of a colleague and an account"))
     assert right is not None
     assert wrong is not None
-    for _ in range(count):
-        tier.learn(right, correct=True)
+    for number in range(count):
+        tier.learn(right, correct=slips_each is None or number % slips_each != 0)
         tier.learn(wrong, correct=False)
     return right
 
@@ -149,6 +153,15 @@ def test_served_once_proven() -> None:
     assert stats.error_bound is not None
     assert stats.error_bound <= 0.05
     assert (stats.labels_ok, stats.labels_wrong, stats.known_labels) == (400, 400, 800)
+
+
+@pytest.mark.parametrize(("judge_error", "opens"), [(0.0, False), (0.03, True)])
+def test_a_judge_that_slips(judge_error: float, *, opens: bool) -> None:
+    """What a judge is known to get wrong is not held against the tier; what is not known is."""
+    tier = bind(max_error_rate=0.02, audit_rate=0.0, judge_error=judge_error)
+    trained(tier, 1000, slips_each=33)
+
+    assert (tier.stats().threshold is not None) is opens
 
 
 def test_a_share_of_hits_is_audited() -> None:
@@ -426,7 +439,7 @@ def test_no_text_is_stored() -> None:
     store = KeepingStore()
     tier = bind(store, judge=same_answer)
     secret = "Xylophonkonzert in Wakkanai 稚内市役所"
-    tier.add(ask(secret), "v1:0123", 600)
+    tier.add(ask(secret), "v1:0123", 600, answer="Zwanzig Uhr, Nordtor")
     question = ask(f"{secret} heute")
     match = tier.find(question)
     assert match is not None
@@ -435,7 +448,17 @@ def test_no_text_is_stored() -> None:
     tier.close()
 
     everything = b"\0".join(key.encode() + value for key, value in store.written)
-    for word in ("Xylophon", "konzert", "Wakkanai", "稚内", "市役所", "Zwanzig", "heute", SCOPE):
+    for word in (
+        "Xylophon",
+        "konzert",
+        "Wakkanai",
+        "稚内",
+        "市役所",
+        "Zwanzig",
+        "heute",
+        "Nordtor",
+        SCOPE,
+    ):
         assert word.encode() not in everything
         assert word.lower().encode() not in everything
     assert b"v1:0123" in everything  # so that the search would have found a text
@@ -459,6 +482,8 @@ def test_names_of_embeddings() -> None:
         ({"index": "redis"}, "'auto', 'cells'"),
         ({"max_error_rate": 0.0}, "max_error_rate=0.0: must be above 0"),
         ({"max_error_rate": 1.0}, "below 1"),
+        ({"judge_error": 0.5}, "judge_error=0.5: must be below 0.5"),
+        ({"judge_error": -0.1}, "judge_error=-0.1: must be 0 or more"),
         ({"audit_rate": 1.0}, "audit_rate=1.0"),
         ({"audit_rate": -0.1}, "0 or more"),
         ({"min_similarity": 1.5}, "1 or less"),

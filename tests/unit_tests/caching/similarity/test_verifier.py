@@ -77,6 +77,18 @@ def test_a_few_right_answers_open_nothing() -> None:
     assert not subject.serves(row(0.99))
 
 
+def test_what_was_proven_is_served() -> None:
+    """A candidate like all those that were right is served, however its features are rounded."""
+    subject = verifier()
+    # Half precision rounds the first up, the second down.
+    for shared in (7 / 9, 1 / 3):
+        for _ in range(200):
+            subject.learn(row(0.99, shared=shared), correct=True)
+            subject.learn(row(0.7, shared=shared), correct=False)
+
+        assert subject.serves(row(0.99, shared=shared))
+
+
 def test_wrong_answers_open_nothing() -> None:
     """Candidates that are right no more often than not are never served."""
     subject = verifier()
