@@ -168,11 +168,7 @@ class BedrockSemanticCache(BaseCache):
             if similarity is None
             else SimilarByTenant(partial(self._bind, similarity), failed=failed),
             renewals=Renewals(clock=clock),
-            migration=None
-            if migrate_from is None
-            else Migration(
-                migrate_from, guarded, self._entries.epochs, namespace=namespace, tenant=tenant
-            ),
+            migration=Migration.of(migrate_from, self._entries, namespace, tenant),
             namespace=namespace,
             tenant=tenant,
             cache_sampled=cache_sampled,

@@ -27,6 +27,19 @@ Mode: TypeAlias = Literal["use", "bypass", "refresh"]
 """`bypass`: neither look nor keep. `refresh`: do not look, but keep the new answer."""
 
 
+def checked_tags(tags: Any) -> tuple[str, ...]:
+    """Tags as they were given; a text is one that somebody forgot to put into a list.
+
+    Raises:
+        ConfigurationError: They are no list of texts.
+    """
+    if not isinstance(tags, str) and isinstance(tags, Iterable):
+        given: tuple[Any, ...] = tuple(tags)
+        if all(isinstance(tag, str) for tag in given):
+            return given
+    raise ConfigurationError(f"tags={tags!r}: must be a list of texts")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
     """What a cache is to do differently for some calls.
@@ -138,19 +151,6 @@ def options_of(told: str | Mapping[str, Any]) -> CallOptions:
             f"{sorted(_NAMES)}"
         )
     return CallOptions(**{**told, "tags": checked_tags(told.get("tags", ()))})
-
-
-def checked_tags(tags: Any) -> tuple[str, ...]:
-    """Tags as they were given; a text is one that somebody forgot to put into a list.
-
-    Raises:
-        ConfigurationError: They are no list of texts.
-    """
-    if not isinstance(tags, str) and isinstance(tags, Iterable):
-        given: tuple[Any, ...] = tuple(tags)
-        if all(isinstance(tag, str) for tag in given):
-            return given
-    raise ConfigurationError(f"tags={tags!r}: must be a list of texts")
 
 
 def _block_of(cache: object) -> CallOptions | None:

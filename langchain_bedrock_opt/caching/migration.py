@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_bedrock_opt.caching.control import CallOptions
-from langchain_bedrock_opt.caching.epochs import Epochs, epoch_name
+from langchain_bedrock_opt.caching.entries import Entries
+from langchain_bedrock_opt.caching.epochs import epoch_name
 from langchain_bedrock_opt.caching.guide_table import GuideTable
-from langchain_bedrock_opt.caching.stores.base import CacheStore
 
 
 class Migration:
@@ -21,20 +21,24 @@ class Migration:
 
     Args:
         table: The older table.
-        store: The cache's own store, where it is marked what was taken over.
-        epochs: The cache's epochs.
+        entries: The cache's own answers, beside which it is marked what was taken over.
         namespace: The cache's namespace.
         tenant: Whose answers the cache's are.
     """
 
-    def __init__(
-        self, table: GuideTable, store: CacheStore, epochs: Epochs, *, namespace: str, tenant: str
-    ) -> None:
+    def __init__(self, table: GuideTable, entries: Entries, namespace: str, tenant: str) -> None:
         self._table = table
-        self._store = store
-        self._epochs = epochs
+        self._store = entries.store
+        self._epochs = entries.epochs
         self._namespace = epoch_name("namespace", namespace)
         self._tenant = tenant
+
+    @classmethod
+    def of(
+        cls, table: GuideTable | None, entries: Entries, namespace: str, tenant: str
+    ) -> Migration | None:
+        """The way from a table, if there is one."""
+        return None if table is None else cls(table, entries, namespace, tenant)
 
     def take(
         self, key: str, request: Mapping[str, Any], options: CallOptions

@@ -23,6 +23,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from langchain_tests.integration_tests.cache import AsyncCacheTestSuite, SyncCacheTestSuite
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
+from langchain_bedrock_opt.caching.hits import exact_hit_id
 from langchain_bedrock_opt.caching.prompts import prompt_key
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
@@ -122,7 +123,7 @@ def test_a_hit_is_a_fresh_message_that_spent_nothing(
             "tier": "exact",
             "age_seconds": 5,
             "saved": saved.as_dict(),
-            "hit_id": f"e:{prompt_key('p', 'm', namespace='default')}",
+            "hit_id": exact_hit_id("default", prompt_key("p", "m", namespace="default")),
         },
     }
     assert cache.stats().saved == saved

@@ -165,9 +165,10 @@ def test_feedback_ends_a_wrong_reuse(
     assert cache.feedback(hit_id, correct=True)
     assert report(model.invoke("Kyoto is where?"))["tier"] == "similar"
     assert cache.feedback(hit_id, correct=False)
+    assert not cache.feedback(hit_id, correct=False)
 
     (tier,) = tiers.bound.values()
-    assert tier.labels == [True, False]
+    assert tier.labels == [True]  # one hit is one label, whoever says what of it how often
     assert report(model.invoke("Kyoto is where?"))["status"] == "miss"
     assert report(model.invoke("Where is Kyoto?"))["tier"] == "exact"
 

@@ -17,7 +17,9 @@ from langchain_core.messages import (
 )
 
 from langchain_bedrock_opt import BedrockEmulator, BedrockSemanticCache, ChatBedrockOptimized
-from langchain_bedrock_opt.aws.layers import Call, Layer, Request, Response
+from langchain_bedrock_opt.aws.call_context import STAND_IN, Conversation
+from langchain_bedrock_opt.aws.layers import Call, Layer, LayeredClient, Request, Response
+from langchain_bedrock_opt.aws.replay import CaptureClient
 from langchain_bedrock_opt.conversion import LONGEST, REMEMBERED, Conversions, digest_of
 
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -197,15 +199,108 @@ def test_many_conversations_at_once(make: Callable[..., ChatBedrockOptimized], s
 
 def test_what_is_remembered_is_bounded() -> None:
     """Old conversations are forgotten, and long ones never remembered."""
-    from langchain_bedrock_opt.aws.call_context import Conversation
-
     conversions = Conversions()
-    for number in range(REMEMBERED + 1):
-        conversions.remember(str(number).encode(), Conversation(messages=[number]))
+    for number in range(REMEMBERED // 200_000 + 2):
+        conversation = Conversation("client")
+        conversation.packed = b"x" * 200_000
+        conversions.remember(str(number).encode(), conversation)
+    long = Conversation("client")
+    long.packed = b"x" * (LONGEST + 1)
+    conversions.remember(b"long", long)
 
     assert conversions.known(b"0") is None
-    assert conversions.known(b"1") is not None
+    assert conversions.known(str(number).encode()) is not None
+    assert conversions.known(b"long") is None
     assert digest_of([HumanMessage("x" * LONGEST)], []) is None
+
+
+class TestBound:
+    """A conversation belongs to one client's next request, and to nothing else."""
+
+    def test_another_client(self, make: Callable[..., ChatBedrockOptimized]) -> None:
+        """A model whose client was replaced sends its messages, whatever it remembers."""
+        model = make()
+        model.invoke(HISTORY[:2])
+        capture = CaptureClient()
+        copy = model.model_copy(update={"client": capture})
+
+        copy.invoke(HISTORY[:2])
+        model.client = capture
+        model.invoke(HISTORY[:2])
+
+        texts = [request["messages"][0]["content"][0]["text"] for request in capture.requests]
+        assert texts == ["How many people live in Tokyo?"] * 2
+
+    def test_clients_that_are_called_meanwhile(self) -> None:
+        """A layer that asks another model asks its own question, and keeps its own system."""
+        judge = CaptureClient()
+
+        class Ask(Layer):
+            def converse(self, request: Request, call_next: Call) -> Response:
+                LayeredClient(judge).converse(modelId="j", messages=["its own"], system=["too"])
+                return call_next(request)
+
+        client = BedrockEmulator().client()
+        model = ChatBedrockOptimized(
+            model=MODEL,
+            client=client,
+            bedrock_client=client,
+            cache=BedrockSemanticCache(),
+            layers=[Ask()],
+        )
+        model.invoke("A secret?")
+
+        assert judge.requests == [{"modelId": "j", "messages": ["its own"], "system": ["too"]}]
+
+    def test_layers_inside_the_client(self) -> None:
+        """What a layer of the user's own client changes stays changed, also the second time."""
+        end = CaptureClient()
+
+        class Redact(Layer):
+            def converse(self, request: Request, call_next: Call) -> Response:
+                redacted = [{"role": "user", "content": [{"text": "[CARD]"}]}]
+                return call_next({**request, "messages": redacted})
+
+        model = ChatBedrockOptimized(
+            model=MODEL,
+            client=LayeredClient(end, [Redact()]),
+            bedrock_client=end,
+            cache=BedrockSemanticCache(),
+        )
+        for _ in range(2):  # empty answers are not kept
+            model.invoke("My card is 4111")
+
+        sent = [request["messages"][0]["content"] for request in end.requests]
+        assert sent == [[{"text": "[CARD]"}]] * 2
+
+    def test_arguments_that_are_changed_later(
+        self, make: Callable[..., ChatBedrockOptimized], seen: Seen
+    ) -> None:
+        """What a tool does with its arguments, or a layer with a request, changes nothing."""
+        arguments = {"prices": [100, 200]}
+        call: Any = {"name": "population", "args": arguments, "id": "t1"}
+        history = [HumanMessage("How much?"), AIMessage("", tool_calls=[call])]
+        history.append(ToolMessage("300", tool_call_id="t1"))
+        model = make().bind_tools([population])
+        model.invoke(history)
+        arguments["prices"].pop()
+        arguments["prices"].append(200)
+        seen.requests[0]["messages"].clear()
+
+        model.invoke(history)
+
+        block = seen.requests[1]["messages"][1]["content"][0]
+        assert block["toolUse"]["input"] == {"prices": [100, 200]}
+
+    def test_a_stand_in_is_never_sent(self) -> None:
+        """A request that has lost its conversation is refused before it costs anything."""
+        end = CaptureClient()
+        messages = [{"role": "user", "content": [{"text": STAND_IN}]}]
+
+        with pytest.raises(RuntimeError, match="lost its conversation"):
+            LayeredClient(end).converse(modelId="m", messages=messages)
+
+        assert end.requests == []
 
 
 def test_what_has_no_digest_goes_its_usual_way(
