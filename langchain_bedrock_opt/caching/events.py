@@ -3,7 +3,7 @@
 A cache keeps one entry for both ways of asking, so an answer that came by `converse` can be
 streamed and one that was streamed can be returned whole. Both directions keep text, tool calls
 (server-side ones and their results too), reasoning with its signature or redacted, citations,
-usage, stop reason, model fields and traces. An answer that was streamed is streamed again as it
+usage, stop reason and model fields. An answer that was streamed is streamed again as it
 came, event for event (`cuts`): the same pieces, the spacing of a tool call's JSON, the same starts
 and stops. Not kept is Bedrock's padding (`p`), which boto3 hides. An answer that came whole is cut
 anew. Images and other media are not streamed from a cache.

@@ -16,9 +16,9 @@ Not in the key:
 * the guardrail's `trace` and stream mode, ids of tool calls (only their order counts), the order
   of tools, of JSON keys, of stop sequences and of a schema's `required`, `enum` and types.
 
-Texts count in their canonical form (`caching.text`), media by their bytes. Strings inside JSON,
-such as a tool call's arguments, count as they are, and so do the places where a text is split
-into blocks.
+Texts count in their canonical form (`caching.text`), media by their bytes. Tool results and
+strings inside JSON, such as a tool call's arguments, count byte for byte, and the places where a
+text is split into blocks count.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class _Cache(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUp:
-    """What warming up has done.
+    """What warming up has done. Other calls of the same cache meanwhile count in, too.
 
     Attributes:
         rows: Questions there were.

@@ -29,8 +29,8 @@ class SimilarityTier:
     a negation and the like are passed over, and of the rest the nearest is served if the verifier
     has proven that such reuse is right often enough. Other near questions with the same answer,
     word for word, speak for it: fixed answers are reused more often than freely worded ones. The
-    verifier begins with no proof and serves nothing; it learns from a judge, or from
-    `BedrockSemanticCache.feedback`. With neither it never serves.
+    verifier begins with no proof and serves nothing; it learns from a judge, and then from
+    `BedrockSemanticCache.feedback` on what it served. Without a judge it never begins to serve.
 
     For Japanese take a multilingual model: `BedrockEmbeddings(
     model_id="amazon.titan-embed-text-v2:0")` or `cohere.embed-multilingual-v3`, both of

@@ -19,7 +19,11 @@ class CacheStore(Protocol):
     after which somebody else may take it, and a token. `put` with a token that is no longer the
     holder's writes nothing: that keeps a holder who was away for too long from replacing what came
     after it (a fencing token). Leases live beside entries: taking one changes no entry, and
-    writing, deleting or expiring entries ends no lease but the one that `put` was given.
+    writing, deleting or expiring entries ends no lease but the one that `put` was given. Only
+    `clear` ends all.
+
+    A store that drops entries when it is full should drop those under `epoch:` and `sim:l:` last:
+    without an epoch its entries are invalid, and labels took long to gather.
     """
 
     def get(self, key: str) -> bytes | None:
