@@ -266,7 +266,7 @@ class CacheLayer(Layer):
         if data is None:
             return None
         self._learn(asked, response)
-        return self._entries.codec.open(asked.key, data)
+        return self._entries.opened(asked.key, data)
 
     def _learn(self, asked: _Asked, response: Response) -> None:
         """Tell the similarity tier that a question was answered."""

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 MakeModel = Callable[..., Any]
 
@@ -232,3 +232,18 @@ def test_a_copy_is_not_brought_back_by_a_slow_reader(tmp_path: Any) -> None:
 
     assert cache.lookup("p", "m") is None
     cache.close()
+
+
+def test_a_cipher_that_can_t_decrypt_loses_no_answer(fake: Any, make_model: MakeModel) -> None:
+    """An answer that was paid for is returned, whatever the key service says afterwards."""
+
+    class OneWay:
+        def encrypt(self, data: bytes, bound_to: bytes) -> bytes:
+            return data
+
+        def decrypt(self, data: bytes, bound_to: bytes) -> bytes:
+            raise CacheStoreError("no key just now")
+
+    model = make_model(fake, BedrockSemanticCache(encryption=OneWay()))
+
+    assert [model.invoke("a").text for _ in range(2)] == ["Answer 0.", "Answer 1."]
