@@ -270,7 +270,7 @@ class Entries:
         return data
 
     def opened(self, key: str, data: bytes) -> bytes | None:
-        """What others in this process can read of an entry's bytes; None if they can't be opened."""
+        """What others in this process can read of an entry; None if it can't be opened."""
         try:
             return self.codec.open(key, data)
         except Exception as error:  # noqa: BLE001 - the answer is paid for and must get through
