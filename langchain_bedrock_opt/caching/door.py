@@ -7,7 +7,7 @@ until the second one comes, if it does: a call that fails never tells.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -45,14 +45,13 @@ class _Open:
     """Calls for one prompt that found nothing, and whose answers are awaited.
 
     Attributes:
-        stamps: The epochs that held when the first of them asked.
+        stamps: The epochs that held when each of them asked, from the first on. Those of a call
+            that failed go with the next answer, which then counts as older than it is.
         similar: What the similarity tier knew of the question.
-        calls: How many they are.
     """
 
-    stamps: Mapping[str, str] | None
+    stamps: deque[Mapping[str, str] | None]
     similar: Similar[StoredGenerations] | None
-    calls: int = 1
 
 
 class GenerationDoor:
@@ -91,7 +90,7 @@ class GenerationDoor:
             if hit:
                 return hit
         self._entries.count(misses=1)
-        self._remember(key, _Open(stamps=self._desk.stamps(options), similar=similar))
+        self._remember(key, self._desk.stamps(options), similar)
         return None
 
     def update(self, prompt: str, llm_string: str, generations: Sequence[Generation]) -> None:
@@ -107,11 +106,11 @@ class GenerationDoor:
 
         key = self._key(prompt, llm_string, options)
         asked = self._recall(key)
-        if asked is None:  # of a call that never looked, since it was told to refresh
-            asked = _Open(stamps=self._desk.stamps(options), similar=None)
-        data = self._entries.save(key, encode, stamps=asked.stamps, ttl=options.ttl)
-        if data is not None and asked.similar is not None:
-            self._learn(asked.similar, key, generations, options)
+        # A call that was told to refresh has never looked.
+        stamps, similar = asked or (self._desk.stamps(options), None)
+        data = self._entries.save(key, encode, stamps=stamps, ttl=options.ttl)
+        if data is not None and similar is not None:
+            self._learn(similar, key, generations, options)
 
     def _key(self, prompt: str, llm_string: str, options: CallOptions) -> str:
         """The key of a prompt, made once for the look-up and the update that follows it."""
@@ -174,25 +173,31 @@ class GenerationDoor:
 
         answers.answered(similar, key, text, ttl=options.ttl, known_answer=known_answer)
 
-    def _remember(self, key: str, call: _Open) -> None:
+    def _remember(
+        self,
+        key: str,
+        stamps: Mapping[str, str] | None,
+        similar: Similar[StoredGenerations] | None,
+    ) -> None:
         with self._lock:
-            earlier = self._open.get(key)
-            if earlier is None:
-                self._open[key] = call
-            else:  # the oldest epochs hold for all that are under way
-                earlier.calls += 1
+            calls = self._open.setdefault(key, _Open(stamps=deque(), similar=similar))
+            calls.stamps.append(stamps)
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
 
-    def _recall(self, key: str) -> _Open | None:
+    def _recall(
+        self, key: str
+    ) -> tuple[Mapping[str, str] | None, Similar[StoredGenerations] | None] | None:
+        """What the oldest call for a key found out; whose answer comes first can't be told."""
         self._desk.renewals.ended(key, kept=True)
         with self._lock:
-            call = self._open.get(key)
-            if call is not None:
-                call.calls -= 1
-                if call.calls <= 0:
-                    del self._open[key]
-            return call
+            calls = self._open.get(key)
+            if calls is None:
+                return None
+            stamps = calls.stamps.popleft()
+            if not calls.stamps:
+                del self._open[key]
+            return stamps, calls.similar
 
 
 def _digest(text: str) -> bytes:

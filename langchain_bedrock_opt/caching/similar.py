@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final, Generic
 
 from langchain_bedrock_opt.caching.background import Background
-from langchain_bedrock_opt.caching.entries import AnyEntry, Entries, Kept, Wanted
+from langchain_bedrock_opt.caching.entries import ANY, AnyEntry, Entries, Kept, Wanted
 from langchain_bedrock_opt.caching.hits import SimilarHit, SimilarHits
 from langchain_bedrock_opt.caching.similarity.bound import BoundTier, Match, Question
 from langchain_bedrock_opt.contracts import CacheReport, TokenUsage
@@ -72,8 +72,8 @@ class SimilarAnswers:
         if match is None or not match.served:
             return Similar(question=question, match=match)
         kept, looked_up = self._entries.load(match.entry_key, read, wanted=wanted)
-        if looked_up == "miss":
-            self._forget(question, match)  # expired, evicted or made invalid
+        if looked_up == "miss" and wanted is ANY:
+            self._forget(question, match)  # expired, evicted or made invalid, for everybody
         if kept is None or kept.is_stale:
             return Similar(question=question)
         return Similar(question=question, match=match, kept=replace(kept, tier="similar"))

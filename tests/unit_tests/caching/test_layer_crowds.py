@@ -20,9 +20,6 @@ from langchain_bedrock_opt.errors import CacheStoreError
 MakeModel = Callable[..., ChatBedrockConverse]
 MakeResponse = Callable[..., dict[str, Any]]
 
-TOOL = {"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}
-NOTHING = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
-
 
 def report(message: Any) -> dict[str, Any]:
     """What the cache says it did."""

@@ -247,3 +247,19 @@ def test_a_cipher_that_can_t_decrypt_loses_no_answer(fake: Any, make_model: Make
     model = make_model(fake, BedrockSemanticCache(encryption=OneWay()))
 
     assert [model.invoke("a").text for _ in range(2)] == ["Answer 0.", "Answer 1."]
+
+
+def test_a_call_that_failed_spoils_one_answer_at_most(cache: BedrockSemanticCache) -> None:
+    """LangChain's interface: epochs of a call that never told are not kept for ever."""
+    answer = [ChatGeneration(message=AIMessage("Kyoto."))]
+    assert cache.lookup("p", "m") is None  # the model fails, and nobody tells
+    cache.invalidate()
+
+    served = []
+    for _ in range(3):
+        found = cache.lookup("p", "m")
+        served.append(found is not None)
+        if found is None:
+            cache.update("p", "m", answer)
+
+    assert served[-1]
