@@ -110,6 +110,17 @@ class CallReport(TypedDict, total=False):
 
     model_id: str
     """The model id or ARN that the request named: the one a price depends on."""
+    resolved_id: str
+    """The model id, with its profile's scope, that an ARN stands for; absent if `model_id` says
+    it."""
+    region: str
+    """The region that was called."""
+    retries: int
+    """Attempts beyond the first that botocore made."""
+    throttles: int
+    """How many of the attempts were throttled."""
+    batch: str
+    """The ARN of the invocation job that answered, at batch prices."""
     cache: CacheReport
     route: dict[str, Any]
     """A `RouteDecision` as a dict."""
@@ -228,27 +239,57 @@ class RouteDecision:
 CallStatus = Literal["ok", "error", "aborted"]
 """How a run ended; `aborted` is a stream that its consumer broke off."""
 
+PriceTier = Literal[
+    "default", "flex", "priority", "reserved", "batch", "latency-optimized", "provisioned"
+]
+"""By what a call is billed: a service tier, an invocation job, latency-optimized inference, or
+capacity that is paid by the hour whether it is used or not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
     """One finished or failed model run, as the usage room saw it. It holds no prompt text.
+
+    Money is in 10⁻¹² US dollars. What is None was not said, or has no known price: it is not 0.
 
     Attributes:
         run_id: LangChain's run id.
         parent_run_id: The run it was part of, if any.
         started_at: When it started, in UTC.
         model_id: The model id or ARN that was called, with its profile scope.
+        resolved_id: The model id with its scope that an ARN stands for, where it is known.
+        region: The region that was called.
         status: How it ended.
+        stop_reason: Why the model stopped, as Bedrock says it: `end_turn`, `max_tokens`, ….
         usage: Tokens that were spent; None if nothing said so (an error, a broken-off stream).
+        estimate: Tokens that an unmetered run is likely to be billed for; None if `usage` is
+            known or nothing was billed. They are in no total of tokens or cost.
         saved: Tokens that our cache saved; zero unless `cache_hit`.
-        cache_hit: True if our response cache answered.
-        cost_pico_usd: The cost in 10⁻¹² US dollars; None if no price is known for the model.
-        saved_pico_usd: What a cache hit saved, in 10⁻¹² US dollars; None likewise.
+        cache_hit: True if a response cache answered.
+        cache_tier: Where the hit came from, as in `CacheReport.tier`; `langchain` for a cache of
+            LangChain's own. None if it was no hit.
+        cost_pico_usd: The cost.
+        estimate_pico_usd: What `estimate` costs.
+        list_pico_usd: What the same tokens cost at the default service tier.
+        uncached_pico_usd: What they cost there with every prompt token as plain input, without
+            the prompt cache.
+        saved_pico_usd: What a cache hit saved.
+        price_tier: By what it was billed, from the response.
+        price_source: The layer its price came from: `override`, `refreshed`, `shipped`,
+            `genai-prices`; None if it has no price.
+        price_checked: The date at which that price was checked, ISO 8601.
+        service_tier: The service tier that served the call, from the response.
+        performance: `optimized` if latency-optimized inference served it, else as the response
+            says; None if it does not.
         latency_ms: From the run's start to its end, in milliseconds.
+        model_latency_ms: What Bedrock itself measured, in milliseconds.
         ttft_ms: From the run's start to the first text or tool delta; None if not streamed.
+        retries: Attempts beyond the first.
+        throttles: How many attempts were throttled.
         error: The error's code or class name if it failed.
-        service_tier: The tier that served the call, from the response.
         route: The router's decision, if a router made one.
+        path: Names of the runs around it, from the outermost, such as `("agent", "model")`: which
+            node of a chain spent it.
         tags: The run's tags.
         metadata: Metadata of the run whose keys the user allowed.
     """
@@ -258,16 +299,32 @@ class UsageRecord:
     model_id: str
     status: CallStatus
     parent_run_id: str | None = None
+    resolved_id: str | None = None
+    region: str | None = None
+    stop_reason: str | None = None
     usage: TokenUsage | None = None
+    estimate: TokenUsage | None = None
     saved: TokenUsage = field(default_factory=TokenUsage)
     cache_hit: bool = False
+    cache_tier: str | None = None
     cost_pico_usd: int | None = None
+    estimate_pico_usd: int | None = None
+    list_pico_usd: int | None = None
+    uncached_pico_usd: int | None = None
     saved_pico_usd: int | None = None
-    latency_ms: float = 0.0
-    ttft_ms: float | None = None
-    error: str | None = None
+    price_tier: str = "default"
+    price_source: str | None = None
+    price_checked: str | None = None
     service_tier: str | None = None
+    performance: str | None = None
+    latency_ms: float = 0.0
+    model_latency_ms: float | None = None
+    ttft_ms: float | None = None
+    retries: int = 0
+    throttles: int = 0
+    error: str | None = None
     route: RouteDecision | None = None
+    path: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -277,7 +334,8 @@ class UsageSink(Protocol):
     """Where usage records go: a ledger, CloudWatch, a list in a test.
 
     `add` is called in the thread of the model run, so it must be quick, thread-safe and must
-    not raise; I/O belongs into `flush` or a thread of the sink's own.
+    not raise; I/O belongs into `flush` or a thread of the sink's own. Two handlers may give it the
+    same run, which it counts once.
     """
 
     def add(self, record: UsageRecord) -> None:

@@ -9,6 +9,7 @@ BedrockOptError
 ├── ModelIdError (ValueError)             a text that can't be a Bedrock model id or ARN
 ├── CacheStoreError                       a cache store failed; a call never sees it
 ├── SpendingCapError                      a run's spending cap is reached
+├── BudgetExceededError                   a call could cost more than its budget has left
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
 │   └── PortInUseError (OSError)          its port is taken
 └── BedrockServiceError                   Bedrock answered with an error, or did not answer
@@ -92,6 +93,10 @@ class CacheStoreError(BedrockOptError):
 
 class SpendingCapError(BedrockOptError):
     """A run has spent what it was allowed to spend."""
+
+
+class BudgetExceededError(BedrockOptError):
+    """A call could cost more than its budget has left; it was not made."""
 
 
 class EmulatorError(BedrockOptError):

@@ -10,7 +10,7 @@ from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.demo.run import Outcome
 from langchain_bedrock_opt.usage import UsageTotals, counterfactual_cost
-from langchain_bedrock_opt.usage.totals import total, totals_by
+from langchain_bedrock_opt.usage.reporting.totals import total, totals_by
 
 
 def summarize(

@@ -15,9 +15,9 @@ from moto import mock_aws
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.aggregate import Aggregate
-from langchain_bedrock_opt.usage.cloudwatch import CloudWatchMetricsSink
-from langchain_bedrock_opt.usage.cloudwatch_limits import check_request
+from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
+from langchain_bedrock_opt.usage.cloudwatch.limits import check_request
+from langchain_bedrock_opt.usage.cloudwatch.sink import CloudWatchMetricsSink
 
 Make = Callable[..., UsageRecord]
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"

@@ -13,7 +13,7 @@ import pytest
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.ledger import UsageLedger
+from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 
 Make = Callable[..., UsageRecord]
 
@@ -64,7 +64,7 @@ def test_another_process_reads_and_adds(tmp_path: Path, record: Make) -> None:
     ledger.add(record(run_id="here"))
     script = (
         "import dataclasses, sys\n"
-        "from langchain_bedrock_opt.usage.ledger import UsageLedger\n"
+        "from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger\n"
         "ledger = UsageLedger(sys.argv[1])\n"
         "ledger.add(dataclasses.replace(ledger.records()[0], run_id='there'))\n"
     )

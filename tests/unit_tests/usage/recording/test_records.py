@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage
 
 from langchain_bedrock_opt.aws.errors import service_error
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision, TokenUsage
-from langchain_bedrock_opt.usage.records import (
+from langchain_bedrock_opt.usage.recording.records import (
     UNKNOWN_MODEL,
     error_code,
     model_id_at_start,

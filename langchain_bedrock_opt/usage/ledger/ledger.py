@@ -12,8 +12,8 @@ from typing import Any, overload
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.serialization import record_from_json, record_to_json
-from langchain_bedrock_opt.usage.totals import UsageTotals, total, totals_by
+from langchain_bedrock_opt.usage.ledger.serialization import record_from_json, record_to_json
+from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, total, totals_by
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from langchain_bedrock_opt.contracts import (
     UsageRecord,
 )
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.callback import BedrockUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 UNPRICED = "acme.frontier-v9"

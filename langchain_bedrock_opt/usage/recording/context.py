@@ -11,7 +11,7 @@ from typing import Any, Final
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_bedrock_opt.contracts import UsageSink
-from langchain_bedrock_opt.usage.callback import BedrockUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
 
 # One variable and one hook for all uses: LangChain asks every hook at every run and never drops
 # one, so a hook a use would make each later call slower.

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.contracts import Reason, RouteDecision, TokenUsage, UsageRecord
-from langchain_bedrock_opt.usage.serialization import (
+from langchain_bedrock_opt.usage.ledger.serialization import (
     record_from_json,
     record_to_dict,
     record_to_json,

@@ -23,7 +23,7 @@ from langchain_bedrock_opt.contracts import (
     UsageRecord,
 )
 from langchain_bedrock_opt.errors import BedrockServiceError
-from langchain_bedrock_opt.usage.runs import Run
+from langchain_bedrock_opt.usage.recording.runs import Run
 
 UNKNOWN_MODEL: Final = "unknown"
 """Model id of a run that says nowhere which model it called."""

@@ -12,10 +12,10 @@ import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langchain_bedrock_opt.usage import context
-from langchain_bedrock_opt.usage.callback import BedrockUsageCallbackHandler
-from langchain_bedrock_opt.usage.context import get_bedrock_usage_callback
-from langchain_bedrock_opt.usage.ledger import UsageLedger
+from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
+from langchain_bedrock_opt.usage.recording import context
+from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.context import get_bedrock_usage_callback
 
 Chat = Callable[..., ChatBedrockConverse]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.cloudwatch_limits import MAX_BODY_BYTES, check_request, cut
+from langchain_bedrock_opt.usage.cloudwatch.limits import MAX_BODY_BYTES, check_request, cut
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 

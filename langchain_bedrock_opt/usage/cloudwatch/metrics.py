@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.usage.totals import is_unpriced
+from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,10 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 
 from langchain_bedrock_opt.contracts import UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.ledger import UsageLedger
-from langchain_bedrock_opt.usage.records import Outcome, read_message, record_of
-from langchain_bedrock_opt.usage.runs import Run, RunTable
-from langchain_bedrock_opt.usage.totals import is_unpriced
+from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
+from langchain_bedrock_opt.usage.recording.records import Outcome, read_message, record_of
+from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
+from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from langchain_bedrock_opt.catalog.prices import price_of
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.report import counterfactual_cost
-from langchain_bedrock_opt.usage.totals import UsageTotals, total, totals_by
+from langchain_bedrock_opt.usage.reporting.counterfactual import counterfactual_cost
+from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, total, totals_by
 
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 Make = Callable[..., UsageRecord]

@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_aws import ChatBedrockConverse
 
-from langchain_bedrock_opt.usage.callback import BedrockUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
 
 
 def answer_with(body: str, **request: Any) -> Any:

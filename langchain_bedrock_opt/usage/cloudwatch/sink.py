@@ -15,14 +15,14 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.aggregate import Aggregate
-from langchain_bedrock_opt.usage.cloudwatch_limits import (
+from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
+from langchain_bedrock_opt.usage.cloudwatch.limits import (
     cut,
     datum_problem,
     dimension_problem,
     namespace_problem,
 )
-from langchain_bedrock_opt.usage.cloudwatch_metrics import (
+from langchain_bedrock_opt.usage.cloudwatch.metrics import (
     DEFAULT_METRICS,
     GUIDE_METRICS,
     Metric,

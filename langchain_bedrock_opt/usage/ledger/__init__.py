@@ -1,0 +1,1 @@
+"""Usage records that are kept: in memory or on disk. Start at `ledger.UsageLedger`."""

@@ -1,0 +1,1 @@
+"""What records add up to: `totals`, and what they would have cost elsewhere (`counterfactual`)."""
