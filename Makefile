@@ -29,7 +29,7 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents,notebooks,redis,encryption]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[local,cli,agents,notebooks,redis,encryption,prices,otel,report]" --group dev
 	@touch $@
 
 demo: $(VENV)/.run
