@@ -1,0 +1,70 @@
+"""`bedrock-opt emulator`: the local Bedrock as a server."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from typing import Any, Final
+
+from langchain_bedrock_opt.cli import values
+
+DEFAULT_PORT: Final = 4599
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser("emulator", help="serve a local Bedrock, S3, DynamoDB, …")
+    parser.set_defaults(run=_run)
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    parser.add_argument(
+        "--port", type=values.port, default=DEFAULT_PORT, help="the port; 0 takes any that is free"
+    )
+    parser.add_argument("--region", default="us-east-1", help="the region it plays")
+    parser.add_argument(
+        "--strict", action="store_true", help="accept only models and ARNs that it knows"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the seed of its replies and latencies")
+    parser.add_argument(
+        "--latency",
+        default="none",
+        metavar="none|models|SECONDS",
+        help="answer at once, as fast as each model, or after so many seconds",
+    )
+    parser.add_argument("--speed", type=values.speed, default=1.0, help="divides every latency")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from langchain_bedrock_opt.emulator import BedrockEmulator
+
+    emulator = BedrockEmulator(
+        host=options.host,
+        port=options.port,
+        region=options.region,
+        seed=options.seed,
+        strict=options.strict,
+        pace=_pace(options.latency),
+        speed=options.speed,
+    )
+    stopped = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stopped.set())
+    with emulator as aws:
+        print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)", flush=True)
+        variables = " ".join(f"{name}={value}" for name, value in aws.environment.items())
+        print(f"  export {variables}", flush=True)
+        stopped.wait()
+    return 0
+
+
+def _pace(text: str) -> str | float | None:
+    if text in {"none", "models"}:
+        return None if text == "none" else text
+    try:
+        return float(text)
+    except ValueError:
+        from langchain_bedrock_opt.errors import ConfigurationError
+
+        raise ConfigurationError(
+            f"--latency {text!r} is neither `none`, `models` nor a number of seconds."
+        ) from None
