@@ -64,17 +64,17 @@ def _price(asked: str, expected: str) -> ModelPrice | None:
         found = genai_prices.calc_price(usage, asked, provider_id="aws")
         if found.model.id != expected:
             return None
-        return _read(vars(found.model_price))
+        return read_prices(vars(found.model_price))
     except (ImportError, LookupError):
         return None
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Another release of it may have another form, and a price is not worth a failed call.
         _log.warning("genai-prices can't be asked for a price of %s", asked, exc_info=True)
         return None
 
 
-def _read(prices: dict[str, Any]) -> ModelPrice | None:
-    """Its prices as ours; None if it charges for more than our kinds of tokens."""
+def read_prices(prices: dict[str, Any]) -> ModelPrice | None:
+    """genai-prices' prices as ours; None if it charges for more than our kinds of tokens."""
     given = {name: price for name, price in prices.items() if price is not None}
     if given.keys() - _NAMES.keys() or not {"input_mtok", "output_mtok"} <= given.keys():
         return None

@@ -16,7 +16,8 @@ calling region's `in-region` row says, where there is one. What no row says for 
 price there: a region is never priced as another.
 
 If the region is not known, the first row of the model, scope and tier is taken: the list price
-of us-east-1, or of the first region that has the model.
+of us-east-1, or of the first region that has the model. Without one a `us.` profile costs what
+us-east-1's row says.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ UNIT: Final = "USD per million tokens"
 
 GOVCLOUD: Final = "us-gov"
 """The scope of GovCloud, and how its regions start."""
+
+_LIST_REGION: Final = "us-east-1"
+"""The region whose list price is taken where the region is not known."""
 
 _ALONE: Final = ("global", GOVCLOUD)
 """Scopes that neither `in-region` nor `regional` rows hold for."""
@@ -113,7 +117,7 @@ class RateCard:
         shared: _Key = (model.base, "regional", tier)
         alone = scope in _ALONE
         if region is None:
-            return self._first.get(own) or (None if alone else self._first.get(shared))
+            return self._usual(own, shared, alone=alone)
         found = self._by_region.get((own, region))
         if found is None and not alone:
             found = self._by_region.get(((model.base, "in-region", tier), region))
@@ -121,6 +125,15 @@ class RateCard:
             found = self._anywhere.get(own)
         if found is None and not alone:
             found = self._anywhere.get(shared)
+        return found
+
+    def _usual(self, own: _Key, shared: _Key, *, alone: bool) -> ModelPrice | None:
+        """The price where the region is not known."""
+        found = self._first.get(own)
+        if found is None and not alone:
+            found = self._first.get(shared)
+        if found is None and own[1] == "us":
+            found = self._by_region.get(((own[0], "in-region", own[2]), _LIST_REGION))
         return found
 
 
