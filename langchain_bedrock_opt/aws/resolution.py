@@ -6,8 +6,8 @@ choice are switched off), and a price needs the profile's scope too, which langc
 
 An application profile says its scope by the regions of its models, since it is a copy of a
 system-defined profile or of one region's model: one region is that region, several are a
-geography, and an ARN without a region is the global profile's (the last is unverified against
-AWS).
+geography, and an ARN without a region is the global profile's (seen in one recorded answer, else
+unverified against AWS).
 """
 
 from __future__ import annotations
