@@ -300,7 +300,7 @@ def test_nothing_is_left_of_a_write_that_failed(
     def full(_: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(price_list.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     assert "No space left" in refresh(server, path).problem
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["prices.json"]
