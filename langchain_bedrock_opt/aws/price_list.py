@@ -74,7 +74,7 @@ class RefreshReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as a JSON-ready dict."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        return asdict(self)
 
     def __str__(self) -> str:
         """The report for people, in a few lines."""

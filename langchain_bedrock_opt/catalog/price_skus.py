@@ -249,7 +249,9 @@ def _rows(
     for (model, scope, tier), groups in merged.items():
         for text, regions in groups.items():
             row: dict[str, Any] = {"model": model, "scope": scope, "tier": tier, "regions": regions}
-            if model.startswith(_UNIFORM) and len(groups) == 1 and scope != GOVCLOUD:
+            # One region that was read alone says nothing about the others.
+            is_uniform = len(groups) == 1 and len(regions) > 1
+            if is_uniform and model.startswith(_UNIFORM) and scope != GOVCLOUD:
                 row["scope"] = "regional" if scope == "in-region" else scope
                 del row["regions"]
             rows.append({**row, **json.loads(text), "source": source, "checked": checked})

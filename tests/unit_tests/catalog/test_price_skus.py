@@ -229,6 +229,15 @@ def test_claude_that_costs_the_same_everywhere_holds_everywhere() -> None:
     assert price.input == 4_400_000
 
 
+def test_claude_that_was_read_in_one_region_holds_there() -> None:
+    """A list of one region is no word about the others."""
+    found = read(
+        claude("Claude Opus 5.5", "input_tokens_standard", "4.4", "eu-west-1"),
+        claude("Claude Opus 5.5", "output_tokens_standard", "22", "eu-west-1"),
+    )
+    assert (found.rows[0]["scope"], found.rows[0]["regions"]) == ("in-region", ["eu-west-1"])
+
+
 def test_other_models_hold_where_they_are_listed() -> None:
     """Nova costs what each region lists, us-east-1 first, and GovCloud stands apart."""
     found = read(
