@@ -48,15 +48,15 @@ in.anthropic.claude-opus-5                            5.5     27.5  0.55    6.87
 global.anthropic.claude-opus-5-5                      4       20    0.2     5       8
 us.anthropic.claude-fable-5-1                         11      55    0.275   13.75   22
 global.anthropic.claude-haiku-5-5                     0.1     0.5   0.01    0.125   0.2
-amazon.nova-micro-v1:0                                0.035   0.14  0.00875 -       -
-us.amazon.nova-lite-v1:0                              0.06    0.24  0.015   -       -
+amazon.nova-micro-v1:0                                0.035   0.14  0.00875 0       -
+us.amazon.nova-lite-v1:0                              0.06    0.24  0.015   0       -
 eu.amazon.nova-lite-v1:0                              0.078   0.312 0.0195  -       -
-amazon.nova-pro-v1:0                                  0.8     3.2   0.2     -       -
+amazon.nova-pro-v1:0                                  0.8     3.2   0.2     0       -
 us.amazon.nova-premier-v1:0                           2.5     12.5  0.625   -       -
-us.amazon.nova-2-lite-v1:0                            0.33    2.75  0.0825  -       -
+us.amazon.nova-2-lite-v1:0                            0.33    2.75  0.0825  0       -
 global.amazon.nova-2-lite-v1:0                        0.3     2.5   0.075   -       -
-eu.amazon.nova-2-lite-v1:0                            0.429   3.597 0.10725 -       -
-jp.amazon.nova-2-lite-v1:0                            0.396   3.311 0.099   -       -
+eu.amazon.nova-2-lite-v1:0                            0.429   3.597 0.10725 0       -
+jp.amazon.nova-2-lite-v1:0                            0.396   3.311 0.099   0       -
 amazon.titan-text-lite-v1                             0.15    0.2   -       -       -
 amazon.titan-embed-text-v2:0                          0.02    0     -       -       -
 cohere.embed-v4:0                                     0.12    0     -       -       -
@@ -130,23 +130,30 @@ def test_service_tiers_and_batch_have_prices_of_their_own(row: str) -> None:
 
 
 def test_no_two_rows_price_the_same() -> None:
-    """Model, scope and tier name one row only."""
-    keys = Counter((row["model"], row["scope"], row.get("tier", "default")) for row in _rows())
+    """Model, scope, tier and region name one row only."""
+    keys = Counter(
+        (row["model"], row["scope"], row.get("tier", "default"), region)
+        for row in _rows()
+        for region in row.get("regions", ["everywhere"])
+    )
     assert keys.most_common(1)[0][1] == 1
 
 
 def test_rows_use_known_words_and_whole_pico_dollars() -> None:
     """Every row is of a known model, scope and tier, dated, sourced and exact."""
     scopes = {"in-region", "regional", *PROFILE_SCOPES}
+    tiers = {"default", "flex", "priority", "batch", "latency-optimized"}
     for row in _rows():
         assert row["model"] in known_model_ids(), row
         assert row["scope"] in scopes, row
-        assert row.get("tier", "default") in {"default", "flex", "priority", "batch"}, row
+        assert row.get("tier", "default") in tiers, row
         assert row["source"], row
         assert row["checked"] >= "2026-11-22", row
-        for kind in row.keys() & BILLED:
-            assert isinstance(row[kind], str), row
-            assert (Decimal(row[kind]) * MILLION) % 1 == 0, row
+        assert row["scope"] != "in-region" or row["regions"], row
+        for prices in (row, *row.get("steps", ())):
+            for kind in prices.keys() & BILLED:
+                assert isinstance(prices[kind], str), row
+                assert (Decimal(prices[kind]) * MILLION) % 1 == 0, row
 
 
 def test_rows_are_plausible() -> None:
@@ -155,8 +162,13 @@ def test_rows_are_plausible() -> None:
         price = {kind: Decimal(value) for kind, value in row.items() if kind in BILLED}
         assert price["input"] > 0, row
         assert price.get("cache_read", Decimal(0)) < price["input"], row
-        assert price.get("cache_write_5m", price["input"]) >= price["input"], row
+        # Amazon lists writes to the prompt cache of its own models, at nothing.
+        if not row["model"].startswith("amazon."):
+            assert price.get("cache_write_5m", price["input"]) >= price["input"], row
         assert price.get("cache_write_1h", price["input"]) >= price["input"], row
+        for step in row.get("steps", ()):
+            assert all(Decimal(step[kind]) > price[kind] for kind in step.keys() & BILLED), row
+            assert step.keys() & BILLED == price.keys(), row
 
 
 @pytest.mark.parametrize("model_id", ["us.anthropic.claude-sonnet-5", "anthropic.claude-sonnet-5"])
@@ -188,7 +200,7 @@ def test_the_bare_model_in_govcloud_costs_govclouds_price() -> None:
     [
         ("acme.frontier-v9", "default"),
         ("anthropic.claude-sonnet-99", "default"),
-        ("anthropic.claude-3-haiku-20240307-v1:0", "batch"),
+        ("anthropic.claude-3-haiku-20240307-v1:0", "flex"),
         ("us.anthropic.claude-sonnet-5", "flex"),
         ("us.anthropic.claude-sonnet-5", "reserved"),
         ("global.anthropic.claude-3-haiku-20240307-v1:0", "default"),
@@ -250,12 +262,22 @@ def test_tokens_without_a_price_make_the_cost_unknown(kind: str) -> None:
     assert price.cost(TokenUsage.from_dict({"input": 10, kind: 1})) is None
 
 
-def test_a_prompt_beyond_the_prices_reach_has_no_known_cost() -> None:
-    """Where long prompts cost more, a longer one is unpriced, counting what came from the cache."""
+def test_a_long_prompt_costs_more_from_its_first_token() -> None:
+    """Beyond a step the whole call is dearer, counting what came from the cache."""
     price = _priced("global.anthropic.claude-haiku-5-5")
-    longest = TokenUsage(input=60_000, cache_read=40_000, output=128_000)
+    longest = TokenUsage(input=60_000, cache_read=40_000, output=1000)
+    assert price.cost(longest) == 60_000 * 100_000 + 40_000 * 10_000 + 1000 * 500_000
+    longer = longest + TokenUsage(input=1)
+    assert price.cost(longer) == 60_001 * 500_000 + 40_000 * 50_000 + 1000 * 2_500_000
+    assert price.cost(longest + TokenUsage(output=1)) == (price.cost(longest) or 0) + 500_000
+
+
+def test_a_prompt_beyond_the_prices_reach_has_no_known_cost() -> None:
+    """Where the dearer price of long prompts is not known, a longer one is unpriced."""
+    price = _priced("global.anthropic.claude-sonnet-4-5-20250929-v1:0", "batch")
+    longest = TokenUsage(input=200_000, output=128_000)
     assert price.cost(longest) is not None
-    assert price.cost(longest + TokenUsage(cache_write_5m=1)) is None
+    assert price.cost(longest + TokenUsage(input=1)) is None
     assert price.cost(longest + TokenUsage(output=1)) is not None
 
 
