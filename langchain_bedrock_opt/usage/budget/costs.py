@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from langchain_core.outputs import ChatGeneration, LLMResult
 
@@ -34,20 +33,6 @@ _REFUSALS: Final = (
 those may be billed. Unverified against AWS."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a call cost.
-
-    Attributes:
-        pico_usd: The cost; None if it is not known.
-        why: Why it is not known: `unmetered`, nobody said what was spent; `unpriced`, what was
-            spent has no price. None if it is known.
-    """
-
-    pico_usd: int | None
-    why: Literal["unmetered", "unpriced"] | None = None
-
-
 def worst_case(request: Request, prices: PriceBook) -> int | None:
     """The most that a call can cost, in pico-USD; None if nobody knows.
 
@@ -74,8 +59,8 @@ def worst_case(request: Request, prices: PriceBook) -> int | None:
 
 def actual_cost(
     request: Request, response: LLMResult | None, error: BaseException | None, prices: PriceBook
-) -> Cost:
-    """What a call that has ended cost.
+) -> int | None:
+    """What a call that has ended cost, in pico-USD; None if nobody said, or it has no price.
 
     Args:
         request: The call.
@@ -85,14 +70,11 @@ def actual_cost(
     """
     outcome = _outcome(response)
     if outcome.cache_hit:
-        return Cost(pico_usd=0)
+        return 0
     if outcome.usage is None:
-        if error is not None and _was_refused(error):
-            return Cost(pico_usd=0)
-        return Cost(pico_usd=None, why="unmetered")
+        return 0 if error is not None and _was_refused(error) else None
     price = _price(request, prices, outcome.price_tier, outcome.model_id)
-    cost = None if price is None else price.cost(outcome.usage)
-    return Cost(pico_usd=cost, why="unpriced" if cost is None else None)
+    return None if price is None else price.cost(outcome.usage)
 
 
 def _price(
@@ -100,9 +82,7 @@ def _price(
 ) -> ModelPrice | None:
     for model_id in (answered_by, *request.model_ids):
         if model_id is not None:
-            price = prices.price_of(
-                model_id, tier=tier, region=request.region, tags=request.tags
-            )
+            price = prices.price_of(model_id, tier=tier, region=request.region, tags=request.tags)
             if price is not None:
                 return price
     return None

@@ -224,7 +224,9 @@ def _asked_tokens(
     fields: Mapping[str, Any], params: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> int | None:
     """The longest answer that the call or its model asks for; None if neither says."""
-    extra = _first(("additional_model_request_fields", "additionalModelRequestFields"), params, fields)
+    extra = _first(
+        ("additional_model_request_fields", "additionalModelRequestFields"), params, fields
+    )
     reasoning = extra.get("reasoningConfig") if isinstance(extra, Mapping) else None
     if isinstance(reasoning, Mapping) and reasoning.get("maxReasoningEffort") == "high":
         return None  # langchain-aws sends no limit then

@@ -81,23 +81,23 @@ class DynamoDBBudgetStore:
         """Reserve an amount if what is committed stays within the limit with it."""
         if limit is not None and amount > limit:
             return Grant(granted=False, level=self.level(key))
-        values = {":amount": amount, ":zero": 0}
         update, condition = _RESERVE, "attribute_not_exists(#held)"
+        values, names = {":amount": amount, ":zero": 0}, {"#held": _held(reservation)}
         if limit is not None:
             values[":room"] = limit - amount
             condition += " AND (attribute_not_exists(committed) OR committed <= :room)"
         if ttl is not None:
-            values[":ttl"] = ceil(self._clock() + ttl)
+            values[":ttl"], names["#ttl"] = ceil(self._clock() + ttl), _TTL
             update += ", #ttl = if_not_exists(#ttl, :ttl)"
-        names = {} if ttl is None else {"#ttl": _TTL}
-        item, done = self._update(key, reservation, update, condition, values, names)
+        item, done = self._update(key, update, condition, values=values, names=names)
         # Refused, the item tells whether an earlier attempt of the same update had got through.
-        return Grant(granted=done or _held(reservation) in item, level=_level(item))
+        return Grant(granted=done or names["#held"] in item, level=_level(item))
 
     def settle(self, key: str, reservation: str, reserved: int, amount: int) -> Level | None:
         """Put what a call cost in the place of what was reserved for it, once."""
         values = {":change": amount - reserved, ":held": reserved}
-        item, done = self._update(key, reservation, _SETTLE, "attribute_exists(#held)", values, {})
+        condition, names = "attribute_exists(#held)", {"#held": _held(reservation)}
+        item, done = self._update(key, _SETTLE, condition, values=values, names=names)
         return _level(item) if done else None
 
     def level(self, key: str) -> Level:
@@ -149,9 +149,9 @@ class DynamoDBBudgetStore:
     def _update(
         self,
         key: str,
-        reservation: str,
         update: str,
         condition: str,
+        *,
         values: Mapping[str, int],
         names: Mapping[str, str],
     ) -> tuple[Mapping[str, Any], bool]:
@@ -162,7 +162,7 @@ class DynamoDBBudgetStore:
             Key={_KEY: {"S": key}},
             UpdateExpression=update,
             ConditionExpression=condition,
-            ExpressionAttributeNames={"#held": _held(reservation), **names},
+            ExpressionAttributeNames=names,
             ExpressionAttributeValues={name: {"N": str(value)} for name, value in values.items()},
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -185,9 +185,7 @@ class DynamoDBBudgetStore:
             if code and code == unless:
                 return response
             said = " ".join(str(error).split())
-            hint = (
-                "; its create_table() makes it, once" if code == _NO_TABLE else ""
-            )
+            hint = "; its create_table() makes it, once" if code == _NO_TABLE else ""
             raise BudgetStoreError(
                 f"DynamoDB table {self._table!r} failed: {said}{hint}"
             ) from error

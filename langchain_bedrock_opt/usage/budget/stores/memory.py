@@ -7,14 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from langchain_bedrock_opt.usage.budget.stores.base import Grant, Level
+
+
+_EMPTY: Final = Level()
 
 
 @dataclass(slots=True)
 class _Entry:
     forget_at: float
-    level: Level = Level()
+    level: Level = _EMPTY
     held: dict[str, int] = field(default_factory=dict)
 
 
@@ -73,7 +77,7 @@ class InMemoryBudgetStore:
         """How full a budget is; empty if it is not known."""
         with self._lock:
             entry = self._entries.get(key)
-            return Level() if entry is None else entry.level
+            return _EMPTY if entry is None else entry.level
 
     def _add(self, key: str, ttl: float | None) -> _Entry:
         """A new budget; those whose time is over go, so that old windows don't pile up."""
