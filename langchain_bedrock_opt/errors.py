@@ -105,6 +105,7 @@ class BudgetExceededError(BedrockOptError):
         message: What was refused, and what to do.
         reason: `limit`, or why the call has no known upper cost: `unpriced` or `unbounded`.
         budget: The name of the budget.
+        model_id: The model id or ARN that was to be called.
         group: The tag or metadata value whose budget it is; None for one budget for all.
         needed_usd: The most that the call can cost; None if that is not known.
         remaining_usd: What the budget has left; None if it was not asked.
@@ -117,6 +118,7 @@ class BudgetExceededError(BedrockOptError):
         *,
         reason: Literal["limit", "unpriced", "unbounded"] = "limit",
         budget: str = "",
+        model_id: str = "",
         group: str | None = None,
         needed_usd: Decimal | None = None,
         remaining_usd: Decimal | None = None,
@@ -125,6 +127,7 @@ class BudgetExceededError(BedrockOptError):
         super().__init__(message)
         self.reason = reason
         self.budget = budget
+        self.model_id = model_id
         self.group = group
         self.needed_usd = needed_usd
         self.remaining_usd = remaining_usd

@@ -83,6 +83,8 @@ class BudgetStatus:
     @property
     def used(self) -> float:
         """The part of the limit that is spent or reserved: 0 is nothing, 1 all."""
+        if not self.limit_usd:
+            return 1.0
         return float((self.spent_usd + self.reserved_usd) / self.limit_usd)
 
 
@@ -100,10 +102,8 @@ def pico_of(limit_usd: float | str | Decimal) -> int:
         limit = Decimal(str(limit_usd))
     except InvalidOperation:
         limit = Decimal("NaN")
-    if not (limit.is_finite() and 0 < limit <= MAX_USD):
-        raise ConfigurationError(
-            f"limit_usd={limit_usd!r}: give US dollars, above 0 and at most {MAX_USD}."
-        )
+    if not (limit.is_finite() and 0 <= limit <= MAX_USD):
+        raise ConfigurationError(f"limit_usd={limit_usd!r}: give US dollars, from 0 to {MAX_USD}.")
     return int(limit * PICO_PER_USD)
 
 
@@ -249,6 +249,8 @@ class Account:
     def left(self, group: str | None) -> float:
         """What is left of the limit, from 1 to 0, by what was seen of a shared store lately."""
         key = self.place(group).key
+        if not self.limit:
+            return 0.0
         seen = self._seen.get(key)
         if seen is None or self._clock() - seen[0] > _LEVEL_AGE:
             level = self._store.level(key)

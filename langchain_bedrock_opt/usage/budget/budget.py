@@ -21,12 +21,13 @@ from langchain_bedrock_opt.errors import BudgetExceededError, ConfigurationError
 from langchain_bedrock_opt.usage.budget.account import Account, BudgetStatus, Place, pico_of
 from langchain_bedrock_opt.usage.budget.costs import actual_cost, worst_case
 from langchain_bedrock_opt.usage.budget.reading import Request, read_request
-from langchain_bedrock_opt.usage.budget.runs import REFUSALS, Held, OpenRuns
+from langchain_bedrock_opt.usage.budget.runs import Held, OpenRuns
 from langchain_bedrock_opt.usage.budget.stores.base import BudgetStore, Level
 from langchain_bedrock_opt.usage.budget.stores.fallback import FallbackStore
 from langchain_bedrock_opt.usage.budget.stores.memory import InMemoryBudgetStore
 from langchain_bedrock_opt.usage.budget.thresholds import Thresholds
 from langchain_bedrock_opt.usage.budget.windows import Per
+from langchain_bedrock_opt.usage.refusals import REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +76,12 @@ class Budget(BaseCallbackHandler):
     broken off, a timeout), all that was reserved counts as spent, and so it does if the process
     dies. A request that botocore repeats after a timeout may be billed twice; it counts once.
 
-    With a router, `RoutingPolicy(headroom=budget)` sends calls to cheaper tiers as the limit
-    comes near.
+    Name it last, `callbacks=[usage, budget]`: of handlers behind one that refuses an async call,
+    Python warns that they were never awaited. With a router, `RoutingPolicy(headroom=budget)`
+    sends calls to cheaper tiers as the limit comes near.
 
     Args:
-        limit_usd: The most to spend in a window, in US dollars.
+        limit_usd: The most to spend in a window, in US dollars; 0 refuses every call.
         per: The window, in UTC: `hour`, `day`, `month`, or None for one that never ends.
         by: One such budget for each `tag:NAME` (what follows in tags such as `NAME:search`) or
             `metadata:KEY`. Calls without it share the group `(none)`; a call with several such
@@ -302,7 +304,7 @@ class Budget(BaseCallbackHandler):
         reserved = self._account.reserve(places, amount or 0)
         if reserved.refused is not None:
             self._count("refused")
-            raise self._exceeded(reserved.refused, amount or 0, reserved.levels[0])
+            raise self._exceeded(request, reserved.refused, amount or 0, reserved.levels[0])
         if any(level.committed > self._account.limit for level in reserved.levels):
             self._count("exceeded")
         return Held(
@@ -355,7 +357,9 @@ class Budget(BaseCallbackHandler):
                 )
             return None
 
-    def _exceeded(self, place: Place, amount: int, level: Level) -> BudgetExceededError:
+    def _exceeded(
+        self, request: Request, place: Place, amount: int, level: Level
+    ) -> BudgetExceededError:
         left = usd(max(0, self._account.limit - level.committed))
         whose = "" if place.group is None else f" of {place.group!r}"
         resets_at = place.window.ends_at
@@ -365,6 +369,7 @@ class Budget(BaseCallbackHandler):
             f"and this call could cost ${usd(amount):.6f}: {wait}lower the model's max_tokens, "
             "take a cheaper model, or raise limit_usd.",
             budget=self._name,
+            model_id=request.model_ids[0],
             group=place.group,
             needed_usd=usd(amount),
             remaining_usd=left,
@@ -394,6 +399,7 @@ class Budget(BaseCallbackHandler):
             f"{what}, or let such calls through with unpriced='allow'.",
             reason="unbounded" if is_unbounded else "unpriced",
             budget=self._name,
+            model_id=model_id,
         )
 
     def _count(self, what: str) -> None:

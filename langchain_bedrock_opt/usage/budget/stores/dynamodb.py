@@ -70,7 +70,8 @@ class DynamoDBBudgetStore:
             raise ConfigurationError("table='': name a DynamoDB table, such as 'budgets'.")
         self._table = table
         self._given = client
-        self._place = {"region_name": region_name, "endpoint_url": endpoint_url}
+        self._region_name = region_name
+        self._endpoint_url = endpoint_url
         self._made: tuple[int, Any] | None = None
         self._clock = clock
         self._sleep = sleep
@@ -202,7 +203,12 @@ class DynamoDBBudgetStore:
             config = client_config(
                 max_concurrency=_CONNECTIONS, timeout=_TIMEOUT, max_retries=_MAX_RETRIES
             )
-            client = service_client("dynamodb", config=config, **self._place)
+            client = service_client(
+                "dynamodb",
+                region_name=self._region_name,
+                endpoint_url=self._endpoint_url,
+                config=config,
+            )
             made = self._made = (os.getpid(), client)
         return made[1]
 

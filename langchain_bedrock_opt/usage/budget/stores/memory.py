@@ -11,7 +11,6 @@ from typing import Final
 
 from langchain_bedrock_opt.usage.budget.stores.base import Grant, Level
 
-
 _EMPTY: Final = Level()
 
 
