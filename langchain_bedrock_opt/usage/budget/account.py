@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
-from uuid import uuid4
 
 from langchain_bedrock_opt.catalog.prices import PICO_PER_USD, usd
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -49,12 +48,10 @@ class Reserved:
     """What came of a wish to reserve.
 
     Attributes:
-        name: The reservation's name.
         levels: How full the places are now; where one had no room, how full that one is.
         refused: The place that had no room, if any: then nothing is reserved anywhere.
     """
 
-    name: str
     levels: tuple[Level, ...]
     refused: Place | None
 
@@ -158,7 +155,6 @@ class Account:
         is_strict: bool,
         clock: Callable[[], float],
     ) -> None:
-        window_at(per, 0)  # says if there are no such windows
         self.limit = limit
         self._name = name
         self._per = per
@@ -168,10 +164,11 @@ class Account:
         self._is_strict = is_strict
         self._clock = clock
         self._seen: dict[str, tuple[float, Level]] = {}
+        self._last = window_at(per, clock())
 
     def places(self, tags: tuple[str, ...], metadata: Mapping[str, object]) -> tuple[Place, ...]:
         """The budgets that a run counts in, now."""
-        window = window_at(self._per, self._clock())
+        window = self._window()
         if self._by is None:
             return (self._place(window, None),)
         return tuple(self._place(window, group) for group in self._groups_of(tags, metadata))
@@ -188,15 +185,19 @@ class Account:
                 if self._by is None
                 else f"The budget is by {self._by!r}: name the group, such as status('search')."
             )
-        return self._place(window_at(self._per, self._clock()), group)
+        return self._place(self._window(), group)
 
-    def reserve(self, places: Sequence[Place], amount: int) -> Reserved:
+    def reserve(self, places: Sequence[Place], reservation: str, amount: int) -> Reserved:
         """Reserve an amount in every place, or in none.
+
+        Args:
+            places: Where.
+            reservation: A name for it that no other has.
+            amount: In pico-USD.
 
         Raises:
             BudgetStoreError: The store failed, and is not allowed to.
         """
-        reservation = uuid4().hex
         levels: list[Level] = []
         refused: Place | None = None
         try:
@@ -212,17 +213,17 @@ class Account:
                 for held in places[: len(levels)]:
                     self.settle(held.key, reservation, amount, 0)
         if refused is not None:
-            return Reserved(name=reservation, levels=(level,), refused=refused)
-        return Reserved(name=reservation, levels=tuple(levels), refused=None)
+            return Reserved(levels=(level,), refused=refused)
+        return Reserved(levels=tuple(levels), refused=None)
 
     def _reserve_in(self, place: Place, reservation: str, amount: int) -> Grant:
-        ends_at = place.window.ends_at
+        window = place.window
         grant = self._store.reserve(
             place.key,
             reservation,
             amount,
             limit=self.limit if self._is_strict else None,
-            ttl=None if ends_at is None else ends_at.timestamp() + _GRACE - self._clock(),
+            ttl=None if window.ends_at is None else window.ends + _GRACE - self._clock(),
         )
         self._note(place.key, grant.level)
         return grant
@@ -258,6 +259,12 @@ class Account:
         else:
             level = seen[1]
         return max(0.0, 1 - level.committed / self.limit)
+
+    def _window(self) -> Window:
+        now, last = self._clock(), self._last
+        if not last.begins <= now < last.ends:
+            last = self._last = window_at(self._per, now)
+        return last
 
     def _place(self, window: Window, group: str | None) -> Place:
         parts = [self._name, window.label] + ([] if group is None else [f"{self._by}={group}"])

@@ -281,14 +281,14 @@ class Budget(BaseCallbackHandler):
             request = read_request(
                 serialized, prompt, event, margin=self._margin, max_tokens=self._max_tokens
             )
-            self._runs.hold(run_id, self._reserve(request))
+            self._runs.hold(run_id, self._reserve(request, run_id.hex))
         except BaseException:
             self._runs.leave(run_id)
             REFUSALS.refused(run_id)
             raise
         REFUSALS.joined(run_id, self._release)
 
-    def _reserve(self, request: Request) -> Held:
+    def _reserve(self, request: Request, reservation: str) -> Held:
         """Reserve what a call can cost.
 
         Raises:
@@ -301,7 +301,7 @@ class Budget(BaseCallbackHandler):
                 raise self._unknown(request)
             self._count("unpriced")
         places = self._account.places(request.tags, request.metadata)
-        reserved = self._account.reserve(places, amount or 0)
+        reserved = self._account.reserve(places, reservation, amount or 0)
         if reserved.refused is not None:
             self._count("refused")
             raise self._exceeded(request, reserved.refused, amount or 0, reserved.levels[0])
@@ -310,7 +310,7 @@ class Budget(BaseCallbackHandler):
         return Held(
             request=request,
             keys=tuple(place.key for place in places),
-            reservation=reserved.name,
+            reservation=reservation,
             amount=amount or 0,
             is_priced=amount is not None,
         )

@@ -47,14 +47,14 @@ def worst_case(request: Request, prices: PriceBook) -> int | None:
     price = _price(request, prices, request.tier)
     if price is None or tokens is None or output is None:
         return None
-    plain = price.cost(TokenUsage(input=tokens, output=output))
-    if plain is None:
+    worst = price.cost(TokenUsage(input=tokens, output=output))
+    if worst is None:
         return None
-    writes = (
-        price.cost(TokenUsage(cache_write_5m=tokens, output=output)),
-        price.cost(TokenUsage(cache_write_1h=tokens, output=output)),
-    )
-    return max(plain, *(write or 0 for write in writes))
+    if price.cache_write_5m is not None:
+        worst = max(worst, price.cost(TokenUsage(cache_write_5m=tokens, output=output)) or 0)
+    if price.cache_write_1h is not None:
+        worst = max(worst, price.cost(TokenUsage(cache_write_1h=tokens, output=output)) or 0)
+    return worst
 
 
 def actual_cost(

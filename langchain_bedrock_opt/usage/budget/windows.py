@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -19,10 +20,14 @@ class Window:
 
     Attributes:
         label: Its name, the same in every process: `2026-11-23`.
-        ends_at: When the next one begins, in UTC; None if it has no end.
+        begins: When it begins, in seconds since the epoch.
+        ends: When the next one begins, likewise.
+        ends_at: The same in UTC; None if it has no end.
     """
 
     label: str
+    begins: float
+    ends: float
     ends_at: datetime | None
 
 
@@ -45,25 +50,37 @@ def window_at(per: Per | None, seconds: float) -> Window:
         'all'
     """
     if per is None:
-        return Window(label="all", ends_at=None)
+        return Window(label="all", begins=-math.inf, ends=math.inf, ends_at=None)
     if per not in _WINDOWS:
         raise ConfigurationError(f"per={per!r}: give 'hour', 'day', 'month', or None for one sum.")
-    form, end_after = _WINDOWS[per]
+    form, begins_and_ends = _WINDOWS[per]
     moment = datetime.fromtimestamp(seconds, timezone.utc)
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    return Window(label=moment.strftime(form), ends_at=end_after(moment, midnight))
+    begins_at, ends_at = begins_and_ends(moment.replace(minute=0, second=0, microsecond=0))
+    return Window(
+        label=moment.strftime(form),
+        begins=begins_at.timestamp(),
+        ends=ends_at.timestamp(),
+        ends_at=ends_at,
+    )
 
 
-def _next_month(_moment: datetime, midnight: datetime) -> datetime:
+def _hour(hour: datetime) -> tuple[datetime, datetime]:
+    return hour, hour + timedelta(hours=1)
+
+
+def _day(hour: datetime) -> tuple[datetime, datetime]:
+    midnight = hour.replace(hour=0)
+    return midnight, midnight + timedelta(days=1)
+
+
+def _month(hour: datetime) -> tuple[datetime, datetime]:
+    first = hour.replace(day=1, hour=0)
     # The 1st and 32 days is always in the next month.
-    return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1)
 
 
-_WINDOWS: Final[dict[str, tuple[str, Callable[[datetime, datetime], datetime]]]] = {
-    "hour": (
-        "%Y-%m-%dT%H",
-        lambda moment, midnight: midnight + timedelta(hours=moment.hour + 1),
-    ),
-    "day": ("%Y-%m-%d", lambda _moment, midnight: midnight + timedelta(days=1)),
-    "month": ("%Y-%m", _next_month),
+_WINDOWS: Final[dict[str, tuple[str, Callable[[datetime], tuple[datetime, datetime]]]]] = {
+    "hour": ("%Y-%m-%dT%H", _hour),
+    "day": ("%Y-%m-%d", _day),
+    "month": ("%Y-%m", _month),
 }
