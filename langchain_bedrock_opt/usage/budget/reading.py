@@ -6,7 +6,7 @@ by the flat rules below, which lie above what models charge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,9 @@ KEY_TOKENS: Final = 3
 _IMAGES: Final = frozenset({"image", "image_url", "input_image"})
 _MEDIA: Final = frozenset({"document", "file", "input_file", "video", "audio", "input_audio"})
 _TOOL_CALLS: Final = frozenset({"tool_use", "toolUse", "tool_call"})
+_CONTENT: Final = frozenset({"bytes", "data", "base64", "text", "file_data"})
+"""Keys under which a document's block holds what is in it."""
+
 _READ_BY_THE_MODEL: Final = (
     "tools",
     "tool_config",
@@ -59,53 +62,69 @@ class _Size:
     media: int = 0
     is_bounded: bool = True
 
-    def add(self, value: Any) -> None:
-        """Count anything that a prompt may hold."""
+    def add_content(self, content: Any) -> None:
+        """Count what stands in a message: a text, or blocks."""
+        if not isinstance(content, list):
+            self.add_plain(content)
+            return
+        for block in content:
+            if isinstance(block, dict):
+                self._add_block(block)
+            else:
+                self.add_plain(block)
+
+    def add_plain(self, value: Any) -> None:
+        """Count what the model reads as text or JSON, whatever its keys are called."""
         if isinstance(value, str):
             self.tokens += estimate_tokens(value)
-        elif isinstance(value, (bytes, bytearray)):
-            self.media += len(value)
-        elif isinstance(value, Mapping):
-            self._add_block(value)
+        elif isinstance(value, dict):
+            self.tokens += KEY_TOKENS * len(value)
+            for key, item in value.items():
+                self.add_plain(str(key))
+                self.add_plain(item)
         elif isinstance(value, (list, tuple)):
             for item in value:
-                self.add(item)
+                self.add_plain(item)
+        elif isinstance(value, (bytes, bytearray)):
+            self.media += len(value)
         elif value is not None:
             self.tokens += estimate_tokens(str(value))
 
-    def _add_block(self, block: Mapping[str, Any]) -> None:
+    def _add_block(self, block: dict[str, Any]) -> None:
         # LangChain's blocks name their type; Converse's have one key, which is the type.
         kind = str(block.get("type") or next(iter(block), ""))
         if kind in _IMAGES:
             self.tokens += IMAGE_TOKENS
-        elif kind in _MEDIA:
+            return
+        if kind in _MEDIA:
             inline = sum(_inline_bytes(block))
             self.media += inline
             self.is_bounded &= inline > 0
-        else:
-            self.tokens += KEY_TOKENS * len(block)
-            for key, value in block.items():
-                self.add(str(key))
-                self.add(value)
+            return
+        self.tokens += KEY_TOKENS * len(block)
+        for key, value in block.items():
+            self.add_plain(str(key))
+            if key == "content":
+                self.add_content(value)
+            elif key == "toolResult" and isinstance(value, dict):
+                self._add_block(value)
+            else:
+                self.add_plain(value)
 
 
-def _inline_bytes(value: Any) -> Iterable[int]:
+def _inline_bytes(value: Any) -> Iterator[int]:
     """The sizes of the texts and bytes in a document's block."""
-    if isinstance(value, (str, bytes, bytearray)):
-        # Names, formats and places are short; a text of a document may be a few words too, and
-        # is then a few tokens.
-        yield len(value.encode()) if isinstance(value, str) else len(value)
-    elif isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield len(value.encode("utf-8", "surrogatepass"))
+    elif isinstance(value, (bytes, bytearray)):
+        yield len(value)
+    elif isinstance(value, dict):
         for key, item in value.items():
-            if key in _CONTENT or isinstance(item, (Mapping, list)):
+            if key in _CONTENT or isinstance(item, (dict, list)):
                 yield from _inline_bytes(item)
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, list):
         for item in value:
             yield from _inline_bytes(item)
-
-
-_CONTENT: Final = frozenset({"bytes", "data", "base64", "text", "file_data"})
-"""Keys under which a document's block holds what is in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,20 +193,20 @@ def _prompt_size(
     prompt: Sequence[BaseMessage] | str, fields: Mapping[str, Any], params: Mapping[str, Any]
 ) -> _Size:
     size = _Size()
-    size.add(fields.get("system"))
+    size.add_content(fields.get("system"))
     for name in _READ_BY_THE_MODEL:
         if value := params.get(name):
-            size.add(value)
+            size.add_plain(value)
             size.tokens += TOOLS_TOKENS
     if isinstance(prompt, str):
-        size.add(prompt)
+        size.add_plain(prompt)
         return size
     for message in prompt:
         size.tokens += MESSAGE_TOKENS
-        size.add(message.content)
+        size.add_content(message.content)
         # Blocks of Converse hold the calls; a message that is a text has them beside it.
         if isinstance(message, AIMessage) and message.tool_calls and not _has_calls(message):
-            size.add(message.tool_calls)
+            size.add_plain(message.tool_calls)
     return size
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,12 @@ from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.errors import BudgetExceededError
 from langchain_bedrock_opt.usage.budget import Budget
 from langchain_bedrock_opt.usage.budget.costs import worst_case
-from langchain_bedrock_opt.usage.budget.reading import IMAGE_TOKENS, Request, read_request
+from langchain_bedrock_opt.usage.budget.reading import (
+    IMAGE_TOKENS,
+    MESSAGE_TOKENS,
+    Request,
+    read_request,
+)
 from tests.unit_tests.usage.budget.conftest import MODEL
 
 Model = Callable[..., ChatBedrockOptimized]
@@ -68,6 +72,7 @@ def test_everything_in_a_prompt_counts() -> None:
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
         {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}},
         {"type": "tool_result", "content": [{"type": "image", "base64": PNG}]},
+        {"toolResult": {"toolUseId": "1", "content": [{"image": {"source": {"bytes": b""}}}]}},
     ],
 )
 def test_images(block: dict[str, Any]) -> None:
@@ -96,6 +101,18 @@ def test_a_document_counts_no_more_than_fits() -> None:
     named = {"document": {"name": "a", "source": {"s3Location": {"uri": "s3://bucket/a.pdf"}}}}
 
     assert tokens([huge]) == tokens([named]) == 200_000
+
+
+def test_a_word_in_json_is_no_document() -> None:
+    """A tool's parameter, or its value in a call, may be called `document` and is a few tokens."""
+    schema = {"properties": {"document": {"type": "string"}, "image": {"type": "string"}}}
+    blocks = [
+        {"type": "tool_use", "id": "1", "name": "read", "input": {"file": "a.txt"}},
+        {"toolUse": {"toolUseId": "2", "name": "read", "input": {"document": "a.txt"}}},
+        {"toolResult": {"toolUseId": "2", "content": [{"json": {"image": "none"}}]}},
+    ]
+
+    assert tokens(blocks, tools=[{"name": "read", "input_schema": schema}]) < 1_200
 
 
 def test_a_margin_stops_at_the_context_window() -> None:
@@ -184,7 +201,7 @@ class OnePrice(PriceBook):
     """Any model at one price."""
 
     def __init__(self, **prices: int) -> None:
-        self.price = ModelPrice(**{"input": 1, "output": 5, **prices}, source="", checked="")  # type: ignore[arg-type]
+        self.price = ModelPrice(**{"input": 1, "output": 5, **prices}, source="", checked="")
 
     def price_of(self, *_: Any, **__: Any) -> ModelPrice:
         return self.price
@@ -208,15 +225,17 @@ def test_a_prompt_too_long_for_its_price() -> None:
     assert worst_case(request, OnePrice(max_prompt_tokens=100)) is None
 
 
+KEYS = st.sampled_from(["type", "text", "content", "document", "toolResult", "bytes"]) | st.text()
+TEXTS = st.text(st.characters())  # lone surrogates too
 BLOCKS: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=10,
 )
 
 
 @settings(max_examples=50, deadline=None)
-@given(content=st.lists(st.dictionaries(st.text(), BLOCKS)))
+@given(content=st.lists(st.dictionaries(KEYS, BLOCKS)))
 def test_any_content_can_be_read(content: list[dict[str, Any]]) -> None:
     """Whatever stands in a message, reading it gives a number of tokens and raises nothing."""
     message = HumanMessage("")
@@ -225,7 +244,7 @@ def test_any_content_can_be_read(content: list[dict[str, Any]]) -> None:
     found = read([message]).input_tokens
 
     assert found is not None
-    assert found >= 0
+    assert found >= MESSAGE_TOKENS
 
 
 @pytest.mark.parametrize(
@@ -240,9 +259,7 @@ def test_any_content_can_be_read(content: list[dict[str, Any]]) -> None:
 def test_a_reservation_is_never_below_the_cost(prompt: str, model: Model) -> None:
     """What is reserved for a prompt is at least what the emulator then counts."""
     budget = Budget(1)
-    run_id = uuid4()
-
-    model().invoke(prompt, {"callbacks": [budget], "run_id": run_id})
+    model().invoke(prompt, {"callbacks": [budget]})
 
     assert budget.counts.underestimated == 0
     assert budget.spent_usd > 0
