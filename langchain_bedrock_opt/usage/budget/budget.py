@@ -323,13 +323,22 @@ class Budget(BaseCallbackHandler):
         held = self._runs.leave(run_id)
         if held is None:
             return
-        cost = actual_cost(held.request, response, error, self._prices)
+        cost = self._cost(held, response, error)
         if cost is None:
             self._count("uncertain")
             cost = held.amount
         elif cost > held.amount and held.is_priced:
             self._count("underestimated")
         self._settle(held, cost)
+
+    def _cost(
+        self, held: Held, response: LLMResult | None, error: BaseException | None
+    ) -> int | None:
+        try:
+            return actual_cost(held.request, response, error, self._prices)
+        except Exception:  # the call was made and paid: its answer must go through
+            logger.warning("Budget=<%s> could not read what a call cost", self._name, exc_info=True)
+            return None
 
     def _release(self, run_id: UUID) -> None:
         """Give back what a run holds that another budget has refused."""

@@ -21,7 +21,8 @@ from langchain_bedrock_opt import (
     ChatBedrockRouter,
     RoutingPolicy,
 )
-from langchain_bedrock_opt.catalog.prices import price_of
+from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.prices import ModelPrice, price_of
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator import Fault
 from langchain_bedrock_opt.errors import BudgetExceededError, ConfigurationError, ThrottledError
@@ -395,6 +396,25 @@ def test_a_model_without_a_price_may_be_allowed(model: Model) -> None:
 
     assert budget.counts.unpriced == budget.counts.uncertain == 1
     assert budget.spent_usd == 0
+
+
+def test_prices_that_fail_cost_no_answer(model: Model) -> None:
+    """Whatever a user's prices raise once a call is paid, its answer comes and it counts whole."""
+
+    class Prices(PriceBook):
+        asked = 0
+
+        def price_of(self, *args: Any, **kwargs: Any) -> ModelPrice | None:
+            self.asked += 1
+            if self.asked > 1:
+                raise LookupError("no such price")
+            return super().price_of(*args, **kwargs)
+
+    budget = Budget(1, prices=Prices())
+
+    assert model().invoke("2+2?", {"callbacks": [budget]}).text
+    assert budget.spent_usd > WORST
+    assert budget.counts.uncertain == 1
 
 
 def test_an_estimate_that_was_too_low_is_put_right(chat: Callable[..., Any], bedrock: Any) -> None:
