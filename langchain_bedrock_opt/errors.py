@@ -10,6 +10,7 @@ BedrockOptError
 ├── CacheStoreError                       a cache store failed; a call never sees it
 ├── SpendingCapError                      a run's spending cap is reached
 ├── BudgetExceededError                   a call could cost more than its budget has left
+├── BudgetStoreError                      a budget's shared store failed
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
 │   └── PortInUseError (OSError)          its port is taken
 └── BedrockServiceError                   Bedrock answered with an error, or did not answer
@@ -38,7 +39,9 @@ except BedrockServiceError as error:
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.exceptions import LangChainException
 
@@ -96,7 +99,43 @@ class SpendingCapError(BedrockOptError):
 
 
 class BudgetExceededError(BedrockOptError):
-    """A call could cost more than its budget has left; it was not made."""
+    """A call could cost more than its budget has left; it was not made.
+
+    Args:
+        message: What was refused, and what to do.
+        reason: `limit`, or why the call has no known upper cost: `unpriced` or `unbounded`.
+        budget: The name of the budget.
+        model_id: The model id or ARN that was to be called.
+        group: The tag or metadata value whose budget it is; None for one budget for all.
+        needed_usd: The most that the call can cost; None if that is not known.
+        remaining_usd: What the budget has left; None if it was not asked.
+        resets_at: When the budget's next window begins; None if it has only one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Literal["limit", "unpriced", "unbounded"] = "limit",
+        budget: str = "",
+        model_id: str = "",
+        group: str | None = None,
+        needed_usd: Decimal | None = None,
+        remaining_usd: Decimal | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.budget = budget
+        self.model_id = model_id
+        self.group = group
+        self.needed_usd = needed_usd
+        self.remaining_usd = remaining_usd
+        self.resets_at = resets_at
+
+
+class BudgetStoreError(BedrockOptError):
+    """The store that a budget shares with other processes failed."""
 
 
 class EmulatorError(BedrockOptError):

@@ -9,17 +9,16 @@ from typing import Any, Final
 
 from langchain_core.messages import HumanMessage
 
-from langchain_bedrock_opt.catalog.prices import PICO_PER_USD, price_of
-from langchain_bedrock_opt.catalog.tokens import estimate_tokens
-from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import (
     AccessDeniedError,
+    BudgetExceededError,
     ConfigurationError,
     SpendingCapError,
     UnknownModelError,
 )
 from langchain_bedrock_opt.routing import ChatBedrockRouter
 from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler, UsageLedger
+from langchain_bedrock_opt.usage.budget import Budget
 
 DEFAULT_TIERS: Final = {
     "simple": "global.anthropic.claude-haiku-4-5-20251001-v1:0",
@@ -29,41 +28,40 @@ DEFAULT_TIERS: Final = {
 """The tiers of a run that names none: three sizes of one family, callable from every region."""
 
 
-@dataclass(slots=True)
 class SpendingCap:
     """Stops a run before a call that could cost more than is left.
 
-    Attributes:
-        usd: The cap in US dollars; None spends without one.
-        max_tokens: The longest answer a call may give.
+    Args:
+        limit_usd: The cap in US dollars; None spends without one.
+        max_tokens: The longest answer a call may give, where the model does not say.
     """
 
-    usd: Decimal | None
-    max_tokens: int
+    def __init__(self, limit_usd: Decimal | None, max_tokens: int) -> None:
+        self._limit = limit_usd
+        self._budget = None
+        if limit_usd is not None:
+            # Twice the estimate: it is one, and the cap is a promise.
+            self._budget = Budget(
+                limit_usd, per=None, margin=2, max_tokens=max_tokens, thresholds=()
+            )
 
-    def check(self, ledger: UsageLedger, model_id: str, prompt: str) -> None:
-        """Refuse a call whose worst case does not fit.
+    @property
+    def callbacks(self) -> list[Budget]:
+        """What a call under the cap must be given."""
+        return [] if self._budget is None else [self._budget]
 
-        Raises:
-            SpendingCapError: It does not fit, or nobody knows what the model costs.
-        """
-        if self.usd is None:
-            return
-        price = price_of(model_id)
-        # Twice the estimate: it is one, and the cap is a promise.
-        usage = TokenUsage(input=2 * estimate_tokens(prompt), output=self.max_tokens)
-        worst = price.cost(usage) if price else None
-        if worst is None:
-            raise SpendingCapError(
-                f"No price is known for {model_id}, so a spending cap can't be kept: "
+    def reached(self, refusal: BudgetExceededError) -> SpendingCapError:
+        """What a refused call means for the run."""
+        if refusal.reason != "limit":
+            return SpendingCapError(
+                f"No price is known for {refusal.model_id}, so a spending cap can't be kept: "
                 "name another model, or lift the cap with --cap none."
             )
-        spent = ledger.totals().cost_pico_usd
-        if spent + worst > int(self.usd * PICO_PER_USD):
-            raise SpendingCapError(
-                f"Stopped at ${Decimal(spent) / PICO_PER_USD:.4f}: the next call could exceed the "
-                f"cap of ${self.usd}. Raise it with --cap."
-            )
+        spent = Decimal(0) if self._budget is None else self._budget.spent_usd
+        return SpendingCapError(
+            f"Stopped at ${spent:.4f}: the next call could exceed the cap of ${self._limit}. "
+            "Raise it with --cap."
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +95,7 @@ class Parts:
 
     Attributes:
         router: The model; its tiers carry the cache.
-        ledger: Where `handler` writes; the cap reads it.
+        ledger: Where `handler` writes.
         handler: The usage callback.
         cap: The spending cap.
     """
@@ -155,9 +153,8 @@ def _answer(
 ) -> None:
     """Send one prompt, and count how it went."""
     messages = [HumanMessage(prompt)]
-    config: Any = {"callbacks": [parts.handler]}
+    config: Any = {"callbacks": [parts.handler, *parts.cap.callbacks]}
     try:
-        parts.cap.check(parts.ledger, parts.router.decide(messages).model_id, prompt)
         if on_text is None:
             parts.router.invoke(messages, config=config)
         else:
@@ -165,7 +162,9 @@ def _answer(
                 outcome.streamed += bool(chunk.text)
                 on_text(chunk.text)
         outcome.prompts += 1
-    except (SpendingCapError, AccessDeniedError, UnknownModelError):
+    except BudgetExceededError as refusal:
+        raise parts.cap.reached(refusal) from refusal
+    except (AccessDeniedError, UnknownModelError):
         raise
     except Exception as error:  # noqa: BLE001 - one prompt's failure; it is counted and shown
         outcome.fail(error)
