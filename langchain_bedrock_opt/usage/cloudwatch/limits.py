@@ -31,8 +31,10 @@ MAX_PAST: Final = timedelta(days=14)
 MAX_FUTURE: Final = timedelta(hours=2)
 """How far a data point's time may be ahead."""
 
+MAX_DIMENSION_VALUE: Final = 1024
+"""Characters of the value of a dimension."""
+
 _MAX_NAME: Final = 255
-_MAX_DIMENSION_VALUE: Final = 1024
 _MAX_MAGNITUDE: Final = 2.0**360
 
 
@@ -75,7 +77,7 @@ def dimension_problem(name: str, value: str) -> str | None:
     if name.startswith(":"):
         return f"dimension name {name!r} starts with ':'"
     return _text_problem("dimension name", name, _MAX_NAME) or _text_problem(
-        f"value of dimension {name}", value, _MAX_DIMENSION_VALUE
+        f"value of dimension {name}", value, MAX_DIMENSION_VALUE
     )
 
 
