@@ -64,13 +64,12 @@ class Aggregate:
 
 
 @dataclass(slots=True)
-class Distribution:
+class Distribution(Aggregate):
     """Whole numbers from 0 up in logarithmic buckets, for percentiles.
 
     Count, sum, minimum and maximum are exact; a percentile is at most `PERCENTILE_ERROR` off.
 
     Attributes:
-        whole: Count, sum, minimum and maximum.
         buckets: Count and sum of the values in each bucket.
 
     Example:
@@ -81,13 +80,12 @@ class Distribution:
         [(70, 1), (1000, 1), (1003, 1), (1006, 1), (90000, 1)]
     """
 
-    whole: Aggregate = field(default_factory=Aggregate)
     buckets: dict[int, list[int]] = field(default_factory=dict)
 
     def add(self, value: int) -> None:
         """Take one more value; one below 0 (a clock that was set back) counts as 0."""
         value = max(value, 0)
-        self.whole.add(value)
+        Aggregate.add(self, value)
         bucket = value if value < _EXACT_BELOW else int(math.log(value) * _BUCKETS_PER_UNIT)
         entry = self.buckets.get(bucket)
         if entry is None:
@@ -96,9 +94,11 @@ class Distribution:
             entry[0] += 1
             entry[1] += value
 
-    def merge(self, other: Distribution) -> None:
+    def merge(self, other: Aggregate) -> None:
         """Take all values of another distribution."""
-        self.whole.merge(other.whole)
+        Aggregate.merge(self, other)
+        if not isinstance(other, Distribution):
+            raise TypeError("values without buckets can't be merged into a distribution")
         for bucket, (count, total) in other.buckets.items():
             entry = self.buckets.setdefault(bucket, [0, 0])
             entry[0] += count
@@ -111,18 +111,18 @@ class Distribution:
         where that is no whole number, some are the one below it and the rest the one above, so
         that nothing is lost to rounding.
         """
-        if not self.whole.count:
+        if not self.count:
             return
-        low, high = self.whole.minimum, self.whole.maximum
+        low, high = self.minimum, self.maximum
         counts: dict[int, int] = {low: 1}
-        if self.whole.count > 1:
+        if self.count > 1:
             counts[high] = counts.get(high, 0) + 1
         ordered = sorted(self.buckets)
         for bucket in ordered:
             count, total = self.buckets[bucket]
             if bucket == ordered[0]:
                 count, total = count - 1, total - low
-            if bucket == ordered[-1] and self.whole.count > 1:
+            if bucket == ordered[-1] and self.count > 1:
                 count, total = count - 1, total - high
             if count:
                 mean, above = divmod(total, count)

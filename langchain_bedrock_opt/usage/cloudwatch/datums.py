@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
 
-from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
+from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate, Distribution
 from langchain_bedrock_opt.usage.cloudwatch.limits import MAX_VALUES
 from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, Row
 
@@ -27,7 +27,7 @@ def datums_of(row: Row, *, max_values: int = MAX_VALUES) -> Iterator[dict[str, A
     """
     head = _head(row.metric.name, row.metric.unit, row.dimensions, row.minute)
     per_unit = row.metric.per_unit
-    if isinstance(row.total, Aggregate):
+    if not isinstance(row.total, Distribution):
         yield {**head, "StatisticValues": statistics_of(row.total, per_unit)}
         return
     values = iter(row.total.values())

@@ -29,8 +29,12 @@ _REMEMBERED: Final = 10_000  # combinations whose folding is remembered
 Dimensions: TypeAlias = tuple[tuple[str, str], ...]
 """Names and values of a metric's dimensions, as CloudWatch gets them."""
 
-Cell: TypeAlias = "dict[int, Aggregate | Distribution]"
+Cell: TypeAlias = dict[int, Aggregate]
 """What one minute and one combination add up to, by the metric's place in its group."""
+
+
+Placed: TypeAlias = tuple[int, tuple[str, ...], list[tuple[int, int]]]
+"""A group of series, the values of its dimensions, and places of metrics with their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Row:
     minute: int
     metric: Metric
     dimensions: Dimensions
-    total: Aggregate | Distribution
+    total: Aggregate
 
 
 @dataclass(slots=True)
@@ -51,7 +55,13 @@ class _Group:
     readers: tuple[Callable[[UsageRecord], str], ...]
     labels: tuple[str, ...]
     varies: bool
-    metrics: list[tuple[int, Metric]] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
+    positions: list[tuple[int, int]] = field(default_factory=list)
+    """Place here and place in the metric set, of each metric."""
+    direct: list[tuple[int, int]] = field(default_factory=list)
+    """Those of them that are added up record by record."""
+    derives: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Metrics here from which another group's are added up, by the group and the place there."""
     known: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -100,7 +110,7 @@ class SeriesTable:
                 "or pass a smaller MetricSet."
             )
         self._top = {
-            name: TopValues(top_values)
+            name: (reader_of(name), TopValues(top_values))
             for group in self._groups
             for name in group.names
             if is_free(name)
@@ -121,7 +131,9 @@ class SeriesTable:
                         labels=tuple(map(self._label, names)),
                         varies=any(name != "Service" for name in names),
                     )
-                group.metrics.append((position, metric))
+                group.positions.append((len(group.metrics), position))
+                group.metrics.append(metric)
+        _derive(tuple(groups.values()))
         return list(groups.values())
 
     def _without_absent(self, names: DimensionSet) -> DimensionSet:
@@ -145,13 +157,31 @@ class SeriesTable:
     def add(self, record: UsageRecord) -> None:
         """Add one record up, in the minute in which its call started."""
         minute = int(record.started_at.timestamp()) // SECONDS
+        for index, values, held in self.place(record, derived=True):
+            cell = self._live.get((minute, index, values))
+            if cell is None:
+                cell = self._live[minute, index, values] = {}
+            for place, value in held:
+                total = cell.get(place)
+                if total is None:
+                    total = cell[place] = _empty(self._groups[index].metrics[place])
+                total.add(value)
+
+    def place(self, record: UsageRecord, *, derived: bool = False) -> Iterator[Placed]:
+        """Say which metrics of which series a record has values for.
+
+        Args:
+            record: The record.
+            derived: Whether to leave out what can be added up from other series later.
+        """
         values = [read(record) for read in self._readers]
-        top = {name: seen.name_of(reader_of(name)(record)) for name, seen in self._top.items()}
+        # Once for all groups: each time counts.
+        top = {name: seen.name_of(read(record)) for name, (read, seen) in self._top.items()}
         for index, group in enumerate(self._groups):
             held = [
-                (place, values[position])
-                for place, (position, _) in enumerate(group.metrics)
-                if values[position] is not None
+                (place, value)
+                for place, position in (group.direct if derived else group.positions)
+                if (value := values[position]) is not None
             ]
             if not held:
                 continue
@@ -160,18 +190,22 @@ class SeriesTable:
                 raw = tuple(
                     top.get(name, value) for name, value in zip(group.names, raw, strict=True)
                 )
-            key = (minute, index, group.known.get(raw) or self._admitted(group, raw))
-            cell = self._live.get(key)
-            if cell is None:
-                cell = self._live[key] = {}
-            if OTHER in key[2]:
+            series = group.known.get(raw) or self._admitted(group, raw)
+            if OTHER in series:
                 self.folded += len(held)
-            for place, value in held:
-                total = cell.get(place)
-                if total is None:
-                    is_spread = group.metrics[place][1].percentiles
-                    total = cell[place] = Distribution() if is_spread else Aggregate()
-                total.add(value)  # type: ignore[arg-type] # None was left out above
+            yield index, series, held
+
+    def dimensions_of(self, index: int, values: tuple[str, ...]) -> Dimensions:
+        """The dimensions of a series that `place` named."""
+        return tuple(zip(self._groups[index].labels, values, strict=True))
+
+    def labels_of(self, index: int) -> list[str]:
+        """The names of the dimensions of a series that `place` named."""
+        return list(self._groups[index].labels)
+
+    def metric_of(self, index: int, place: int) -> Metric:
+        """The metric of a series that `place` named."""
+        return self._groups[index].metrics[place]
 
     def _admitted(self, group: _Group, raw: tuple[str, ...]) -> tuple[str, ...]:
         """The values a new combination gets: its own while there are series left."""
@@ -190,8 +224,40 @@ class SeriesTable:
     def take(self) -> Iterator[Row]:
         """Everything that has been added up since the last time, which is then forgotten here."""
         live, self._live = self._live, {}
+        for (minute, index, _), cell in list(live.items()):
+            for place, (into, place_there) in self._groups[index].derives.items():
+                if place in cell:
+                    whole = live.setdefault((minute, into, self._constant(into)), {})
+                    if place_there not in whole:
+                        whole[place_there] = _empty(self._groups[index].metrics[place])
+                    whole[place_there].merge(cell[place])
         for (minute, index, values), cell in live.items():
-            group = self._groups[index]
-            dimensions = tuple(zip(group.labels, values, strict=True))
+            dimensions = self.dimensions_of(index, values)
             for place, total in cell.items():
-                yield Row(minute, group.metrics[place][1], dimensions, total)
+                yield Row(minute, self.metric_of(index, place), dimensions, total)
+
+    def _constant(self, index: int) -> tuple[str, ...]:
+        """The values of a group that has no more than the service."""
+        return tuple(ascii_value(str(self._service)) for _ in self._groups[index].names)
+
+
+def _empty(metric: Metric) -> Aggregate:
+    return Distribution() if metric.percentiles else Aggregate()
+
+
+def _derive(groups: Sequence[_Group]) -> None:
+    """Find what need not be added up twice: what is sent for a service is the sum of its series.
+
+    Only where a group does not vary: another one's values may have been folded.
+    """
+    for index, group in enumerate(groups):
+        group.direct = list(group.positions)
+        if group.varies:
+            continue
+        for place, position in group.positions:
+            for finer in groups:
+                places = {there: here for here, there in finer.positions}
+                if finer.varies and position in places:
+                    finer.derives[places[position]] = (index, place)
+                    group.direct.remove((place, position))
+                    break
