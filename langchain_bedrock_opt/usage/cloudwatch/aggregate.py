@@ -77,7 +77,7 @@ class Distribution(Aggregate):
         >>> for value in (70, 1000, 1003, 1006, 90_000):
         ...     latencies.add(value)
         >>> list(latencies.values())
-        [(70, 1), (1000, 1), (1003, 1), (1006, 1), (90000, 1)]
+        [(70, 1), (1003, 3), (90000, 1)]
     """
 
     buckets: dict[int, list[int]] = field(default_factory=dict)

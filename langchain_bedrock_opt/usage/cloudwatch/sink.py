@@ -80,7 +80,7 @@ class CloudWatchMetricsSink:
         >>> with CloudWatchMetricsSink(client=Client(), service="search") as sink:
         ...     at = datetime.now(timezone.utc)
         ...     sink.add(UsageRecord(run_id="r", started_at=at, model_id="m", status="error"))
-        LangChainBedrock ['Calls', 'Errors', 'Calls', 'Errors', 'Errors']
+        LangChainBedrock ['Calls', 'Errors', 'Errors', 'Calls', 'Errors']
     """
 
     def __init__(
