@@ -164,7 +164,7 @@ def test_half_of_the_requests_throttled_loses_nothing(cloudwatch: CloudWatchServ
 
 
 class _Ticks:
-    """A clock that goes on by a minute whenever it is read: no wait is long."""
+    """A clock that goes on by a second whenever it is read: no wait is long."""
 
     def __init__(self) -> None:
         self.now = 0.0
