@@ -48,9 +48,5 @@ class Inbox(Generic[Item]):
             work()
 
     def _handle_all(self) -> None:
-        while True:
-            try:
-                item = self._items.popleft()
-            except IndexError:
-                return
-            self._handle(item)
+        while self._items:  # nobody else takes any: the lock is held
+            self._handle(self._items.popleft())

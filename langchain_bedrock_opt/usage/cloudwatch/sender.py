@@ -20,6 +20,7 @@ from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, R
 
 _TIMEOUT: Final = 5.0  # to connect, and for an answer
 _MAX_LIVE: Final = 5_000  # combinations by minute, before they are packed
+_CHECK_EVERY: Final = 256  # records
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Sender:
         self._flush_lock = threading.Lock()
         self._reported: tuple[int, ...] = (0,) * len(HEALTH_METRICS)
         self._client: Any = None
+        self._added = 0
 
     def forget(self) -> None:
         """Start empty: this is a fork, and what was held is the parent's."""
@@ -108,9 +110,14 @@ class Sender:
 
     def _add(self, record: UsageRecord) -> None:
         self.table.add(record)
-        # Without a thread nobody may flush for long: what is packed has a bound. Not waited for:
-        # who holds the lock takes it all anyway.
-        if len(self.table) > _MAX_LIVE and self._flush_lock.acquire(blocking=False):
+        self._added += 1
+        if self._added % _CHECK_EVERY == 0 and len(self.table) > _MAX_LIVE:
+            self._pack_early()
+
+    def _pack_early(self) -> None:
+        """Pack what is held, for nobody has flushed for long: what is packed has a bound."""
+        # Not waited for: who holds the lock takes it all anyway.
+        if self._flush_lock.acquire(blocking=False):
             try:
                 self._pack(list(self.table.take()))
             finally:

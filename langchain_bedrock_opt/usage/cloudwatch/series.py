@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -54,7 +54,8 @@ class _Group:
     names: DimensionSet
     readers: tuple[Callable[[UsageRecord], str], ...]
     labels: tuple[str, ...]
-    varies: bool
+    constant: tuple[str, ...] | None
+    """The dimensions' values if they are the same for every record: the service, or none."""
     metrics: list[Metric] = field(default_factory=list)
     positions: list[tuple[int, int]] = field(default_factory=list)
     """Place here and place in the metric set, of each metric."""
@@ -97,10 +98,11 @@ class SeriesTable:
         self.folded = 0
         self._service = service
         self._metrics = metrics
-        self._readers = [metric.value for metric in metrics.metrics]
         self._groups = self._grouped(
             check_sets(metrics.dimensions if dimensions is None else dimensions)
         )
+        self._all = self._places(lambda group: group.positions)
+        self._direct = self._places(lambda group: group.direct)
         # What does not vary, and what all else is folded into, has its series from the start.
         self._cap = SeriesCap(max_series)
         reserved = sum(len(group.metrics) for group in self._groups)
@@ -129,7 +131,7 @@ class SeriesTable:
                         names=names,
                         readers=tuple(map(self._reader, names)),
                         labels=tuple(map(self._label, names)),
-                        varies=any(name != "Service" for name in names),
+                        constant=self._constant(names),
                     )
                 group.positions.append((len(group.metrics), position))
                 group.metrics.append(metric)
@@ -140,6 +142,22 @@ class SeriesTable:
         if self._service is not None:
             return names
         return tuple(name for name in names if name != "Service")
+
+    def _constant(self, names: DimensionSet) -> tuple[str, ...] | None:
+        if any(name != "Service" for name in names):
+            return None
+        return tuple(str(self._service) for _ in names)
+
+    def _places(
+        self, of: Callable[[_Group], list[tuple[int, int]]]
+    ) -> list[tuple[Callable[[UsageRecord], int | None], list[tuple[int, int]]]]:
+        """Each metric's value, and the groups and places it goes to, if there are any."""
+        found: list[list[tuple[int, int]]] = [[] for _ in self._metrics.metrics]
+        for index, group in enumerate(self._groups):
+            for place, position in of(group):
+                found[position].append((index, place))
+        pairs = zip(self._metrics.metrics, found, strict=True)
+        return [(metric.value, places) for metric, places in pairs if places]
 
     def _reader(self, name: str) -> Callable[[UsageRecord], str]:
         if name == "Service":
@@ -174,26 +192,33 @@ class SeriesTable:
             record: The record.
             derived: Whether to leave out what can be added up from other series later.
         """
-        values = [read(record) for read in self._readers]
         # Once for all groups: each time counts.
         top = {name: seen.name_of(read(record)) for name, (read, seen) in self._top.items()}
-        for index, group in enumerate(self._groups):
-            held = [
-                (place, value)
-                for place, position in (group.direct if derived else group.positions)
-                if (value := values[position]) is not None
-            ]
-            if not held:
-                continue
-            raw = tuple([read(record) for read in group.readers])
-            if top:
-                raw = tuple(
-                    top.get(name, value) for name, value in zip(group.names, raw, strict=True)
-                )
-            series = group.known.get(raw) or self._admitted(group, raw)
-            if OTHER in series:
-                self.folded += len(held)
-            yield index, series, held
+        held: dict[int, list[tuple[int, int]]] = {}
+        for read, places in self._direct if derived else self._all:
+            value = read(record)
+            if value is not None:
+                for index, place in places:
+                    if index in held:
+                        held[index].append((place, value))
+                    else:
+                        held[index] = [(place, value)]
+        for index, found in held.items():
+            group = self._groups[index]
+            series = group.constant
+            if series is None:
+                series = self._series(group, record, top)
+                if OTHER in series:
+                    self.folded += len(found)
+            yield index, series, found
+
+    def _series(
+        self, group: _Group, record: UsageRecord, top: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        raw = tuple([read(record) for read in group.readers])
+        if top:
+            raw = tuple(top.get(name, value) for name, value in zip(group.names, raw, strict=True))
+        return group.known.get(raw) or self._admitted(group, raw)
 
     def dimensions_of(self, index: int, values: tuple[str, ...]) -> Dimensions:
         """The dimensions of a series that `place` named."""
@@ -211,7 +236,7 @@ class SeriesTable:
         """The values a new combination gets: its own while there are series left."""
         values = tuple(map(ascii_value, raw))
         is_remembered = len(group.known) < _REMEMBERED
-        if group.varies and not (is_remembered and self._cap.take(len(group.metrics))):
+        if not (is_remembered and self._cap.take(len(group.metrics))):
             # The service is one; all that varies becomes one series.
             values = tuple(
                 value if name == "Service" else OTHER
@@ -227,7 +252,7 @@ class SeriesTable:
         for (minute, index, _), cell in list(live.items()):
             for place, (into, place_there) in self._groups[index].derives.items():
                 if place in cell:
-                    whole = live.setdefault((minute, into, self._constant(into)), {})
+                    whole = live.setdefault((minute, into, self._groups[into].constant or ()), {})
                     if place_there not in whole:
                         whole[place_there] = _empty(self._groups[index].metrics[place])
                     whole[place_there].merge(cell[place])
@@ -235,10 +260,6 @@ class SeriesTable:
             dimensions = self.dimensions_of(index, values)
             for place, total in cell.items():
                 yield Row(minute, self.metric_of(index, place), dimensions, total)
-
-    def _constant(self, index: int) -> tuple[str, ...]:
-        """The values of a group that has no more than the service."""
-        return tuple(ascii_value(str(self._service)) for _ in self._groups[index].names)
 
 
 def _empty(metric: Metric) -> Aggregate:
@@ -252,12 +273,12 @@ def _derive(groups: Sequence[_Group]) -> None:
     """
     for index, group in enumerate(groups):
         group.direct = list(group.positions)
-        if group.varies:
+        if group.constant is None:
             continue
         for place, position in group.positions:
             for finer in groups:
                 places = {there: here for here, there in finer.positions}
-                if finer.varies and position in places:
+                if finer.constant is None and position in places:
                     finer.derives[places[position]] = (index, place)
                     group.direct.remove((place, position))
                     break
