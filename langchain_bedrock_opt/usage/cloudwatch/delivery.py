@@ -141,7 +141,11 @@ class Delivery:
             self._split(parcel, error)
             return
         if not self._failures:  # once an outage, not once an attempt
-            logger.warning("CloudWatch took no metrics; trying again later: %s", error)
+            logger.warning(
+                "CloudWatch took no metrics; trying again later: %s: %s",
+                type(error).__name__,
+                error,
+            )
         if self._is_silent:
             self.health.ambiguous += 1
         if parcel is not None and (self._at_least_once or not self._is_silent):

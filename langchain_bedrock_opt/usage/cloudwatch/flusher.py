@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import os
 import queue
 import random
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.util import Finalize
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -20,13 +22,14 @@ EXIT_DEADLINE: Final = 3.0
 """Seconds that all sinks together may take at the end of the process."""
 
 _JITTER: Final = 0.2
+_ATTEMPT: Final = 10.0  # the longest that one request may take
 
 
 class Worker(Protocol):
     """What a flusher does its work with."""
 
-    def flush_now(self, timeout: float) -> bool:
-        """Send all there is; whether nothing waits any more."""
+    def flush_now(self, timeout: float) -> None:
+        """Send all there is, and try again for so many seconds."""
 
     def retry(self) -> float | None:
         """Send what waits, if it is time; seconds until the next attempt, None if none waits."""
@@ -39,7 +42,6 @@ class Worker(Protocol):
 class _Flush:
     timeout: float
     done: threading.Event = field(default_factory=threading.Event)
-    is_empty: bool = False
 
 
 class Flusher:
@@ -70,11 +72,6 @@ class Flusher:
         self._thread: threading.Thread | None = None
         self._is_retired = False
 
-    @property
-    def is_running(self) -> bool:
-        """Whether there is a thread."""
-        return self._thread is not None
-
     def start(self) -> None:
         """Start the thread, if there is to be one and it is not there yet."""
         if self._interval is None or (self._thread is not None and not self._is_retired):
@@ -96,29 +93,22 @@ class Flusher:
         self._thread = None
         _running.discard(self)
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float) -> None:
         """Flush, and wait for it.
 
         Args:
-            timeout: Seconds to wait and, after an error, to try again.
-
-        Returns:
-            Whether all has been sent in that time.
+            timeout: Seconds to wait and, after an error, to try again; 0 waits for one attempt.
         """
-        if not self.is_running:
-            return self._worker.flush_now(timeout)
-        return self.wait(self.request(timeout), timeout)
+        if self._thread is None:
+            self._worker.flush_now(timeout)
+        else:
+            self.request(timeout).wait(timeout or _ATTEMPT)
 
-    def request(self, timeout: float) -> _Flush:
-        """Have the thread flush; does not wait, and may be called in a signal handler."""
+    def request(self, timeout: float) -> threading.Event:
+        """Have the thread flush, without waiting; the event is set when it has."""
         command = _Flush(timeout)
         self._commands.put(command)
-        return command
-
-    @staticmethod
-    def wait(command: _Flush, timeout: float) -> bool:
-        """Wait for a flush; whether all has been sent."""
-        return command.done.wait(timeout) and command.is_empty
+        return command.done
 
     def retire(self) -> None:
         """Have the thread send what there is, and end when all has been sent."""
@@ -134,7 +124,7 @@ class Flusher:
             wait = max(0.0, started + due - time.monotonic())
             command = self._next(wait if retry_in is None else min(wait, retry_in))
             if command is not None:
-                command.is_empty = self._guarded(self._worker.flush_now, command.timeout) is True
+                self._guarded(self._worker.flush_now, command.timeout)
                 command.done.set()
             elif self._is_retired or time.monotonic() >= started + due:
                 self._guarded(self._worker.flush_now, 0.0)
@@ -189,6 +179,9 @@ def _watch_exit() -> None:
     """Look after the exit: anew with each thread, for `multiprocessing` clears a child's hooks."""
     atexit.unregister(flush_all)
     atexit.register(flush_all, EXIT_DEADLINE)
+    if multiprocessing.parent_process() is not None:
+        # Its processes end without exit hooks before Python 3.13, but not without finalizers.
+        Finalize(None, flush_all, (EXIT_DEADLINE,), exitpriority=0)
 
 
 def flush_all(timeout: float) -> None:
@@ -198,9 +191,8 @@ def flush_all(timeout: float) -> None:
         timeout: Seconds for all of them together.
     """
     deadline = time.monotonic() + timeout
-    commands = [flusher.request(timeout) for flusher in tuple(_running)]
-    for command in commands:
-        Flusher.wait(command, max(0.0, deadline - time.monotonic()))
+    for done in [flusher.request(timeout) for flusher in tuple(_running)]:
+        done.wait(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork() -> None:

@@ -81,6 +81,7 @@ class Sender:
         self._health = health
         self._clock = clock
         self._monotonic = monotonic
+        self._rng = rng
         self._new_delivery = partial(
             Delivery,
             self._send,
@@ -106,6 +107,7 @@ class Sender:
         """Start empty: this is a fork, and what was held is the parent's."""
         list(self.table.take())
         self.table.folded = 0
+        self._rng.seed()  # else all children of a server would flush at the same moments
         self._reset()
 
     def _add(self, record: UsageRecord) -> None:
@@ -123,19 +125,19 @@ class Sender:
             finally:
                 self._flush_lock.release()
 
-    def flush_now(self, timeout: float) -> bool:
-        """Send all there is; whether nothing waits any more.
+    def flush_now(self, timeout: float) -> None:
+        """Send all there is.
 
         Args:
             timeout: Seconds to go on after an error; 0 makes one attempt.
         """
         if not self._flush_lock.acquire(timeout=max(timeout, 0.0)):
-            return False
+            return
         try:
             rows: list[Row] = []
             self.inbox.exclusively(lambda: rows.extend(self.table.take()))
             self._pack(rows)
-            return self._drain(timeout)
+            self._drain(timeout)
         finally:
             self._flush_lock.release()
 

@@ -179,6 +179,11 @@ class CloudWatchMetricsSink:
         return self._sender.delivery.health.dropped
 
     @property
+    def unsent_requests(self) -> int:
+        """Requests that wait: after a flush, those that CloudWatch did not take."""
+        return len(self._sender.delivery)
+
+    @property
     def folded_values(self) -> int:
         """Values that went into a series of `__other__`."""
         return self._sender.table.folded
@@ -188,26 +193,24 @@ class CloudWatchMetricsSink:
         self._sender.inbox.put(record)
         self._flusher.start()
 
-    def flush(self, timeout: float = 10.0) -> bool:
+    def flush(self, timeout: float = 10.0) -> None:
         """Send what has been added up, and wait for it. Never raises: failures are counted.
+
+        What is left afterwards, as `unsent_requests` tells, is sent later.
 
         Args:
             timeout: Seconds to wait and, after an error, to try again; 0 makes one attempt.
-
-        Returns:
-            Whether nothing is left to send. What is left is sent later.
         """
-        return self._flusher.flush(timeout)
+        self._flusher.flush(timeout)
 
-    def close(self, timeout: float = 10.0) -> bool:
+    def close(self, timeout: float = 10.0) -> None:
         """Flush, and end the thread when all has been sent. A later `add` starts it again.
 
         Args:
             timeout: As for `flush`.
         """
-        is_empty = self.flush(timeout)
+        self.flush(timeout)
         self._flusher.retire()
-        return is_empty
 
 
 def check_names(namespace: str, service: str | None) -> None:

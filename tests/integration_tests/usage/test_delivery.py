@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -108,6 +109,21 @@ if child:
     assert cloudwatch.sums[CALLS] == 23
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_multiprocessing_loses_nothing(cloudwatch: CloudWatchServer) -> None:
+    """Processes that `multiprocessing` forks, which end without exit hooks, send theirs too."""
+    code = """
+import multiprocessing
+sink = new(); add(sink, 5)
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=add, args=(sink, 7)) for _ in range(2)]
+for child in children: child.start()
+for child in children: child.join()
+"""
+    assert run(code, cloudwatch) == 0
+    assert cloudwatch.sums[CALLS] == 19
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM on Windows")
 def test_sigterm_with_the_hook_loses_nothing(cloudwatch: CloudWatchServer) -> None:
     """A process that is asked to end sends its counts, and then ends as it would have."""
@@ -157,7 +173,7 @@ def test_half_of_the_requests_throttled_loses_nothing(cloudwatch: CloudWatchServ
         for _ in range(10):
             sink.add(call())
         sink.flush(timeout=60)
-    assert sink.close(timeout=60)
+    sink.close(timeout=60)
     assert cloudwatch.sums[CALLS] == 200
     assert sink.flush_errors > 0
     assert cloudwatch.sums["FlushErrors/Service"] <= sink.flush_errors
@@ -198,7 +214,8 @@ def test_at_least_once_sends_again(cloudwatch: CloudWatchServer) -> None:
     cloudwatch.fault = lambda: next(faults, "ok")
     sink = sink_of(cloudwatch, flush_interval=None, at_least_once=True)
     sink.add(call())
-    assert sink.flush()
+    sink.flush()
+    assert sink.unsent_requests == 0
     assert cloudwatch.sums[CALLS] == 1
 
 
@@ -207,7 +224,8 @@ def test_what_is_refused_takes_nothing_with_it(cloudwatch: CloudWatchServer) -> 
     cloudwatch.refused = {"UnmeteredCalls"}
     sink = sink_of(cloudwatch, flush_interval=None)
     sink.add(call())
-    assert sink.flush()
+    sink.flush()
+    assert sink.unsent_requests == 0
     assert sink.dropped_metrics == 2  # by model, and over the service
     assert (cloudwatch.sums[CALLS], cloudwatch.sums["Calls/Service/Model"]) == (1, 1)
 
@@ -221,12 +239,32 @@ def test_threads_lose_nothing(cloudwatch: CloudWatchServer) -> None:
         while not done.is_set():
             sink.flush()
 
+    def add_many(_: int) -> None:
+        for _ in range(250):
+            sink.add(call())
+
     with ThreadPoolExecutor(9) as pool:
         flushing = pool.submit(flush)
-        list(pool.map(lambda _: [sink.add(call()) for _ in range(250)], range(8)))
+        list(pool.map(add_many, range(8)))
         done.set()
         flushing.result()
     sink.close()
     assert cloudwatch.sums[CALLS] == 2000
     assert cloudwatch.samples["ClientLatency/Service"] == 2000
     assert cloudwatch.sums["ClientLatency/Service"] == 2000 * 12.5
+
+
+def test_bodies_are_small_enough(cloudwatch: CloudWatchServer) -> None:
+    """However many values there are, no request is over 800 KB, and none is lost."""
+    chance = random.Random(3)
+    sink = sink_of(cloudwatch, flush_interval=None, max_series=2000)
+    for index in range(100):
+        for _ in range(500):
+            record = replace(
+                call(), model_id=f"acme.model-{index}", latency_ms=10 ** chance.uniform(0, 6)
+            )
+            sink.add(record)
+    sink.flush(timeout=60)
+    assert 500_000 < cloudwatch.largest_body <= 800_000
+    assert cloudwatch.samples["ClientLatency/Service/Model"] == 50_000
+    assert cloudwatch.samples["ClientLatency/Service"] == 50_000
