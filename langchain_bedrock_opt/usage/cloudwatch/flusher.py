@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import multiprocessing
 import os
 import queue
 import random
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.util import Finalize
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -179,8 +177,12 @@ def _watch_exit() -> None:
     """Look after the exit: anew with each thread, for `multiprocessing` clears a child's hooks."""
     atexit.unregister(flush_all)
     atexit.register(flush_all, EXIT_DEADLINE)
-    if multiprocessing.parent_process() is not None:
-        # Its processes end without exit hooks before Python 3.13, but not without finalizers.
+    # Imported here: a program that sends nothing needs nothing of it.
+    from multiprocessing import parent_process
+    from multiprocessing.util import Finalize
+
+    if parent_process() is not None:
+        # Such a process may end without exit hooks, but not without finalizers.
         Finalize(None, flush_all, (EXIT_DEADLINE,), exitpriority=0)
 
 

@@ -14,7 +14,7 @@ from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.cloudwatch.datums import count_datum, datums_of
 from langchain_bedrock_opt.usage.cloudwatch.delivery import Delivery
 from langchain_bedrock_opt.usage.cloudwatch.inbox import Inbox
-from langchain_bedrock_opt.usage.cloudwatch.limits import datum_problem
+from langchain_bedrock_opt.usage.cloudwatch.limits import MAX_PAST, datum_problem
 from langchain_bedrock_opt.usage.cloudwatch.metrics import HEALTH_METRICS
 from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, Row, SeriesTable
 
@@ -189,4 +189,8 @@ class Sender:
     def _send(self, data: list[dict[str, Any]]) -> None:
         if self._client is None:
             self._client = self._options.build()
-        self._client.put_metric_data(Namespace=self._options.namespace, MetricData=data)
+        oldest = datetime.fromtimestamp(self._clock(), timezone.utc) - MAX_PAST
+        fresh = [datum for datum in data if datum["Timestamp"] >= oldest]
+        if fresh:
+            self._client.put_metric_data(Namespace=self._options.namespace, MetricData=fresh)
+        self.delivery.drop(len(data) - len(fresh), "it waited for over 14 days")

@@ -133,8 +133,10 @@ class SeriesTable:
                         labels=tuple(map(self._label, names)),
                         constant=self._constant(names),
                     )
-                group.positions.append((len(group.metrics), position))
-                group.metrics.append(metric)
+                # A metric's own set may be one of the sink's too; it counts once.
+                if all(there.name != metric.name for there in group.metrics):
+                    group.positions.append((len(group.metrics), position))
+                    group.metrics.append(metric)
         _derive(tuple(groups.values()))
         return list(groups.values())
 

@@ -107,6 +107,21 @@ def test_a_long_outage_drops_the_oldest(
     assert sink.dropped_metrics > 0
 
 
+def test_what_waited_for_too_long_is_not_sent(
+    cloudwatch: Switched, new_sink: Any, record: Make, clock: Any
+) -> None:
+    """After two weeks CloudWatch would refuse it; what is younger is sent all the same."""
+    sink = new_sink()
+    cloudwatch.is_out = True
+    pass_minutes(1, sink, record, clock)
+    clock.advance(14 * 86_400)
+    pass_minutes(1, sink, record, clock)
+    cloudwatch.is_out = False
+    sink.flush(timeout=120)
+    assert list(cloudwatch.calls_by_minute) == [NOON + timedelta(days=14, minutes=1)]
+    assert sink.dropped_metrics > 0
+
+
 def test_a_silent_cloudwatch_costs_one_request(
     cloudwatch: Switched, new_sink: Any, record: Make, clock: Any
 ) -> None:

@@ -139,6 +139,13 @@ def test_a_route_taken_is_counted_by_route(record: Make) -> None:
     assert rows["RouteEscalations", "s"] == Aggregate(1, 1, 1, 1)
 
 
+def test_a_metric_with_the_sinks_own_dimensions_counts_once(record: Make) -> None:
+    """Errors are by error type anyway; asked for by the sink too, they are not doubled."""
+    table = table_of(dimensions=[("Service", "ErrorType")])
+    table.add(record(status="error", error="ThrottlingException"))
+    assert counts(table, "Errors") == {("s", "Throttled"): 1}
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
