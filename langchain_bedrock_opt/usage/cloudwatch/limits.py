@@ -31,8 +31,11 @@ MAX_PAST: Final = timedelta(days=14)
 MAX_FUTURE: Final = timedelta(hours=2)
 """How far a data point's time may be ahead."""
 
+MAX_DIMENSION_VALUE: Final = 1024
+"""Characters of the value of a dimension."""
+
 _MAX_NAME: Final = 255
-_MAX_DIMENSION_VALUE: Final = 1024
+_ENVELOPE_BYTES: Final = 400  # the namespace and the names around the metrics
 _MAX_MAGNITUDE: Final = 2.0**360
 
 
@@ -75,7 +78,7 @@ def dimension_problem(name: str, value: str) -> str | None:
     if name.startswith(":"):
         return f"dimension name {name!r} starts with ':'"
     return _text_problem("dimension name", name, _MAX_NAME) or _text_problem(
-        f"value of dimension {name}", value, _MAX_DIMENSION_VALUE
+        f"value of dimension {name}", value, MAX_DIMENSION_VALUE
     )
 
 
@@ -141,12 +144,12 @@ def cut(metric_data: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, 
         [1000, 1000, 500]
     """
     part: list[Mapping[str, Any]] = []
-    size = 0
+    size = _ENVELOPE_BYTES
     for datum in metric_data:
         bytes_more = datum_size(datum)
         if part and (len(part) == MAX_METRICS or size + bytes_more > MAX_BODY_BYTES):
             yield part
-            part, size = [], 0
+            part, size = [], _ENVELOPE_BYTES
         part.append(datum)
         size += bytes_more
     if part:

@@ -2,89 +2,85 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+import weakref
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 from typing_extensions import Self
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
-from langchain_bedrock_opt.usage.cloudwatch.limits import (
-    cut,
-    datum_problem,
-    dimension_problem,
-    namespace_problem,
-)
+from langchain_bedrock_opt.usage.cloudwatch.flusher import Flusher
+from langchain_bedrock_opt.usage.cloudwatch.limits import dimension_problem, namespace_problem
 from langchain_bedrock_opt.usage.cloudwatch.metrics import (
     DEFAULT_METRICS,
     GUIDE_METRICS,
-    Metric,
     MetricSet,
 )
-
-logger = logging.getLogger(__name__)
-
-Dimensions: TypeAlias = tuple[tuple[str, str], ...]
-"""Names and values of a metric's dimensions."""
-
-_SECONDS = 60  # CloudWatch's standard resolution
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What one data point stands for."""
-
-    minute: int
-    metric: Metric
-    dimensions: Dimensions
+from langchain_bedrock_opt.usage.cloudwatch.sender import ClientOptions, Sender
+from langchain_bedrock_opt.usage.cloudwatch.series import SeriesTable
+from langchain_bedrock_opt.usage.cloudwatch.sigterm import flush_on_sigterm as hook_sigterm
 
 
 class CloudWatchMetricsSink:
-    """Adds usage up by minute and model, and sends it to CloudWatch when flushed.
+    """Adds usage up by minute and dimensions, and sends it to CloudWatch once a minute.
 
-    `add` only adds up, in memory, so it never keeps a model run waiting. `flush` sends, in as few
-    requests as CloudWatch's limits allow: one for a thousand metrics, however many calls are in
-    them. There is no thread behind it: call `flush` every now and then and at the end, or use the
-    sink in a `with` block. What could not be sent is kept and sent by the next flush, with its
-    original minutes. A request whose answer was lost may have arrived, and counts twice then.
+    `add` only adds up, in memory, so it never keeps a model run waiting. A daemon thread sends,
+    from the first record on: one request for a thousand metrics, however many calls are in them.
+    What could not be sent is kept and sent later, with its original minutes; if that outgrows
+    `max_bytes`, the oldest is dropped and counted. At the end of the process, also after an
+    exception, what is left is sent within three seconds; a fork starts empty. Only a process that
+    is killed loses what came since the last flush.
 
-    Sums, counts, minima and maxima are exact. Percentiles can't be had from such metrics.
-    Each pair of a metric and a model is one custom metric on the AWS bill.
+    Sums, counts, minima and maxima are exact, and percentiles of latencies are at most 1 % off.
+    Each metric with each combination of dimension values is one custom metric on the AWS bill, so
+    there are at most `max_series`; what goes beyond is folded into `__other__`.
 
     Args:
         namespace: The CloudWatch namespace.
-        client: A boto3 CloudWatch client. Without one it is built at the first flush.
+        client: A boto3 CloudWatch client. Without one it is built at the first flush, with short
+            timeouts and without retries of its own, which could count a request twice.
         session: A boto3 session to build it from; None takes the default one.
         region_name: Its region; None takes the session's.
         endpoint_url: Its endpoint; None takes AWS's.
-        service: Value of a `Service` dimension on all metrics; None leaves it out.
+        service: Value of the dimension `Service`; None leaves it out.
         metrics: Which metrics to send.
+        dimensions: Sets of dimensions to split metrics by, such as
+            `[("Service", "Model"), ("Service", "metadata:tenant")]`; `dimensions` lists the
+            names. None takes those of `metrics`.
+        max_series: The most series of this process, up to 2,000.
+        top_values: How many values of each tag or metadata key get series of their own: the most
+            frequent ones.
+        flush_interval: Seconds between two flushes, up to a fifth later each; None has no thread:
+            call `flush`.
+        max_bytes: The most memory for what could not be sent.
+        at_least_once: Whether a request that was not answered in time is sent again. It may
+            count twice then; else it may be lost, which `FlushAmbiguous` counts.
+        flush_on_sigterm: Whether to flush on SIGTERM too, and then do what was done on it before.
         clock: Seconds since the epoch.
+        monotonic: Seconds on a clock that never goes back.
+        sleep: Waits so many seconds before another attempt.
+        rng: Where jitter comes from.
 
     Attributes:
-        flush_errors: Requests that failed. Their data is kept.
-        dropped_metrics: Data points that CloudWatch would refuse, such as those of calls that
-            are more than 14 days past.
+        namespace: The namespace.
 
     Raises:
-        ConfigurationError: CloudWatch would refuse the namespace or the service.
+        ConfigurationError: CloudWatch would refuse the namespace, the service or a dimension, or
+            a number is out of range.
 
     Example:
         >>> class Client:
         ...     def put_metric_data(self, Namespace, MetricData):
-        ...         print(Namespace, sorted(datum["MetricName"] for datum in MetricData)[:2])
+        ...         print(Namespace, [datum["MetricName"] for datum in MetricData])
         >>> from datetime import datetime, timezone
         >>> with CloudWatchMetricsSink(client=Client(), service="search") as sink:
         ...     at = datetime.now(timezone.utc)
-        ...     sink.add(UsageRecord(run_id="r", started_at=at, model_id="m", status="ok"))
-        LangChainBedrock ['CacheHits', 'CacheHits']
+        ...     sink.add(UsageRecord(run_id="r", started_at=at, model_id="m", status="error"))
+        LangChainBedrock ['Calls', 'Errors', 'Errors', 'Calls', 'Errors']
     """
 
     def __init__(
@@ -97,63 +93,62 @@ class CloudWatchMetricsSink:
         endpoint_url: str | None = None,
         service: str | None = None,
         metrics: MetricSet = DEFAULT_METRICS,
+        dimensions: Sequence[Sequence[str]] | None = None,
+        max_series: int = 200,
+        top_values: int = 20,
+        flush_interval: float | None = 60.0,
+        max_bytes: int = 16_000_000,
+        at_least_once: bool = False,
+        flush_on_sigterm: bool = False,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
     ) -> None:
-        problem = namespace_problem(namespace)
-        if problem is None and service is not None:
-            problem = dimension_problem("Service", service)
-        if problem is not None:
+        check_names(namespace, service)
+        if (flush_interval is not None and flush_interval < 1) or max_bytes < 1:
             raise ConfigurationError(
-                f"CloudWatch does not take this: {problem}. A namespace such as "
-                "'LangChainBedrock' and a service such as 'search' are taken."
+                f"flush_interval={flush_interval!r} must be None or 1 second or more, and "
+                f"max_bytes={max_bytes!r} positive: 60 seconds and 16,000,000 bytes suit most."
             )
         self.namespace = namespace
-        self.flush_errors = 0
-        self.dropped_metrics = 0
-        self._client = client
-        self._session = session
-        self._region_name = region_name
-        self._endpoint_url = endpoint_url
-        self._service: Dimensions = () if service is None else (("Service", service),)
-        self._metrics = metrics
-        self._clock = clock
-        self._live: dict[tuple[int, str], list[Aggregate]] = {}
-        self._live_lock = threading.Lock()
-        self._unsent: dict[_Row, Aggregate] = {}
-        self._flush_lock = threading.Lock()  # guards `_unsent`, and is held while sending
-        self._failing = False
+        table = SeriesTable(
+            metrics,
+            service=service,
+            dimensions=dimensions,
+            max_series=max_series,
+            top_values=top_values,
+        )
+        rng = rng or random.Random()  # noqa: S311 - jitter
+        self._sender = Sender(
+            ClientOptions(namespace, client, session, region_name, endpoint_url),
+            table,
+            health=(() if service is None else (("Service", service),)) if metrics.health else None,
+            max_bytes=max_bytes,
+            at_least_once=at_least_once,
+            clock=clock,
+            monotonic=monotonic,
+            sleep=sleep,
+            rng=rng,
+        )
+        self._flusher = Flusher(self._sender, flush_interval, rng)
+        # A sink that is dropped without `close` leaves its records to the thread.
+        weakref.finalize(self, self._flusher.retire).atexit = False
+        if flush_on_sigterm:
+            hook_sigterm()
 
     @classmethod
-    def guide_preset(
-        cls,
-        *,
-        client: Any = None,
-        session: Any = None,
-        region_name: str | None = None,
-        endpoint_url: str | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> Self:
+    def guide_preset(cls, **settings: Any) -> Self:
         """The metrics of the common example, for dashboards that have them already.
 
         In the namespace `Custom/Bedrock`, by `ModelId`: `InferenceLatency` in milliseconds and
         `TokensProcessed`, the input and output tokens. Only calls that a model answered count.
 
         Args:
-            client: As in the constructor.
-            session: As in the constructor.
-            region_name: As in the constructor.
-            endpoint_url: As in the constructor.
-            clock: As in the constructor.
+            settings: As in the constructor, save `namespace`, `metrics`, `service` and
+                `dimensions`.
         """
-        return cls(
-            "Custom/Bedrock",
-            client=client,
-            session=session,
-            region_name=region_name,
-            endpoint_url=endpoint_url,
-            metrics=GUIDE_METRICS,
-            clock=clock,
-        )
+        return cls("Custom/Bedrock", metrics=GUIDE_METRICS, **settings)
 
     def __enter__(self) -> Self:
         """The sink itself."""
@@ -165,101 +160,70 @@ class CloudWatchMetricsSink:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Flush, also after an error."""
-        self.flush()
+        """Close, also after an error."""
+        self.close()
+
+    @property
+    def flush_errors(self) -> int:
+        """Requests that failed, whatever became of their metrics."""
+        return self._sender.delivery.health.errors
+
+    @property
+    def ambiguous_flushes(self) -> int:
+        """Requests that were sent and not answered: CloudWatch may have counted them."""
+        return self._sender.delivery.health.ambiguous
+
+    @property
+    def dropped_metrics(self) -> int:
+        """Metrics that were given up: refused, too old, or too many while nothing could be sent."""
+        return self._sender.delivery.health.dropped
+
+    @property
+    def unsent_requests(self) -> int:
+        """Requests that wait: after a flush, those that CloudWatch did not take."""
+        return len(self._sender.delivery)
+
+    @property
+    def folded_values(self) -> int:
+        """Values that went into a series of `__other__`."""
+        return self._sender.table.folded
 
     def add(self, record: UsageRecord) -> None:
         """Add one record up. It counts in the minute in which the call started."""
-        minute = int(record.started_at.timestamp() // _SECONDS)
-        values = [metric.value(record) for metric in self._metrics.metrics]
-        with self._live_lock:
-            key = (minute, record.model_id)
-            aggregates = self._live.get(key)
-            if aggregates is None:
-                aggregates = self._live[key] = [Aggregate() for _ in values]
-            for aggregate, value in zip(aggregates, values, strict=True):
-                if value is not None:
-                    aggregate.add(value)
+        self._sender.inbox.put(record)
+        self._flusher.start()
 
-    def flush(self) -> None:
-        """Send what has been added up. Never raises: a failure is logged and counted."""
-        with self._flush_lock:
-            with self._live_lock:
-                live, self._live = self._live, {}
-            self._collect(live)
-            data = self._data()
-            rows, start = list(data), 0
-            for part in cut(data.values()):
-                end = start + len(part)
-                if self._send(part):
-                    for row in rows[start:end]:
-                        del self._unsent[row]
-                start = end
+    def flush(self, timeout: float = 10.0) -> None:
+        """Send what has been added up, and wait for it. Never raises: failures are counted.
 
-    def _collect(self, live: Mapping[tuple[int, str], list[Aggregate]]) -> None:
-        """Turn sums by model into rows by model and over all models."""
-        for (minute, model_id), aggregates in live.items():
-            by_model = (*self._service, (self._metrics.model_dimension, model_id))
-            for metric, aggregate in zip(self._metrics.metrics, aggregates, strict=True):
-                if not aggregate.count:
-                    continue
-                if metric.by_model:
-                    self._merge(_Row(minute, metric, by_model), aggregate)
-                if metric.overall:
-                    self._merge(_Row(minute, metric, self._service), aggregate)
+        What is left afterwards, as `unsent_requests` tells, is sent later.
 
-    def _merge(self, row: _Row, aggregate: Aggregate) -> None:
-        self._unsent.setdefault(row, Aggregate()).merge(aggregate)
+        Args:
+            timeout: Seconds to wait and, after an error, to try again; 0 makes one attempt.
+        """
+        self._flusher.flush(timeout)
 
-    def _data(self) -> dict[_Row, dict[str, Any]]:
-        """The unsent rows as CloudWatch takes them; those it would refuse are dropped."""
-        now = datetime.fromtimestamp(self._clock(), timezone.utc)
-        data = {row: _datum(row, aggregate) for row, aggregate in self._unsent.items()}
-        for row, datum in list(data.items()):
-            if (problem := datum_problem(datum, now=now)) is not None:
-                if not self.dropped_metrics:
-                    logger.warning("CloudWatch would refuse a metric, dropped: %s", problem)
-                self.dropped_metrics += 1
-                del self._unsent[row], data[row]
-        return data
+    def close(self, timeout: float = 10.0) -> None:
+        """Flush, and end the thread when all has been sent. A later `add` starts it again.
 
-    def _send(self, part: list[Mapping[str, Any]]) -> bool:
-        try:
-            if self._client is None:
-                self._client = self._build_client()
-            self._client.put_metric_data(Namespace=self.namespace, MetricData=part)
-        except Exception as error:  # noqa: BLE001 - telemetry never raises into the program
-            self.flush_errors += 1
-            if not self._failing:  # once an outage, not once a flush
-                logger.warning("CloudWatch took no metrics; they are kept: %s", error)
-            self._failing = True
-            return False
-        self._failing = False
-        return True
+        Args:
+            timeout: As for `flush`.
+        """
+        self.flush(timeout)
+        self._flusher.retire()
 
-    def _build_client(self) -> Any:
-        # Imported here: most programs that use this room never talk to CloudWatch.
-        from langchain_bedrock_opt.aws.clients import service_client
 
-        return service_client(
-            "cloudwatch",
-            region_name=self._region_name,
-            endpoint_url=self._endpoint_url,
-            session=self._session,
+def check_names(namespace: str, service: str | None) -> None:
+    """Check what CloudWatch would refuse in every request.
+
+    Raises:
+        ConfigurationError: It would refuse the namespace or the service.
+    """
+    problem = namespace_problem(namespace)
+    if problem is None and service is not None:
+        problem = dimension_problem("Service", service)
+    if problem is not None:
+        raise ConfigurationError(
+            f"CloudWatch does not take this: {problem}. A namespace such as "
+            "'LangChainBedrock' and a service such as 'search' are taken."
         )
-
-
-def _datum(row: _Row, aggregate: Aggregate) -> dict[str, Any]:
-    per_unit = row.metric.per_unit
-    return {
-        "MetricName": row.metric.name,
-        "Dimensions": [{"Name": name, "Value": value} for name, value in row.dimensions],
-        "Timestamp": datetime.fromtimestamp(row.minute * _SECONDS, timezone.utc),
-        "Unit": row.metric.unit,
-        "StatisticValues": {
-            "SampleCount": float(aggregate.count),
-            "Sum": aggregate.total / per_unit,
-            "Minimum": aggregate.minimum / per_unit,
-            "Maximum": aggregate.maximum / per_unit,
-        },
-    }

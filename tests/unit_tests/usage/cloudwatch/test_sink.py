@@ -6,22 +6,34 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import boto3
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
 from langchain_bedrock_opt.usage.cloudwatch.limits import check_request
 from langchain_bedrock_opt.usage.cloudwatch.sink import CloudWatchMetricsSink
 
 Make = Callable[..., UsageRecord]
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+
+
+def statistics_of(datum: dict[str, Any]) -> dict[str, float]:
+    """What CloudWatch makes of one metric of a request."""
+    if "StatisticValues" in datum:
+        return dict(datum["StatisticValues"])
+    values = datum.get("Values", [datum.get("Value")])
+    counts = datum.get("Counts", [1.0])
+    return {
+        "SampleCount": sum(counts),
+        "Sum": sum(value * count for value, count in zip(values, counts, strict=True)),
+        "Minimum": min(values),
+        "Maximum": max(values),
+    }
 
 
 class StrictCloudWatch:
@@ -39,11 +51,11 @@ class StrictCloudWatch:
         self.requests.append(MetricData)
 
     def series(self) -> dict[tuple[str, tuple[str, ...]], dict[str, float]]:
-        """All statistic sets of one request or many, by metric and dimension values."""
+        """What all requests add up to, by metric and dimension values."""
         merged: dict[tuple[str, tuple[str, ...]], dict[str, float]] = {}
         for datum in (datum for request in self.requests for datum in request):
             key = (datum["MetricName"], tuple(each["Value"] for each in datum["Dimensions"]))
-            statistics = datum["StatisticValues"]
+            statistics = statistics_of(datum)
             into = merged.setdefault(key, dict.fromkeys(statistics, 0.0))
             into["Sum"] += statistics["Sum"]
             into["SampleCount"] += statistics["SampleCount"]
@@ -58,7 +70,14 @@ def cloudwatch() -> StrictCloudWatch:
 
 @pytest.fixture
 def sink(cloudwatch: StrictCloudWatch, clock: Any) -> CloudWatchMetricsSink:
-    return CloudWatchMetricsSink(client=cloudwatch, service="search", clock=clock)
+    return CloudWatchMetricsSink(
+        client=cloudwatch,
+        service="search",
+        flush_interval=None,
+        clock=clock,
+        monotonic=clock,
+        sleep=clock.advance,
+    )
 
 
 def test_calls_add_up_by_model_and_over_the_service(
@@ -69,13 +88,12 @@ def test_calls_add_up_by_model_and_over_the_service(
     sink.add(record(usage=usage, cost_pico_usd=1_500_000, latency_ms=250.0, ttft_ms=125.0))
     sink.add(record(usage=usage, model_id="acme.frontier-v9", latency_ms=750.0))
     sink.add(record(usage=TokenUsage(), cache_hit=True, cost_pico_usd=0, saved_pico_usd=10**7))
-    sink.add(record(status="error", latency_ms=9999.0))
+    sink.add(record(status="error", error="ThrottlingException", latency_ms=9999.0))
     sink.flush()
     series = cloudwatch.series()
     assert len(cloudwatch.requests) == 1
     assert {name: stats["Sum"] for (name, values), stats in series.items() if len(values) == 1} == {
         "Calls": 4.0,
-        "Errors": 1.0,
         "CacheHits": 1.0,
         "UnpricedCalls": 1.0,
         "EstimatedCost": 1.5,
@@ -84,8 +102,10 @@ def test_calls_add_up_by_model_and_over_the_service(
         "ClientTimeToFirstToken": 125.0,
         "InputTokens": 20.0,
         "OutputTokens": 4.0,
+        "Errors": 1.0,
     }
     assert series["Calls", ("search", HAIKU)]["Sum"] == 3.0
+    assert series["Errors", ("search", "Throttled")]["Sum"] == 1.0
     assert series["ClientLatency", ("search",)]["SampleCount"] == 3.0
     assert ("InputTokens", ("search", HAIKU)) not in series
 
@@ -123,37 +143,45 @@ def test_failed_flush_keeps_everything(
     sink: CloudWatchMetricsSink,
     cloudwatch: StrictCloudWatch,
     record: Make,
+    clock: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What could not be sent is sent later, once; the outage is logged once and counted."""
     cloudwatch.failures = 2
     for _ in range(3):
         sink.add(record(latency_ms=100.0))
-        sink.flush()
+        sink.flush(timeout=0)
+        assert bool(sink.unsent_requests) is not bool(cloudwatch.requests)
+        clock.advance(60)
+    sink.flush()
     assert (sink.flush_errors, len(caplog.messages)) == (2, 1)
-    assert cloudwatch.series()["ClientLatency", ("search",)] == {
+    series = cloudwatch.series()
+    assert series["ClientLatency", ("search",)] == {
         "SampleCount": 3.0,
         "Sum": 300.0,
         "Minimum": 0.0,
         "Maximum": 100.0,
     }
+    assert series["FlushErrors", ("search",)]["Sum"] == 2.0
 
 
 def test_many_models_are_cut_into_requests(
-    sink: CloudWatchMetricsSink, cloudwatch: StrictCloudWatch, record: Make
+    cloudwatch: StrictCloudWatch, record: Make, clock: Any
 ) -> None:
     """More metrics than one request takes go in several, and a failed one is sent again alone."""
-    for index in range(400):
-        sink.add(record(model_id=f"acme.model-{index}"))
+    sink = CloudWatchMetricsSink(
+        client=cloudwatch, max_series=2000, flush_interval=None, clock=clock, sleep=clock.advance
+    )
+    for minute in range(8):
+        for index in range(100):
+            at = NOON - timedelta(minutes=minute)
+            sink.add(record(model_id=f"acme.model-{index}", started_at=at))
     cloudwatch.failures = 1
     sink.flush()
-    first = sum(map(len, cloudwatch.requests))
-    sink.flush()
-    calls = [stats for (name, _), stats in cloudwatch.series().items() if name == "Calls"]
-    assert len(cloudwatch.requests) == 3
-    assert len(cloudwatch.requests[-1]) == 1000
-    assert first + 1000 == sum(map(len, cloudwatch.requests))
-    assert sum(stats["Sum"] for stats in calls) == 800.0
+    assert sink.unsent_requests == 0
+    calls = [stats for (name, values), stats in cloudwatch.series().items() if name == "Calls"]
+    assert [len(request) for request in cloudwatch.requests] == [1000, 1000, 424]
+    assert sum(stats["Sum"] for stats in calls) == 1600.0
 
 
 def test_what_cloudwatch_refuses_is_dropped_and_counted(
@@ -168,21 +196,28 @@ def test_what_cloudwatch_refuses_is_dropped_and_counted(
     assert sink.flush_errors == 0
 
 
-def test_model_id_that_is_no_dimension_counts_in_the_service(
-    sink: CloudWatchMetricsSink, cloudwatch: StrictCloudWatch, record: Make
+def test_names_in_japanese_are_written_in_ascii(
+    cloudwatch: StrictCloudWatch, record: Make, clock: Any
 ) -> None:
-    """A model id that CloudWatch refuses is left out by model and counted over all models."""
-    sink.add(record(model_id="モデル"))
+    """A value that CloudWatch can't take is percent-encoded, so nothing is left out."""
+    sink = CloudWatchMetricsSink(
+        client=cloudwatch,
+        dimensions=[("metadata:tenant", "tag:team")],
+        flush_interval=None,
+        clock=clock,
+    )
+    sink.add(record(metadata={"tenant": "東京"}, tags=("team:検索",)))
+    sink.add(record())
     sink.flush()
-    assert set(cloudwatch.series()) >= {("Calls", ("search",))}
-    assert all(len(values) == 1 for _, values in cloudwatch.series())
+    values = {values for name, values in cloudwatch.series() if name == "Calls"}
+    assert {tuple(map(unquote, each)) for each in values} == {("東京", "検索"), ("(none)",) * 2}
 
 
 def test_without_service_the_dimension_is_left_out(
     cloudwatch: StrictCloudWatch, record: Make, clock: Any
 ) -> None:
     """A sink without a service sends metrics by model, and overall without dimensions."""
-    with CloudWatchMetricsSink(client=cloudwatch, clock=clock) as sink:
+    with CloudWatchMetricsSink(client=cloudwatch, flush_interval=None, clock=clock) as sink:
         sink.add(record())
     assert {values for name, values in cloudwatch.series() if name == "Calls"} == {(), (HAIKU,)}
     assert isinstance(sink, UsageSink)
@@ -190,13 +225,15 @@ def test_without_service_the_dimension_is_left_out(
 
 def test_guides_metrics(cloudwatch: StrictCloudWatch, record: Make, clock: Any) -> None:
     """The guide's dashboard gets its two metrics by ModelId, for calls that a model answered."""
-    with CloudWatchMetricsSink.guide_preset(client=cloudwatch, clock=clock) as sink:
+    with CloudWatchMetricsSink.guide_preset(
+        client=cloudwatch, flush_interval=None, clock=clock
+    ) as sink:
         sink.add(record(usage=TokenUsage(input=10, output=2, cache_read=99), latency_ms=250.0))
         sink.add(record(usage=TokenUsage(), cache_hit=True, latency_ms=1.0))
         sink.add(record(status="error"))
     data = {datum["MetricName"]: datum for datum in cloudwatch.requests[0]}
     assert sink.namespace == "Custom/Bedrock"
-    assert data["InferenceLatency"]["StatisticValues"]["Sum"] == 250.0
+    assert statistics_of(data["InferenceLatency"])["Sum"] == 250.0
     assert data["InferenceLatency"]["Unit"] == "Milliseconds"
     assert data["TokensProcessed"]["StatisticValues"]["Sum"] == 12.0
     assert data["TokensProcessed"]["Dimensions"] == [{"Name": "ModelId", "Value": HAIKU}]
@@ -211,31 +248,6 @@ def test_names_that_cloudwatch_refuses_are_refused(settings: dict[str, str]) -> 
     """A namespace or service that CloudWatch would refuse is refused when the sink is made."""
     with pytest.raises(ConfigurationError, match="CloudWatch does not take this"):
         CloudWatchMetricsSink(**settings)  # type: ignore[arg-type] # one setting a case
-
-
-@given(st.lists(st.lists(st.integers(-(10**18), 10**18))))
-def test_parts_merge_into_the_whole(parts: list[list[int]]) -> None:
-    """Merging the aggregates of parts, in either order, gives the aggregate of all values."""
-
-    def aggregate(values: list[int]) -> Aggregate:
-        result = Aggregate()
-        for value in values:
-            result.add(value)
-        return result
-
-    def merged(order: list[list[int]]) -> Aggregate:
-        result = Aggregate()
-        for part in order:
-            result.merge(aggregate(part))
-        return result
-
-    everything = [value for part in parts for value in part]
-    assert merged(parts) == merged(parts[::-1]) == aggregate(everything)
-    if everything:
-        assert (aggregate(everything).minimum, aggregate(everything).maximum) == (
-            min(everything),
-            max(everything),
-        )
 
 
 @pytest.fixture
@@ -289,8 +301,8 @@ def test_missing_region_is_said_at_the_flush_and_loses_nothing(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(variable, raising=False)
-    sink = CloudWatchMetricsSink(clock=clock)
+    sink = CloudWatchMetricsSink(flush_interval=None, clock=clock)
     sink.add(record())
-    sink.flush()
+    sink.flush(timeout=0)
     assert (sink.flush_errors, sink.dropped_metrics) == (1, 0)
     assert "AWS_REGION" in caplog.text
