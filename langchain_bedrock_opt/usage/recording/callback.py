@@ -201,9 +201,8 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
 
     def on_chain_start(
         self,
-        serialized: dict[str, Any] | None,
-        inputs: object,  # noqa: ARG002 - LangChain passes it by position
-        *,
+        serialized: Mapping[str, Any] | None,
+        *args: Any,  # noqa: ARG002 - its inputs, which are nobody's business
         run_id: UUID,
         parent_run_id: UUID | None = None,
         name: str | None = None,
@@ -212,11 +211,11 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         """Remember a chain's run, by its name only, while it is open."""
         self._places.enter(run_id, parent_run_id, _name(serialized, name), self._perf_clock())
 
-    def on_chain_end(self, outputs: object, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
+    def on_chain_end(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
         """Forget a chain's run."""
         self._places.leave(run_id)
 
-    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
+    def on_chain_error(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
         """Forget a chain's run."""
         self._places.leave(run_id)
 

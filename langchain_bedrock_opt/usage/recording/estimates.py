@@ -68,7 +68,8 @@ def _texts(part: Any) -> Iterator[str]:
     elif isinstance(part, BaseMessage):
         yield from _content_texts(part.content)
         # A chunk has its calls twice: as they came, and as far as they can be read.
-        for call in getattr(part, "tool_call_chunks", None) or getattr(part, "tool_calls", ()):
+        calls: Sequence[Any] = getattr(part, "tool_call_chunks", None) or ()
+        for call in calls or getattr(part, "tool_calls", ()):
             yield str(call["name"] or "")
             yield from _json(call["args"])
     elif isinstance(part, Generation):

@@ -38,14 +38,17 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
         return self.ignore_chain
 
     def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_chain_start(*args, **kwargs)
         self._outer.on_chain_start(*args, **kwargs)
 
     def on_chain_end(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_chain_end(*args, **kwargs)
         self._outer.on_chain_end(*args, **kwargs)
 
     def on_chain_error(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_chain_error(*args, **kwargs)
         self._outer.on_chain_error(*args, **kwargs)
 
@@ -54,21 +57,26 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
     on_tool_error = on_retriever_error = on_chain_error
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_chat_model_start(*args, **kwargs)
         self._outer.on_chat_model_start(*args, **kwargs)
 
     def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_llm_start(*args, **kwargs)
         self._outer.on_llm_start(*args, **kwargs)
 
     def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_llm_new_token(*args, **kwargs)
         self._outer.on_llm_new_token(*args, **kwargs)
 
     def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_llm_end(*args, **kwargs)
         self._outer.on_llm_end(*args, **kwargs)
 
     def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
         super().on_llm_error(*args, **kwargs)
         self._outer.on_llm_error(*args, **kwargs)

@@ -145,10 +145,8 @@ class RateCard:
             region: The region that was called.
             tags: Tags of the run.
         """
-        if self._priced_tags:
-            tags = tuple(tag for tag in tags if tag in self._priced_tags)
-        else:
-            tags = ()
+        # Most tags have no price, and a request's own must not each become a rate.
+        tags = tuple(filter(self._priced_tags.__contains__, tags)) if self._priced_tags else ()
         key = (model_id, resolved_id, tier, region, tags)
         found = self._rates.get(key)
         if found is None:
