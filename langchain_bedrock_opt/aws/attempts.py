@@ -43,19 +43,24 @@ def counted_attempts() -> Iterator[Attempts]:
         _current.reset(token)
 
 
+def attempts_so_far() -> Attempts | None:
+    """What was seen of the call that is being made; None if nobody looks."""
+    return _current.get()
+
+
 def watch_attempts(client: Any) -> None:
     """Have a boto3 client count the attempts of its calls.
 
     Args:
         client: A client that is ours to change.
     """
+    # First, since a handler after it may raise.
     client.meta.events.register_first("needs-retry.bedrock-runtime", _count)
 
 
 def _count(
     attempts: int = 1,
     response: tuple[Any, Mapping[str, Any]] | None = None,
-    caught_exception: Exception | None = None,  # noqa: ARG001 - botocore passes it by name
     **_: Any,
 ) -> None:
     """A `needs-retry` handler: called after each attempt, it has no say in the matter."""
@@ -64,11 +69,11 @@ def _count(
         return
     if attempts > 1:
         seen.retries += 1
-    if response is not None and is_throttle(response[1]):
+    if response is not None and _is_throttle(response[1]):
         seen.throttles += 1
 
 
-def is_throttle(response: Mapping[str, Any]) -> bool:
+def _is_throttle(response: Mapping[str, Any]) -> bool:
     """Whether a parsed answer says that there were too many requests or tokens."""
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
@@ -53,7 +54,8 @@ class Resolved(Protocol):
         """`provisioned` for capacity that is paid by the hour, else `default`."""
 
 
-_NO_TOKENS: Final = TokenUsage()
+NO_TOKENS: Final = TokenUsage()
+"""No tokens at all: what most calls save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,14 @@ class Rate:
     @property
     def source(self) -> str | None:
         """The layer that the price came from."""
-        return None if self.price is None else getattr(self.price, "layer", "shipped")
+        return None if self.price is None else self.price.layer
 
     @property
     def checked(self) -> str | None:
         """The date at which the price was checked."""
         return None if self.price is None else self.price.checked
 
-    def charge(self, usage: TokenUsage | None, saved: TokenUsage = _NO_TOKENS) -> Charge:
+    def charge(self, usage: TokenUsage | None, saved: TokenUsage = NO_TOKENS) -> Charge:
         """Price a call.
 
         Args:
@@ -91,7 +93,9 @@ class Rate:
             Charge(cost=150, list_price=150, uncached=330, saved=0)
         """
         price, default = self.price, self.default
-        saved_cost = price.cost(saved) if price is not None else None
+        saved_cost = None
+        if price is not None:
+            saved_cost = 0 if saved is NO_TOKENS else price.cost(saved)
         if usage is None:
             return Charge(saved=saved_cost)
         cost = price.cost(usage) if price is not None else None
@@ -115,7 +119,6 @@ class RateCard:
 
     def __init__(self, book: PriceBook) -> None:
         self._book = book
-        self._priced_tags: frozenset[str] = getattr(book, "priced_tags", frozenset())
         self._rates: dict[tuple[object, ...], Rate] = {}
         self._identities: dict[str, Identity] = {}
 
@@ -124,13 +127,15 @@ class RateCard:
         found = self._identities.get(model_id)
         if found is None:
             found = _identity(model_id)
-            if len(self._identities) < _MAX_RATES:
-                self._identities[model_id] = found
+            if len(self._identities) >= _MAX_RATES:
+                self._identities.clear()
+            self._identities[model_id] = found
         return found
 
     def rate(
         self,
         model_id: str,
+        *,
         resolved_id: str | None,
         tier: str,
         region: str | None,
@@ -139,33 +144,24 @@ class RateCard:
         """The rate of a call.
 
         Args:
-            model_id: The id that was called. Its own price, such as an override, comes first.
+            model_id: The id or ARN that was called.
             resolved_id: What it stands for, if it is an ARN.
             tier: By what it is billed.
             region: The region that was called.
             tags: Tags of the run.
         """
-        # Most tags have no price, and a request's own must not each become a rate.
-        tags = tuple(filter(self._priced_tags.__contains__, tags)) if self._priced_tags else ()
-        key = (model_id, resolved_id, tier, region, tags)
+        key = (model_id, resolved_id, tier, region, *tags)
         found = self._rates.get(key)
         if found is None:
-            ids = [model_id] if resolved_id is None else [model_id, resolved_id]
-            price = self._price(ids, tier, region, tags)
-            default = price if tier == "default" else self._price(ids, "default", region, tags)
-            found = Rate(price, default)
-            if len(self._rates) < _MAX_RATES:
-                self._rates[key] = found
+            price_of = partial(
+                self._book.price_of, model_id, region=region, tags=tags, resolved_id=resolved_id
+            )
+            price = price_of(tier=tier)
+            found = Rate(price, price if tier == "default" else price_of(tier="default"))
+            if len(self._rates) >= _MAX_RATES:
+                self._rates.clear()
+            self._rates[key] = found
         return found
-
-    def _price(
-        self, ids: Sequence[str], tier: str, region: str | None, tags: Sequence[str]
-    ) -> ModelPrice | None:
-        for model_id in ids:
-            price = self._book.price_of(model_id, tier=tier, region=region, tags=tags)
-            if price is not None:
-                return price
-        return None
 
 
 def _identity(model_id: str) -> Identity:

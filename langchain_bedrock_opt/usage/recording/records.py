@@ -23,7 +23,7 @@ from langchain_bedrock_opt.contracts import (
 )
 from langchain_bedrock_opt.errors import BedrockServiceError
 from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache
-from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved
+from langchain_bedrock_opt.usage.recording.pricing import NO_TOKENS, RateCard, Resolved
 from langchain_bedrock_opt.usage.recording.runs import Run
 
 UNKNOWN_MODEL: Final = "unknown"
@@ -39,7 +39,6 @@ PROVISIONED: Final = "provisioned"
 
 _THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
 
-_NO_TOKENS: Final = TokenUsage()
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -57,7 +56,7 @@ class Outcome:
     """
 
     usage: TokenUsage | None = None
-    saved: TokenUsage = _NO_TOKENS
+    saved: TokenUsage = NO_TOKENS
     cache_hit: bool = False
     cache_tier: str | None = None
     model_id: str | None = None
@@ -94,26 +93,22 @@ def token_usage(usage_metadata: Mapping[str, Any], *, inclusive: bool = True) ->
     """
     details = usage_metadata.get("input_token_details") or _NOTHING
     output_details = usage_metadata.get("output_token_details") or _NOTHING
-    read = _count(details, "cache_read")
-    write_1h = _count(details, "ephemeral_1h_input_tokens")
-    write_5m = _count(details, "ephemeral_5m_input_tokens")
+    read = details.get("cache_read") or 0
+    write_1h = details.get("ephemeral_1h_input_tokens") or 0
+    write_5m = details.get("ephemeral_5m_input_tokens") or 0
     # With a breakdown by time to live, langchain-aws sets the sum to 0; where a sum stands beside
     # a breakdown all the same, it contains it. Writes without one are Bedrock's default, 5 minutes.
-    write_5m += max(0, _count(details, "cache_creation") - write_5m - write_1h)
-    total_input = _count(usage_metadata, "input_tokens")
+    write_5m += max(0, (details.get("cache_creation") or 0) - write_5m - write_1h)
+    total_input = usage_metadata.get("input_tokens") or 0
     cached = read + write_5m + write_1h
     return TokenUsage(
         input=total_input - cached if inclusive and total_input >= cached else total_input,
-        output=_count(usage_metadata, "output_tokens"),
+        output=usage_metadata.get("output_tokens") or 0,
         cache_read=read,
         cache_write_5m=write_5m,
         cache_write_1h=write_1h,
-        reasoning=_count(output_details, "reasoning"),
+        reasoning=output_details.get("reasoning") or 0,
     )
-
-
-def _count(counts: Mapping[str, Any], name: str) -> int:
-    return int(counts.get(name) or 0)
 
 
 def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome:
@@ -174,7 +169,7 @@ def _read_cache(
     outcome.cache_tier = LANGCHAIN_CACHE if is_langchains else cache.get("tier")
     # LangChain may have stored an answer that was a hit of ours: its usage is zero.
     saved = TokenUsage.from_dict(_mapping(cache, "saved")) if is_ours else outcome.usage
-    outcome.saved, outcome.usage = saved or _NO_TOKENS, _NO_TOKENS
+    outcome.saved, outcome.usage = saved or NO_TOKENS, NO_TOKENS
 
 
 def _latency(value: object) -> float | None:
@@ -322,7 +317,7 @@ def record_of(
         or _mapping(metadata, "ls_invocation_params").get("region_name")
     )
     tags = tuple(event.get("tags") or ())
-    rate = rates.rate(model_id, resolved_id, price_tier, region, tags)
+    rate = rates.rate(model_id, resolved_id=resolved_id, tier=price_tier, region=region, tags=tags)
     charge = rate.charge(outcome.usage, outcome.saved)
     first_delta, parent = run.first_delta, event.get("parent_run_id")
     retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
@@ -382,6 +377,10 @@ def estimated(record: UsageRecord, usage: TokenUsage, rates: RateCard) -> UsageR
         rates: What calls cost.
     """
     rate = rates.rate(
-        record.model_id, record.resolved_id, record.price_tier, record.region, record.tags
+        record.model_id,
+        resolved_id=record.resolved_id,
+        tier=record.price_tier,
+        region=record.region,
+        tags=record.tags,
     )
     return replace(record, estimate=usage, estimate_pico_usd=rate.charge(usage).cost)
