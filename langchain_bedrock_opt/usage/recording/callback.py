@@ -170,10 +170,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         if self._desk is not None:
             self._desk.wait(self._resolve_timeout)
         for sink in self.sinks:
-            try:
-                sink.flush()
-            except Exception as error:  # noqa: BLE001 - the other sinks are flushed too
-                self._count_failure(sink, error)
+            self._guarded(sink, sink.flush)
 
     # What this handler does not listen to, so that LangChain does not call it.
 
@@ -342,10 +339,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         if record.cost_pico_usd is None and is_unpriced(record):
             self._count_unpriced(record.model_id)
         for sink in self.sinks:
-            try:
-                sink.add(record)
-            except Exception as error:  # noqa: BLE001 - whatever a sink does, the model run goes on
-                self._count_failure(sink, error)
+            self._guarded(sink, sink.add, record)
 
     def count_unattributed(self) -> None:
         """Count a run that may or may not belong to the block that this handler is for."""
@@ -368,16 +362,19 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
                 "No price is known for model=<%s>: its calls count as unpriced", model_id
             )
 
-    def _count_failure(self, sink: UsageSink, error: Exception) -> None:
-        with self._lock:
-            self.sink_errors += 1
-            first = self._is_news(f"sink {id(sink)}")
-        if first:
-            logger.warning(
-                "Usage sink=<%s> failed; its later failures are only counted",
-                type(sink).__name__,
-                exc_info=error,
-            )
+    def _guarded(self, sink: UsageSink, method: Callable[..., None], *args: Any) -> None:
+        try:
+            method(*args)
+        except Exception as error:  # whatever a sink does, the model run goes on
+            with self._lock:
+                self.sink_errors += 1
+                first = self._is_news(f"sink {id(sink)}")
+            if first:
+                logger.warning(
+                    "Usage sink=<%s> failed; its later failures are only counted",
+                    type(sink).__name__,
+                    exc_info=error,
+                )
 
     def _is_news(self, what: str) -> bool:
         """Whether this is logged for the first time."""

@@ -148,7 +148,7 @@ def over_http(emulator: BedrockEmulator, **settings: Any) -> ChatBedrockOptimize
         endpoint_url=emulator.start().endpoint_url,
         region_name="us-east-1",
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the emulator takes anything
+        aws_secret_access_key="test",
         max_tokens=50,
         **settings,
     )
