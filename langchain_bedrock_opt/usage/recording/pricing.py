@@ -103,11 +103,18 @@ class Rate:
             return Charge(cost, saved=saved_cost)
         list_price = cost if default is price else default.cost(usage)
         if usage.cache_read or usage.cache_write_5m or usage.cache_write_1h:
-            prompt = usage.total - usage.output
-            uncached = default.cost(TokenUsage(input=prompt, output=usage.output))
+            uncached = _uncached(default, usage)
         else:
             uncached = list_price
         return Charge(cost, list_price, uncached, saved_cost)
+
+
+def _uncached(price: ModelPrice, usage: TokenUsage) -> int | None:
+    """What a call costs with all of its prompt as plain input."""
+    prompt = usage.total - usage.output
+    if price.steps or price.max_prompt_tokens is not None:
+        return price.cost(TokenUsage(input=prompt, output=usage.output))
+    return prompt * price.input + usage.output * price.output  # the same, three times as fast
 
 
 class RateCard:

@@ -42,7 +42,7 @@ _THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Outcome:
     """What an answer says about itself. See `UsageRecord` for what is not said here.
 
@@ -128,16 +128,20 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
     if counts is not None:
         inclusive = input_includes_cache(metadata.get("model_provider"), release)
         usage = token_usage(counts, inclusive=inclusive)
+    # What is absent in most answers is not looked into: this is the way of every call.
     outcome = Outcome(
-        usage=usage,
-        model_id=_routed_model_id(metadata) or report.get("model_id"),
-        resolved_id=report.get("resolved_id"),
-        region=report.get("region"),
-        stop_reason=metadata.get("stopReason") or metadata.get("stop_reason"),
-        service_tier=_mapping(metadata, "serviceTier").get("type"),
-        performance=_mapping(metadata, "performanceConfig").get("latency"),
-        route=read_route(report.get("route")),
+        usage=usage, stop_reason=metadata.get("stopReason") or metadata.get("stop_reason")
     )
+    if "serviceTier" in metadata or "performanceConfig" in metadata:
+        outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
+        outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
+    if report:
+        outcome.model_id = report.get("model_id")
+        outcome.resolved_id = report.get("resolved_id")
+        outcome.region = report.get("region")
+        outcome.route = read_route(report.get("route"))
+    if "trace" in metadata:
+        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
     outcome.price_tier = _price_tier(report, outcome)
     _read_cache(outcome, _mapping(report, "cache"), counts)
     if not outcome.cache_hit:  # a cached answer still says how its call went

@@ -258,7 +258,8 @@ def test_path_can_be_left_out(chat: Chat) -> None:
     """With path=False chains are not listened to, and records have no path."""
     usage = BedrockUsageCallbackHandler(path=False)
     assert usage.ignore_chain
-    RunnableLambda(lambda text: chat(NOVA).invoke(text)).invoke("Hello", {"callbacks": [usage]})
+    chain: Any = RunnableLambda(chat(NOVA).invoke)
+    chain.invoke("Hello", {"callbacks": [usage]})
     assert only_record(usage).path == ()
 
 
