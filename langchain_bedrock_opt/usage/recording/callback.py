@@ -21,7 +21,7 @@ from langchain_bedrock_opt.usage.recording.estimates import estimate_usage
 from langchain_bedrock_opt.usage.recording.lifetime import watch_forks, when_process_ends
 from langchain_bedrock_opt.usage.recording.meaning import release_of
 from langchain_bedrock_opt.usage.recording.paths import PlaceTable
-from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved
+from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved, default_rates
 from langchain_bedrock_opt.usage.recording.records import (
     Outcome,
     called_model,
@@ -61,7 +61,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
 
     Args:
         sinks: Where records go. With none, they go to an in-memory `UsageLedger`.
-        prices: What tokens cost; None takes the prices that are shipped.
+        prices: What tokens cost; None takes the process's own book, `default_prices()`.
         resolver: Says what an ARN stands for that does not name its model, such as an application
             inference profile's: called with the ARN in a thread of its own, once an ARN. Until it
             answers, records of that ARN wait; if it can't say, they are unpriced. Models of this
@@ -121,7 +121,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self.unpriced_calls = 0
         self.given_up_runs = 0
         self.unattributed_runs = 0
-        self._rates = RateCard(PriceBook() if prices is None else prices)
+        self._rates = default_rates() if prices is None else RateCard(prices)
         self._has_path = path
         self._metadata_keys = tuple(metadata_keys)
         self._resolve_timeout = resolve_timeout

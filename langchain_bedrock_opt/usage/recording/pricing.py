@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, Protocol
 
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
-from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import ModelIdError
@@ -169,6 +169,12 @@ class RateCard:
                 self._rates.clear()
             self._rates[key] = found
         return found
+
+
+@lru_cache(maxsize=1)
+def default_rates() -> RateCard:
+    """The rates of the process's own price book, which all handlers without another share."""
+    return RateCard(default_prices())
 
 
 def _identity(model_id: str) -> Identity:

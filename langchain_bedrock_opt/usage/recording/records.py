@@ -308,16 +308,10 @@ def record_of(
     """
     event, status = run.event, status_of(error)
     metadata: Mapping[str, Any] = event.get("metadata") or _NOTHING
-    identity = rates.identity(model_id)
-    resolved_id = outcome.resolved_id or identity.resolved_id
-    price_tier = PROVISIONED if identity.provisioned else outcome.price_tier
-    if resolved is not None:
-        resolved_id = resolved_id or resolved.resolved_id
-        price_tier = PROVISIONED if resolved.tier == PROVISIONED else price_tier
+    resolved_id, price_tier, region = _terms(model_id, outcome, rates, resolved)
     region = (
-        outcome.region
+        region
         or getattr(error, "region", None)
-        or identity.region
         or _mapping(metadata, "ls_invocation_params").get("region_name")
     )
     tags = tuple(event.get("tags") or ())
@@ -358,6 +352,20 @@ def record_of(
         tags=tags,
         metadata={key: metadata[key] for key in metadata_keys if key in metadata},
     )
+
+
+def _terms(
+    model_id: str, outcome: Outcome, rates: RateCard, resolved: Resolved | None
+) -> tuple[str | None, str, str | None]:
+    """What a model id stands for, by what it is billed, and the region that is called by it."""
+    identity = rates.identity(model_id)
+    resolved_id = outcome.resolved_id or identity.resolved_id
+    is_provisioned = identity.provisioned
+    if resolved is not None:
+        resolved_id = resolved_id or resolved.resolved_id
+        is_provisioned = is_provisioned or resolved.tier == PROVISIONED
+    price_tier = PROVISIONED if is_provisioned else outcome.price_tier
+    return resolved_id, price_tier, outcome.region or identity.region
 
 
 def _attempts(error: BaseException) -> tuple[int, int]:
