@@ -80,11 +80,11 @@ def _spans_in_memory() -> Any:
 
 
 @contextmanager
-def _instrumented(module: str) -> Iterator[list[BaseCallbackHandler]]:
+def _instrumented(module: str, name: str) -> Iterator[list[BaseCallbackHandler]]:
     """LangChain as an instrumentor changes it: it hangs handlers onto every run by itself."""
     manager: Any = import_module("langchain_core.callbacks").BaseCallbackManager
     original = manager.__init__
-    instrumentor = import_module(module).LangChainInstrumentor()
+    instrumentor = getattr(import_module(module), name)()
     instrumentor.instrument(tracer_provider=_spans_in_memory())
     try:
         yield []
@@ -94,12 +94,12 @@ def _instrumented(module: str) -> Iterator[list[BaseCallbackHandler]]:
 
 
 def _openinference() -> AbstractContextManager[list[BaseCallbackHandler]]:
-    return _instrumented("openinference.instrumentation.langchain")
+    return _instrumented("openinference.instrumentation.langchain", "LangChainInstrumentor")
 
 
 def _openllmetry() -> AbstractContextManager[list[BaseCallbackHandler]]:
     os.environ["TRACELOOP_TRACE_CONTENT"] = "false"
-    return _instrumented("opentelemetry.instrumentation.langchain")
+    return _instrumented("opentelemetry.instrumentation.langchain", "LangchainInstrumentor")
 
 
 def _langfuse() -> AbstractContextManager[list[BaseCallbackHandler]]:
