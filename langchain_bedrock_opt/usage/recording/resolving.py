@@ -50,17 +50,21 @@ class ArnDesk:
 
     def ask(self, arn: str) -> None:
         """Begin to resolve an ARN, unless it is known or was asked about."""
-        if arn in self._known and not self._is_worth_another_try(arn):
-            return
         with self._changed:
-            if arn in self._waiting:
+            is_known = arn in self._known and not self._is_worth_another_try(arn)
+            if is_known or arn in self._waiting:
                 return
             self._known.pop(arn, None)
             self._waiting[arn] = []
         # A thread of its own: an ARN is asked about once, and one slow answer holds up no other.
-        threading.Thread(
+        thread = threading.Thread(
             target=self._work, args=(arn,), name="bedrock-opt-arn", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, as at the end of the process
+            logger.warning("What arn=<%s> stands for is not known: %s", arn, error)
+            self._settle(arn, None)
 
     def when_known(self, arn: str, then: _Then) -> None:
         """Call `then` with what an ARN stands for: now if it is known, else when it is.
@@ -114,6 +118,10 @@ class ArnDesk:
             resolved = self._resolve(arn)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody can say
             logger.warning("What arn=<%s> stands for is not known: %s", arn, error)
+        self._settle(arn, resolved)
+
+    def _settle(self, arn: str, resolved: Resolved | None) -> None:
+        """Keep what an ARN stands for, and tell those who wait."""
         with self._changed:
             self._known[arn] = resolved
             self._failed_at.pop(arn, None)
