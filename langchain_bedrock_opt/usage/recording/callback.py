@@ -394,6 +394,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         """In a forked process: leave the parent's runs to the parent, which records them."""
         self._lock = threading.Lock()
         self._runs.forget_parent()
+        self._places.forget_parent()
         if self._desk is not None:
             self._desk.forget_parent()
 

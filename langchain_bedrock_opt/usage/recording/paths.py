@@ -68,12 +68,14 @@ class PlaceTable:
             now: Seconds on a clock that never goes back.
         """
         # A dict does each of these steps as a whole, so only the change of generations is locked.
-        self._young[run_id] = Place(name, self.find(parent_run_id))
+        young = self._young
+        young[run_id] = Place(name, self.find(parent_run_id))
         if self._young_since is None:
             self._young_since = now
-        elif len(self._young) > self._max_runs or now - self._young_since > self._ttl:
+        elif len(young) > self._max_runs or now - self._young_since > self._ttl:
             with self._lock:
-                self._old, self._young, self._young_since = self._young, {}, now
+                if self._young is young:  # else another thread has just done it
+                    self._old, self._young, self._young_since = young, {}, now
 
     def find(self, run_id: UUID | None) -> Place | None:
         """Where a run stands; None if it is not known."""
@@ -85,3 +87,7 @@ class PlaceTable:
         """Forget a run that has ended."""
         if self._young.pop(run_id, None) is None:
             self._old.pop(run_id, None)
+
+    def forget_parent(self) -> None:
+        """In a forked process: the lock may be held by a thread that is not here."""
+        self._lock = threading.Lock()
