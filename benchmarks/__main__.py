@@ -19,6 +19,8 @@ NAMES = (
     "cache_stores",
     "cache_index",
     "cache_similarity",
+    "usage_overhead",
+    "usage_rivals",
     "cloudwatch_add",
     "cloudwatch_delivery",
 )

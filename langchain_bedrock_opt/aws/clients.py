@@ -25,6 +25,7 @@ from botocore.exceptions import (
 )
 
 from langchain_bedrock_opt import __version__
+from langchain_bedrock_opt.aws.attempts import watch_attempts
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -217,6 +218,7 @@ def new_client(settings: ClientSettings) -> Any:
     except (BotoCoreError, ValueError) as error:
         raise _configuration_error(error, settings, region) from error
     client.meta.events.register_first("needs-retry.bedrock-runtime", _keep_paid_timeouts)
+    watch_attempts(client)
     return client
 
 

@@ -25,6 +25,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError as BrokenStreamError
 from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
+from langchain_bedrock_opt.aws.attempts import Attempts
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
 from langchain_bedrock_opt.catalog.specs import known_model_ids, spec_of
 from langchain_bedrock_opt.errors import (
@@ -119,7 +120,10 @@ def is_retry_safe(error: Exception) -> bool:
 
 
 def service_error(
-    error: BotocoreError, model_id: str | None, region: str | None = None
+    error: BotocoreError,
+    model_id: str | None,
+    region: str | None = None,
+    attempts: Attempts | None = None,
 ) -> BedrockServiceError:
     """The same error as ours: an instance of our class *and* of botocore's own.
 
@@ -127,6 +131,7 @@ def service_error(
         error: What botocore raised, or urllib3 in the middle of a stream.
         model_id: The model that was called, for the message.
         region: The region it was called in, likewise.
+        attempts: What was seen of the call's attempts; None if nobody looked.
 
     Returns:
         A new exception, to be raised `from error`. One that is ours already comes back as it is.
@@ -136,7 +141,9 @@ def service_error(
     said = " ".join(str(error).split())
     hint = _hint(error, said, model_id, region)
     message = f"{said.rstrip('.')}. {hint}" if hint else said
-    state = {**error.__dict__, "model_id": model_id}
+    state = {**error.__dict__, "model_id": model_id, "region": region}
+    if attempts is not None:
+        state |= {"retries": attempts.retries, "throttles": attempts.throttles}
     return _rebuild(error_class(error), type(error), message, state)
 
 

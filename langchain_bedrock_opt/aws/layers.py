@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
+from langchain_bedrock_opt.aws.attempts import Attempts, attempts_so_far, counted_attempts
 from langchain_bedrock_opt.aws.call_context import STAND_IN, conversation_for
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
+from langchain_bedrock_opt.aws.resolution import known_resolution
 from langchain_bedrock_opt.contracts import REPORT_KEY
 
 Request: TypeAlias = dict[str, Any]
@@ -133,9 +135,7 @@ class LayeredClient:
         Raises:
             BedrockServiceError: Bedrock answered with an error; also a botocore `ClientError`.
         """
-        response = self._through(self._converse, request)
-        report(response).setdefault("model_id", request.get("modelId"))
-        return response
+        return self._through(self._converse, request)
 
     def converse_stream(self, **request: Any) -> Response:
         """Send one streaming request through the layers.
@@ -148,11 +148,17 @@ class LayeredClient:
                 the stream is raised by the iterator.
         """
         response = self._through(self._converse_stream, request)
-        report(response).setdefault("model_id", request.get("modelId"))
         events = response["stream"]
         return {**response, "stream": EventStream(_reported(events, response), events)}
 
     def _through(self, layers: Call, request: Request) -> Response:
+        """Send a request through the layers, and report on it."""
+        with counted_attempts() as attempts:
+            response = self._with_conversation(layers, request)
+        self._add_facts(report(response), request.get("modelId"), attempts)
+        return response
+
+    def _with_conversation(self, layers: Call, request: Request) -> Response:
         """Send a request through the layers, with the conversation that it is to have."""
         conversation = conversation_for(self)
         if conversation is None:
@@ -161,19 +167,37 @@ class LayeredClient:
         with conversation.placed_in(request) as whole:
             return layers(whole)
 
+    def _add_facts(self, told: dict[str, Any], model_id: str | None, attempts: Attempts) -> None:
+        """Add to a report what no layer has to know; what a layer has said stands."""
+        told.setdefault("model_id", model_id)
+        if "region" not in told and (region := region_of(self.base)) is not None:
+            told["region"] = region
+        if model_id is not None and model_id.startswith("arn:"):
+            resolution = known_resolution(model_id)
+            if resolution is not None and resolution.resolved_id is not None:
+                told.setdefault("resolved_id", resolution.resolved_id)
+        if attempts.retries:
+            told.setdefault("retries", attempts.retries)
+        if attempts.throttles:
+            told.setdefault("throttles", attempts.throttles)
+
     def _call_base(self, request: Request) -> Response:
         base = self._own_base()
         try:
             return base.converse(**request)  # type: ignore[no-any-return]
         except BOTOCORE_ERRORS as error:
-            raise service_error(error, request.get("modelId"), region_of(base)) from error
+            raise service_error(
+                error, request.get("modelId"), region_of(base), attempts_so_far()
+            ) from error
 
     def _stream_base(self, request: Request) -> Response:
         base = self._own_base()
         try:
             response = base.converse_stream(**request)
         except BOTOCORE_ERRORS as error:
-            raise service_error(error, request.get("modelId"), region_of(base)) from error
+            raise service_error(
+                error, request.get("modelId"), region_of(base), attempts_so_far()
+            ) from error
         events = response["stream"]
         return {**response, "stream": EventStream(_mapped(events, request.get("modelId")), events)}
 

@@ -248,6 +248,11 @@ def resolve(model_id: str | ModelId, control: Any) -> Resolution:
     return _shared.resolve(model_id, control)
 
 
+def known_resolution(arn: str) -> Resolution | None:
+    """What an ARN stands for if this process has resolved it before; nobody is asked."""
+    return _shared.known(arn)
+
+
 def base_model_of(model_id: ModelId, control: Any) -> str:
     """The foundation model id behind a model id, asked of the control plane if need be, once.
 

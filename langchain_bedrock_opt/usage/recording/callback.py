@@ -13,42 +13,67 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 
-from langchain_bedrock_opt.contracts import UsageSink
+from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.contracts import UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
-from langchain_bedrock_opt.usage.recording.records import Outcome, read_message, record_of
+from langchain_bedrock_opt.usage.recording.estimates import estimate_usage
+from langchain_bedrock_opt.usage.recording.lifetime import watch_forks, when_process_ends
+from langchain_bedrock_opt.usage.recording.meaning import release_of
+from langchain_bedrock_opt.usage.recording.paths import PlaceTable
+from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved, default_rates
+from langchain_bedrock_opt.usage.recording.records import (
+    Outcome,
+    called_model,
+    estimated,
+    model_at_start,
+    read_message,
+    record_of,
+)
+from langchain_bedrock_opt.usage.recording.resolving import ArnDesk, Resolve
 from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
-from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
+from langchain_bedrock_opt.usage.reporting.totals import is_unmetered, is_unpriced
 
 logger = logging.getLogger(__name__)
 
 _NEVER_ENDED: Final = GeneratorExit("the run never ended")
 """Why a run is recorded that was given up: as far as can be seen, its consumer left it."""
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
 
 class BedrockUsageCallbackHandler(BaseCallbackHandler):
     """Counts tokens, cost and latency of every model run, and hands them to sinks.
 
     Pass it as any LangChain callback, to a model's constructor or in a call's config; given in
-    both, it still counts once. It holds no prompt text. Each run that ends gives exactly one
+    both, it still counts once. It stores no prompt text. Each run that ends gives exactly one
     record, whichever way it ends:
 
     * A response cache's hit, ours or LangChain's, counts zero new tokens; what it saved stands
       in `saved`.
     * A failed run counts as `error`, with no tokens unless the answer had already named them.
     * A stream that its consumer broke off counts as `aborted`. Bedrock bills it, but its token
-      counts come last in the stream, so `usage` is None: it is unmetered, not free. So is an
-      `ainvoke` that is cancelled. This package's chat models tell of that; of another model's
-      LangChain tells nothing, and its run counts when it is given up.
+      counts come last in the stream, so `usage` is None: it is unmetered, not free, and
+      `estimate` says what it is likely to be billed for. So is an `ainvoke` that is cancelled.
+      This package's chat models tell of that; of another model's LangChain tells nothing, and its
+      run counts when it is given up.
     * A call on a model without a price has `cost_pico_usd` None, never 0.
 
     Args:
         sinks: Where records go. With none, they go to an in-memory `UsageLedger`.
+        prices: What tokens cost; None takes the process's own book, `default_prices()`.
+        resolver: Says what an ARN stands for that does not name its model, such as an application
+            inference profile's: called with the ARN in a thread of its own, once an ARN. Until it
+            answers, records of that ARN wait; if it can't say, they are unpriced. Models of this
+            package resolve theirs themselves; None leaves others' unpriced.
+        path: Whether records say which runs were around the model's. It takes some microseconds
+            for each run of a chain.
         metadata_keys: Keys of the run's metadata that records keep, such as `tenant`. All other
             metadata is left out.
         run_ttl: Seconds after which a run that never ended is given up. It must be longer than
             the longest call.
         max_runs: How many unfinished runs are remembered; beyond it the oldest is given up.
+        resolve_timeout: Seconds that `flush`, and the end of the process, wait for `resolver`.
         clock: Seconds since the epoch.
         perf_clock: Seconds on a clock that never goes back, for latencies.
 
@@ -57,6 +82,8 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         sink_errors: How often a sink raised. The model run never notices.
         unpriced_calls: Calls whose tokens are known and whose cost is not.
         given_up_runs: Runs that never ended, or that were too many to remember.
+        unattributed_runs: Runs that started while a `with` block with this handler was open, in
+            a thread that may or may not be the block's; see `get_bedrock_usage_callback`.
 
     Raises:
         ConfigurationError: `run_ttl` or `max_runs` is not positive, or a sink has no `add`.
@@ -78,34 +105,37 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self,
         sinks: Sequence[UsageSink] = (),
         *,
+        prices: PriceBook | None = None,
+        resolver: Resolve | None = None,
+        path: bool = True,
         metadata_keys: Sequence[str] = (),
         run_ttl: float = 3 * 3600.0,
         max_runs: int = 10_000,
+        resolve_timeout: float = 5.0,
         clock: Callable[[], float] = time.time,
         perf_clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        if isinstance(sinks, UsageSink):
-            raise ConfigurationError(f"sinks is one {type(sinks).__name__}: pass a list, [sink].")
-        for sink in sinks:
-            if not isinstance(sink, UsageSink):
-                raise ConfigurationError(
-                    f"sinks holds {sink!r}, which has no add() and flush(): pass a UsageLedger, "
-                    "a CloudWatchMetricsSink or an object with these two methods."
-                )
-        if isinstance(metadata_keys, str):
-            raise ConfigurationError(
-                f"metadata_keys is the text {metadata_keys!r}: pass a list, [{metadata_keys!r}]."
-            )
+        _check(sinks, metadata_keys)
         self.sinks: tuple[UsageSink, ...] = tuple(sinks) or (UsageLedger(),)
         self.sink_errors = 0
         self.unpriced_calls = 0
         self.given_up_runs = 0
+        self.unattributed_runs = 0
+        self._rates = default_rates() if prices is None else RateCard(prices)
+        self._has_path = path
         self._metadata_keys = tuple(metadata_keys)
+        self._resolve_timeout = resolve_timeout
         self._clock = clock
         self._perf_clock = perf_clock
         self._runs = RunTable(ttl=run_ttl, max_runs=max_runs)
+        self._places = PlaceTable(ttl=run_ttl, max_runs=max_runs)
         self._lock = threading.Lock()
         self._reported: set[str] = set()
+        self._desk: ArnDesk | None = None
+        if resolver is not None:
+            self._desk = ArnDesk(resolver)
+            when_process_ends(self)
+        watch_forks(self)
 
     @property
     def ledger(self) -> UsageLedger:
@@ -126,8 +156,19 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         """Runs that have started and not ended."""
         return len(self._runs)
 
+    @property
+    def waiting_records(self) -> int:
+        """Records of ended runs that wait until it is known what their ARN stands for."""
+        return 0 if self._desk is None else self._desk.waiting
+
     def flush(self) -> None:
-        """Flush every sink; an error in one is logged, counted and does not stop the others."""
+        """Flush every sink; an error in one is logged, counted and does not stop the others.
+
+        Records that wait for their ARN are waited for, for `resolve_timeout` seconds at most; what
+        waits longer is not lost, and comes to the sinks later.
+        """
+        if self._desk is not None:
+            self._desk.wait(self._resolve_timeout)
         for sink in self.sinks:
             self._guarded(sink, sink.flush)
 
@@ -135,18 +176,18 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
 
     @property
     def ignore_chain(self) -> bool:
-        """Chains hold no tokens of their own."""
-        return True
+        """Chains hold no tokens of their own; they are listened to for the path."""
+        return not self._has_path
 
     @property
     def ignore_agent(self) -> bool:
-        """Neither do agents and tools."""
-        return True
+        """Likewise agents and tools."""
+        return not self._has_path
 
     @property
     def ignore_retriever(self) -> bool:
-        """Nor retrievers."""
-        return True
+        """Likewise retrievers, which may ask a model."""
+        return not self._has_path
 
     @property
     def ignore_retry(self) -> bool:
@@ -158,27 +199,47 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         """Custom events are not about models."""
         return True
 
+    def on_chain_start(
+        self,
+        serialized: Mapping[str, Any] | None,
+        *args: Any,  # noqa: ARG002 - its inputs, which are nobody's business
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        name: str | None = None,
+        **kwargs: Any,  # noqa: ARG002 - tags and metadata
+    ) -> None:
+        """Remember a chain's run, by its name only, while it is open."""
+        self._places.enter(run_id, parent_run_id, _name(serialized, name), self._perf_clock())
+
+    def on_chain_end(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
+        """Forget a chain's run."""
+        self._places.leave(run_id)
+
+    def on_chain_error(self, *args: Any, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - LangChain passes them
+        """Forget a chain's run."""
+        self._places.leave(run_id)
+
+    # A tool may be an agent, and a retriever may ask a model: their runs are around it likewise.
+    on_tool_start = on_retriever_start = on_chain_start
+    on_tool_end = on_retriever_end = on_chain_end
+    on_tool_error = on_retriever_error = on_chain_error
+
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
-        messages: list[list[BaseMessage]],  # noqa: ARG002 - LangChain passes it by position
+        messages: list[list[BaseMessage]],
         *,
         run_id: UUID,
         **kwargs: Any,
     ) -> None:
         """Remember when a chat model's run started, and with which model."""
-        self._start(serialized, run_id, kwargs)
+        self._start(serialized, messages, run_id, kwargs)
 
     def on_llm_start(
-        self,
-        serialized: dict[str, Any],
-        prompts: list[str],  # noqa: ARG002 - LangChain passes it by position
-        *,
-        run_id: UUID,
-        **kwargs: Any,
+        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """Remember when a text model's run started, and with which model."""
-        self._start(serialized, run_id, kwargs)
+        self._start(serialized, prompts, run_id, kwargs)
 
     def on_llm_new_token(
         self,
@@ -190,8 +251,10 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
     ) -> None:
         """Note the time of a stream's first text or tool delta."""
         run = self._runs.get(run_id)
-        if run is not None and run.first_delta is None and _is_delta(token, chunk):
-            run.first_delta = self._perf_clock()
+        if run is not None:
+            run.heard.append(token if chunk is None else chunk)
+            if run.first_delta is None and _is_delta(token, chunk):
+                run.first_delta = self._perf_clock()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - parent_run_id and tags
         """Record a finished run."""
@@ -202,18 +265,26 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self._finish(run_id, kwargs.get("response"), error)
 
     def _start(
-        self, serialized: Mapping[str, Any] | None, run_id: UUID, event: dict[str, Any]
+        self,
+        serialized: Mapping[str, Any] | None,
+        prompt: Sequence[Any],
+        run_id: UUID,
+        event: dict[str, Any],
     ) -> None:
         run = Run(
             started_at=self._clock(),
             started=self._perf_clock(),
             serialized=serialized,
+            prompt=prompt,
             event=event,
+            place=self._places.find(event.get("parent_run_id")) if self._has_path else None,
         )
         for left_id, left in self._runs.add(run_id, run):
             with self._lock:
                 self.given_up_runs += 1
-            self._record(left, left_id, Outcome(), _NEVER_ENDED)
+            self._record(left, left_id, None, _NEVER_ENDED, self._perf_clock())
+        if self._desk is not None:
+            self._ask(self._desk, model_at_start(run))
 
     def _finish(
         self, run_id: UUID, response: LLMResult | None, error: BaseException | None = None
@@ -222,28 +293,65 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         # Some models report a failure themselves, and LangChain does so again or ends the run
         # all the same: the first report counts.
         if (run := self._runs.pop(run_id)) is not None:
-            self._record(run, run_id, _outcome(response), error, ended)
+            self._record(run, run_id, response, error, ended)
 
     def _record(
         self,
         run: Run,
         run_id: UUID,
-        outcome: Outcome,
+        response: LLMResult | None,
         error: BaseException | None,
-        ended: float | None = None,
+        ended: float,
     ) -> None:
-        record = record_of(
-            run,
-            str(run_id),
-            ended=self._perf_clock() if ended is None else ended,
-            outcome=outcome,
-            error=error,
-            metadata_keys=self._metadata_keys,
-        )
-        if is_unpriced(record):
+        outcome = _outcome(run, response)
+        model_id = called_model(run, outcome, error)
+
+        def deliver(resolved: Resolved | None = None) -> None:
+            record = record_of(
+                run,
+                str(run_id),
+                ended=ended,
+                outcome=outcome,
+                model_id=model_id,
+                rates=self._rates,
+                resolved=resolved,
+                error=error,
+                metadata_keys=self._metadata_keys,
+            )
+            if record.usage is None and is_unmetered(record):
+                record = estimated(record, estimate_usage(run, response), self._rates)
+            self._deliver(record)
+
+        desk = self._desk
+        if desk is not None and outcome.resolved_id is None and self._ask(desk, model_id):
+            desk.when_known(model_id, deliver)
+        else:
+            deliver()
+
+    def _ask(self, desk: ArnDesk, model_id: str) -> bool:
+        """Have an ARN resolved that hides its model; whether it does."""
+        hides_model = self._rates.identity(model_id).hides_model
+        if hides_model:
+            desk.ask(model_id)
+        return hides_model
+
+    def _deliver(self, record: UsageRecord) -> None:
+        if record.cost_pico_usd is None and is_unpriced(record):
             self._count_unpriced(record.model_id)
         for sink in self.sinks:
             self._guarded(sink, sink.add, record)
+
+    def count_unattributed(self) -> None:
+        """Count a run that may or may not belong to the block that this handler is for."""
+        with self._lock:
+            self.unattributed_runs += 1
+            first = self._is_news("unattributed")
+        if first:
+            logger.warning(
+                "A model ran in a thread that may not belong to the usage block: it is not counted "
+                "in usage, only in unattributed_runs. Pass the block's handler as a callback, or "
+                "start the thread with contextvars.copy_context().run"
+            )
 
     def _count_unpriced(self, model_id: str) -> None:
         with self._lock:
@@ -275,13 +383,53 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self._reported.add(what)
         return True
 
+    def end_process(self) -> None:
+        """At the end of the process: hand on what waits for its ARN, resolved or not."""
+        if self._desk is not None and self._desk.waiting:
+            self._desk.wait(self._resolve_timeout)
+            self._desk.give_up()
+            self.flush()
 
-def _outcome(response: LLMResult | None) -> Outcome:
+    def forget_parent(self) -> None:
+        """In a forked process: leave the parent's runs to the parent, which records them."""
+        self._lock = threading.Lock()
+        self._runs.forget_parent()
+        self._places.forget_parent()
+        if self._desk is not None:
+            self._desk.forget_parent()
+
+
+def _check(sinks: Sequence[UsageSink], metadata_keys: Sequence[str]) -> None:
+    """Refuse what would record nothing, or something else than was meant."""
+    if isinstance(sinks, UsageSink):
+        raise ConfigurationError(f"sinks is one {type(sinks).__name__}: pass a list, [sink].")
+    for sink in sinks:
+        if not isinstance(sink, UsageSink):
+            raise ConfigurationError(
+                f"sinks holds {sink!r}, which has no add() and flush(): pass a UsageLedger, "
+                "a CloudWatchMetricsSink or an object with these two methods."
+            )
+    if isinstance(metadata_keys, str):
+        raise ConfigurationError(
+            f"metadata_keys is the text {metadata_keys!r}: pass a list, [{metadata_keys!r}]."
+        )
+
+
+def _name(serialized: Mapping[str, Any] | None, name: str | None) -> str:
+    """The name of a chain's or tool's run."""
+    if name:
+        return name
+    fields = serialized or _NOTHING
+    return str(fields.get("name") or (fields.get("id") or ["chain"])[-1])
+
+
+def _outcome(run: Run, response: LLMResult | None) -> Outcome:
     """What the first answer of a result says; nothing if there is none."""
     if response is not None and response.generations and response.generations[0]:
         generation = response.generations[0][0]
         if isinstance(generation, ChatGeneration):
-            return read_message(generation.message)
+            release = release_of(run.event.get("metadata") or _NOTHING)
+            return read_message(generation.message, release=release)
     return Outcome()
 
 

@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
+from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.contracts import UsageSink
+from langchain_bedrock_opt.usage.recording.blocks import Block, OpenBlocks, StrayHandler
 from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.lifetime import watch_forks
+from langchain_bedrock_opt.usage.recording.nested import NestedUsageCallbackHandler
+from langchain_bedrock_opt.usage.recording.resolving import Resolve
 
-# One variable and one hook for all uses: LangChain asks every hook at every run and never drops
-# one, so a hook a use would make each later call slower.
-_current: ContextVar[BedrockUsageCallbackHandler | None] = ContextVar(
-    "langchain_bedrock_opt_usage", default=None
-)
+_current: ContextVar[Block | None] = ContextVar("langchain_bedrock_opt_usage", default=None)
+_open: Final = OpenBlocks()
 _hook_lock: Final = threading.Lock()
 _hook_registered = False
 
 
 @contextmanager
-def get_bedrock_usage_callback(*sinks: UsageSink) -> Iterator[BedrockUsageCallbackHandler]:
+def get_bedrock_usage_callback(
+    *sinks: UsageSink,
+    prices: PriceBook | None = None,
+    resolver: Resolve | None = None,
+    path: bool = True,
+    metadata_keys: Sequence[str] = (),
+) -> Iterator[BedrockUsageCallbackHandler]:
     """Count every model run that starts inside the block, without passing callbacks around.
 
-    Blocks nest: a run counts in all blocks around it. It reaches tasks and LangChain's own
-    threads, which copy the context. A plain `threading.Thread` does not, before Python 3.14:
-    pass the handler to the model there.
+    Blocks nest: a run counts in all blocks around it. A block reaches tasks and LangChain's own
+    threads, which copy the context, and also plain threads that start while it is open. If
+    several blocks are open then, which do not nest, nobody can say whose a plain thread's run is;
+    nor whose a run is in a thread that is older than the block. Such a run counts in no block's
+    usage but in the handlers' `unattributed_runs`, and is logged once: pass the handler as a
+    callback there, or start the thread with `contextvars.copy_context().run`.
 
     Args:
         sinks: Where records go; with none, to the in-memory ledger of the handler.
+        prices: As `BedrockUsageCallbackHandler` takes it; so are the others.
+        resolver: See there.
+        path: See there.
+        metadata_keys: See there.
 
     Yields:
         The handler. Sinks are not flushed at the end of the block.
@@ -44,50 +61,46 @@ def get_bedrock_usage_callback(*sinks: UsageSink) -> Iterator[BedrockUsageCallba
         1
     """
     _register_hook_once()
-    outer = _current.get()
-    handler = BedrockUsageCallbackHandler(sinks) if outer is None else _Nested(sinks, outer)
-    token = _current.set(handler)
+    around = _current.get()
+    make: Callable[..., BedrockUsageCallbackHandler] = BedrockUsageCallbackHandler
+    if around is not None:
+        make = partial(NestedUsageCallbackHandler, around.handler)
+    handler = make(sinks, prices=prices, resolver=resolver, path=path, metadata_keys=metadata_keys)
+    block = Block(handler, around)
+    token = _current.set(block)
+    _open.add(block)
     try:
         yield handler
     finally:
+        _open.remove(block)
         _current.reset(token)
 
 
-class _Nested(BedrockUsageCallbackHandler):
-    """The handler of a block inside a block: the one LangChain sees, so it tells the outer one.
+class _BlockVariable:
+    """What LangChain asks at each run for a handler, in place of a context variable."""
 
-    The outer handler may hear of the same run from LangChain too, if a chain inherited it. It
-    knows runs by their id, so each counts once all the same.
-    """
+    def __init__(self, blocks: OpenBlocks) -> None:
+        self._blocks = blocks
+        self._stray = StrayHandler(blocks)
 
-    def __init__(self, sinks: Sequence[UsageSink], outer: BedrockUsageCallbackHandler) -> None:
-        super().__init__(sinks)
-        self._outer = outer
-
-    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-        super().on_chat_model_start(*args, **kwargs)
-        self._outer.on_chat_model_start(*args, **kwargs)
-
-    def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
-        super().on_llm_start(*args, **kwargs)
-        self._outer.on_llm_start(*args, **kwargs)
-
-    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
-        super().on_llm_new_token(*args, **kwargs)
-        self._outer.on_llm_new_token(*args, **kwargs)
-
-    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
-        super().on_llm_end(*args, **kwargs)
-        self._outer.on_llm_end(*args, **kwargs)
-
-    def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
-        super().on_llm_error(*args, **kwargs)
-        self._outer.on_llm_error(*args, **kwargs)
+    def get(self) -> BaseCallbackHandler | None:
+        """The handler of the block that this run belongs to; None outside of all blocks."""
+        block = _current.get()
+        if block is None:
+            if not self._blocks:
+                return None
+            block = self._blocks.owner()
+        return self._stray if block is None else block.handler
 
 
 def _register_hook_once() -> None:
+    # One hook for all uses: LangChain asks every hook at every run and never drops one, so a hook
+    # a use would make each later call slower.
     global _hook_registered  # noqa: PLW0603 - the registry it mirrors is LangChain's global
     with _hook_lock:
         if not _hook_registered:
-            register_configure_hook(_current, inheritable=True)
+            # LangChain only reads it, and a ContextVar can't be subclassed.
+            variable = cast("ContextVar[Any]", _BlockVariable(_open))
+            register_configure_hook(variable, inheritable=True)
+            watch_forks(_open)
             _hook_registered = True

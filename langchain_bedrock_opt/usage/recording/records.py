@@ -1,19 +1,18 @@
 """From what a LangChain callback sees to tokens, model id and status: pure functions.
 
 langchain-aws counts `input_tokens` with the tokens read from and written to the prompt cache in
-it; Bedrock bills the three apart, so they are taken apart here, once.
+it (see `meaning`); Bedrock bills the three apart, so they are taken apart here, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
-from langchain_bedrock_opt.catalog.prices import price_of
 from langchain_bedrock_opt.contracts import (
     REPORT_KEY,
     ROUTE_METADATA_KEY,
@@ -23,50 +22,63 @@ from langchain_bedrock_opt.contracts import (
     UsageRecord,
 )
 from langchain_bedrock_opt.errors import BedrockServiceError
+from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache
+from langchain_bedrock_opt.usage.recording.pricing import NO_TOKENS, RateCard, Resolved
 from langchain_bedrock_opt.usage.recording.runs import Run
 
 UNKNOWN_MODEL: Final = "unknown"
 """Model id of a run that says nowhere which model it called."""
 
-LATENCY_OPTIMIZED: Final = "latency-optimized"
-"""Price tier of a call that latency-optimized inference served; it has a price of its own."""
+LANGCHAIN_CACHE: Final = "langchain"
+"""`cache_tier` of a hit of LangChain's own cache."""
 
-_NO_TOKENS: Final = TokenUsage()
+DEFAULT_TIER: Final = "default"
+BATCH: Final = "batch"
+LATENCY_OPTIMIZED: Final = "latency-optimized"
+PROVISIONED: Final = "provisioned"
+
+_THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Outcome:
-    """What an answer says about itself.
+    """What an answer says about itself. See `UsageRecord` for what is not said here.
 
     Attributes:
         usage: Tokens that were spent; None if the answer does not say.
         saved: Tokens that a response cache saved.
-        cache_hit: True if a response cache answered, ours or LangChain's.
+        cache_tier: Which response cache answered, if one did.
         model_id: The model that answered, if the answer names it with its scope.
-        service_tier: The service tier that served the call, from the response.
         price_tier: The tier to look a price up by.
         route: The router's decision, if it came with the answer.
     """
 
     usage: TokenUsage | None = None
-    saved: TokenUsage = _NO_TOKENS
+    saved: TokenUsage = NO_TOKENS
     cache_hit: bool = False
+    cache_tier: str | None = None
     model_id: str | None = None
+    resolved_id: str | None = None
+    region: str | None = None
+    stop_reason: str | None = None
     service_tier: str | None = None
-    price_tier: str = "default"
+    performance: str | None = None
+    price_tier: str = DEFAULT_TIER
+    model_latency_ms: float | None = None
+    retries: int = 0
+    throttles: int = 0
     route: RouteDecision | None = None
 
 
-def token_usage(usage_metadata: Mapping[str, Any]) -> TokenUsage:
+def token_usage(usage_metadata: Mapping[str, Any], *, inclusive: bool = True) -> TokenUsage:
     """Split LangChain's `usage_metadata` into the kinds that Bedrock bills.
-
-    `input_tokens` includes cached tokens in every langchain-aws that this package runs with. A
-    message from elsewhere (an older release, a stored one) may count them apart: that shows when
-    `input_tokens` is smaller than the cached tokens, and is then taken at its word.
 
     Args:
         usage_metadata: As on an `AIMessage` or a merged `AIMessageChunk`.
+        inclusive: Whether `input_tokens` includes cached tokens; see `meaning`. It can't if there
+            are fewer, whoever says so.
 
     Example:
         >>> usage = token_usage(
@@ -79,64 +91,96 @@ def token_usage(usage_metadata: Mapping[str, Any]) -> TokenUsage:
         >>> usage.input, usage.cache_read, usage.cache_write_5m
         (18, 7000, 502)
     """
-    details = usage_metadata.get("input_token_details") or {}
-    output_details = usage_metadata.get("output_token_details") or {}
-    read = _count(details, "cache_read")
-    write_1h = _count(details, "ephemeral_1h_input_tokens")
-    write_5m = _count(details, "ephemeral_5m_input_tokens")
+    details = usage_metadata.get("input_token_details") or _NOTHING
+    output_details = usage_metadata.get("output_token_details") or _NOTHING
+    read = details.get("cache_read") or 0
+    write_1h = details.get("ephemeral_1h_input_tokens") or 0
+    write_5m = details.get("ephemeral_5m_input_tokens") or 0
     # With a breakdown by time to live, langchain-aws sets the sum to 0; where a sum stands beside
     # a breakdown all the same, it contains it. Writes without one are Bedrock's default, 5 minutes.
-    write_5m += max(0, _count(details, "cache_creation") - write_5m - write_1h)
-    total_input = _count(usage_metadata, "input_tokens")
+    write_5m += max(0, (details.get("cache_creation") or 0) - write_5m - write_1h)
+    total_input = usage_metadata.get("input_tokens") or 0
     cached = read + write_5m + write_1h
     return TokenUsage(
-        input=total_input - cached if total_input >= cached else total_input,
-        output=_count(usage_metadata, "output_tokens"),
+        input=total_input - cached if inclusive and total_input >= cached else total_input,
+        output=usage_metadata.get("output_tokens") or 0,
         cache_read=read,
         cache_write_5m=write_5m,
         cache_write_1h=write_1h,
-        reasoning=_count(output_details, "reasoning"),
+        reasoning=output_details.get("reasoning") or 0,
     )
 
 
-def _count(counts: Mapping[str, Any], name: str) -> int:
-    return int(counts.get(name) or 0)
-
-
-def read_message(message: BaseMessage) -> Outcome:
+def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome:
     """Read what an answer says about itself.
 
-    A hit of our cache is told by the call report; one of LangChain's own by the `total_cost` of
-    0 that langchain-core writes into the usage of a cached message. Neither spent a token.
+    A hit of LangChain's own cache is told by the `total_cost` of 0 that langchain-core writes
+    into the usage of a cached message; one of our cache by the call report. Neither spent a token.
 
     Args:
         message: The `AIMessage`, or the merged `AIMessageChunk` of a stream, finished or not.
+        release: The langchain-aws that made it; None takes the installed one.
     """
     metadata = message.response_metadata
     report = _mapping(metadata, REPORT_KEY)
-    cache = _mapping(report, "cache")
-    service_tier = _mapping(metadata, "serviceTier").get("type")
-    usage_metadata: Mapping[str, Any] | None = getattr(message, "usage_metadata", None)
-    usage = None if usage_metadata is None else token_usage(usage_metadata)
-    saved = _NO_TOKENS
-    cache_hit = False
-    if cache.get("status") == "hit":
-        cache_hit = True
-        saved = TokenUsage.from_dict(_mapping(cache, "saved"))
-    elif usage_metadata is not None and usage_metadata.get("total_cost", 1) == 0:
-        cache_hit = True
-        saved = usage or _NO_TOKENS
-    # The latency-optimized price is not the default one, so the call is not priced as default.
-    optimized = _mapping(metadata, "performanceConfig").get("latency") == "optimized"
-    return Outcome(
-        usage=_NO_TOKENS if cache_hit else usage,
-        saved=saved,
-        cache_hit=cache_hit,
-        model_id=_routed_model_id(metadata) or report.get("model_id"),
-        service_tier=service_tier,
-        price_tier=LATENCY_OPTIMIZED if optimized else service_tier or "default",
-        route=read_route(report.get("route")),
+    counts: Mapping[str, Any] | None = getattr(message, "usage_metadata", None)
+    usage = None
+    if counts is not None:
+        inclusive = input_includes_cache(metadata.get("model_provider"), release)
+        usage = token_usage(counts, inclusive=inclusive)
+    # What is absent in most answers is not looked into: this is the way of every call.
+    outcome = Outcome(
+        usage=usage, stop_reason=metadata.get("stopReason") or metadata.get("stop_reason")
     )
+    if "serviceTier" in metadata or "performanceConfig" in metadata:
+        outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
+        outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
+    if report:
+        outcome.model_id = report.get("model_id")
+        outcome.resolved_id = report.get("resolved_id")
+        outcome.region = report.get("region")
+        outcome.route = read_route(report.get("route"))
+    if "trace" in metadata:
+        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
+    outcome.price_tier = _price_tier(report, outcome)
+    _read_cache(outcome, _mapping(report, "cache"), counts)
+    if not outcome.cache_hit:  # a cached answer still says how its call went
+        outcome.model_latency_ms = _latency(_mapping(metadata, "metrics").get("latencyMs"))
+        attempts = _mapping(metadata, "ResponseMetadata").get("RetryAttempts")
+        outcome.retries = report.get("retries") or attempts or 0
+        outcome.throttles = report.get("throttles", 0)
+    return outcome
+
+
+def _price_tier(report: Mapping[str, Any], outcome: Outcome) -> str:
+    """By what an answer is billed. Latency-optimized inference has prices of its own."""
+    if report.get("batch"):
+        return BATCH
+    if outcome.performance == "optimized":
+        return LATENCY_OPTIMIZED
+    return outcome.service_tier or DEFAULT_TIER
+
+
+def _read_cache(
+    outcome: Outcome, cache: Mapping[str, Any], counts: Mapping[str, Any] | None
+) -> None:
+    """Note a response cache's hit: what the answer names was saved, and nothing spent."""
+    is_langchains = counts is not None and counts.get("total_cost", 1) == 0
+    is_ours = cache.get("status") == "hit"
+    if not (is_langchains or is_ours):
+        return
+    outcome.cache_hit = True
+    outcome.cache_tier = LANGCHAIN_CACHE if is_langchains else cache.get("tier")
+    # LangChain may have stored an answer that was a hit of ours: its usage is zero.
+    saved = TokenUsage.from_dict(_mapping(cache, "saved")) if is_ours else outcome.usage
+    outcome.saved, outcome.usage = saved or NO_TOKENS, NO_TOKENS
+
+
+def _latency(value: object) -> float | None:
+    """`metrics.latencyMs`: a number, which langchain-aws puts into a list unless it streams."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _routed_model_id(metadata: Mapping[str, Any]) -> str | None:
@@ -216,12 +260,36 @@ def error_code(error: BaseException) -> str:
     return str(code or type(error).__name__)
 
 
+def called_model(run: Run, outcome: Outcome, error: BaseException | None) -> str:
+    """The model id or ARN that a run called.
+
+    Args:
+        run: What was known at its start.
+        outcome: What its answer says.
+        error: Why it failed, if it did.
+    """
+    if outcome.model_id:
+        return outcome.model_id
+    if isinstance(error, BedrockServiceError) and error.model_id:
+        return error.model_id
+    return model_at_start(run)
+
+
+def model_at_start(run: Run) -> str:
+    """The model id or ARN that a run was started with, as far as its start says."""
+    event = run.event
+    return model_id_at_start(run.serialized, event.get("invocation_params"), event.get("metadata"))
+
+
 def record_of(
     run: Run,
     run_id: str,
     *,
     ended: float,
     outcome: Outcome,
+    model_id: str,
+    rates: RateCard,
+    resolved: Resolved | None = None,
     error: BaseException | None = None,
     metadata_keys: Sequence[str] = (),
 ) -> UsageRecord:
@@ -232,34 +300,99 @@ def record_of(
         run_id: LangChain's run id.
         ended: When it ended, on the clock of `run.started`.
         outcome: What its answer says.
+        model_id: The model that it called.
+        rates: What calls cost.
+        resolved: What the model's ARN stands for, if it had to be asked.
         error: Why it failed or was broken off; None if it finished.
         metadata_keys: Keys of the run's metadata to keep.
     """
     event, status = run.event, status_of(error)
     metadata: Mapping[str, Any] = event.get("metadata") or _NOTHING
-    model_id = (
-        outcome.model_id
-        or (error.model_id if isinstance(error, BedrockServiceError) else None)
-        or model_id_at_start(run.serialized, event.get("invocation_params"), metadata)
+    resolved_id, price_tier, region = _terms(model_id, outcome, rates, resolved)
+    region = (
+        region
+        or getattr(error, "region", None)
+        or _mapping(metadata, "ls_invocation_params").get("region_name")
     )
-    price = price_of(model_id, tier=outcome.price_tier)
-    usage, first_delta, parent = outcome.usage, run.first_delta, event.get("parent_run_id")
+    tags = tuple(event.get("tags") or ())
+    rate = rates.rate(model_id, resolved_id=resolved_id, tier=price_tier, region=region, tags=tags)
+    charge = rate.charge(outcome.usage, outcome.saved)
+    first_delta, parent = run.first_delta, event.get("parent_run_id")
+    retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
     return UsageRecord(
         run_id=run_id,
         parent_run_id=None if parent is None else str(parent),
         started_at=datetime.fromtimestamp(run.started_at, timezone.utc),
         model_id=model_id,
+        resolved_id=resolved_id,
+        region=region,
         status=status,
-        usage=usage,
+        stop_reason=outcome.stop_reason,
+        usage=outcome.usage,
         saved=outcome.saved,
         cache_hit=outcome.cache_hit,
-        cost_pico_usd=price.cost(usage) if price is not None and usage is not None else None,
-        saved_pico_usd=price.cost(outcome.saved) if price is not None else None,
-        latency_ms=(ended - run.started) * 1000,
-        ttft_ms=None if first_delta is None else (first_delta - run.started) * 1000,
-        error=error_code(error) if error is not None and status == "error" else None,
+        cache_tier=outcome.cache_tier,
+        cost_pico_usd=charge.cost,
+        list_pico_usd=charge.list_price,
+        uncached_pico_usd=charge.uncached,
+        saved_pico_usd=charge.saved,
+        price_tier=price_tier,
+        price_source=rate.source,
+        price_checked=rate.checked,
         service_tier=outcome.service_tier,
+        performance=outcome.performance,
+        latency_ms=(ended - run.started) * 1000,
+        model_latency_ms=outcome.model_latency_ms,
+        ttft_ms=None if first_delta is None else (first_delta - run.started) * 1000,
+        retries=retries,
+        throttles=throttles,
+        error=error_code(error) if error is not None and status == "error" else None,
         route=read_route(metadata.get(ROUTE_METADATA_KEY)) or outcome.route,
-        tags=tuple(event.get("tags") or ()),
+        path=() if run.place is None else run.place.path(),
+        tags=tags,
         metadata={key: metadata[key] for key in metadata_keys if key in metadata},
     )
+
+
+def _terms(
+    model_id: str, outcome: Outcome, rates: RateCard, resolved: Resolved | None
+) -> tuple[str | None, str, str | None]:
+    """What a model id stands for, by what it is billed, and the region that is called by it."""
+    identity = rates.identity(model_id)
+    resolved_id = outcome.resolved_id or identity.resolved_id
+    is_provisioned = identity.provisioned
+    if resolved is not None:
+        resolved_id = resolved_id or resolved.resolved_id
+        is_provisioned = is_provisioned or resolved.tier == PROVISIONED
+    price_tier = PROVISIONED if is_provisioned else outcome.price_tier
+    return resolved_id, price_tier, outcome.region or identity.region
+
+
+def _attempts(error: BaseException) -> tuple[int, int]:
+    """Attempts beyond the first, and throttled ones, of a call that failed.
+
+    A client that is not ours says only how often it tried; the last throttle is the error itself.
+    """
+    response = getattr(error, "response", None)
+    said = _mapping(response, "ResponseMetadata") if isinstance(response, dict) else _NOTHING
+    retries = getattr(error, "retries", None) or said.get("RetryAttempts") or 0
+    is_throttle = error_code(error).lower() in _THROTTLES
+    return retries, getattr(error, "throttles", None) or int(is_throttle)
+
+
+def estimated(record: UsageRecord, usage: TokenUsage, rates: RateCard) -> UsageRecord:
+    """The record of an unmetered run, with what it is likely to be billed for.
+
+    Args:
+        record: The record without.
+        usage: The likely tokens.
+        rates: What calls cost.
+    """
+    rate = rates.rate(
+        record.model_id,
+        resolved_id=record.resolved_id,
+        tier=record.price_tier,
+        region=record.region,
+        tags=record.tags,
+    )
+    return replace(record, estimate=usage, estimate_pico_usd=rate.charge(usage).cost)

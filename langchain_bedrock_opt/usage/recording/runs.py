@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.usage.recording.paths import Place
 
 
 @dataclass(slots=True)
@@ -19,15 +20,22 @@ class Run:
         started_at: When it started, in seconds since the epoch.
         started: The same on the clock that never goes back.
         serialized: The model, as LangChain serializes it for callbacks.
+        prompt: The messages or texts that it was given, by reference: they are looked at only if
+            nobody says how many tokens they had, and go with the run.
         event: The other keyword arguments of the start event: `metadata`, `tags`, ….
+        place: Where in a chain it stands; None outside of one.
         first_delta: When the first text or tool delta came; None until then.
+        heard: The chunks of a stream so far, by reference, for the same purpose as `prompt`.
     """
 
     started_at: float
     started: float
     serialized: Mapping[str, Any] | None
+    prompt: Sequence[Any]
     event: Mapping[str, Any]
+    place: Place | None = None
     first_delta: float | None = None
+    heard: list[Any] = field(default_factory=list)
 
 
 class RunTable:
@@ -69,7 +77,8 @@ class RunTable:
             self._runs.setdefault(run_id, run)
             while True:
                 # Runs start in the table's order, so the first is always the oldest.
-                oldest_id, oldest = next(iter(self._runs.items()))
+                oldest_id = next(iter(self._runs))
+                oldest = self._runs[oldest_id]
                 if len(self._runs) <= self._max_runs and oldest.started > expired:
                     return given_up
                 del self._runs[oldest_id]
@@ -83,3 +92,8 @@ class RunTable:
         """Take a run out; None if it has ended already. Of many callers one gets it."""
         with self._lock:
             return self._runs.pop(run_id, None)
+
+    def forget_parent(self) -> None:
+        """In a forked process: leave the parent's runs to the parent."""
+        self._runs = {}
+        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here

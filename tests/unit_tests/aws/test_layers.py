@@ -25,6 +25,7 @@ EVENTS: list[dict[str, Any]] = [
     {"messageStart": {"role": "assistant"}},
     {"metadata": {"usage": {"inputTokens": 1}}},
 ]
+FACTS = {"model_id": "m", "region": "eu-west-1"}
 
 
 class Base:
@@ -78,7 +79,7 @@ def test_the_first_layer_is_the_outermost() -> None:
 
     assert log == ["a in", "b in", "b out", "a out"]
     assert base.requests == [{"modelId": "m", "seen": ["a", "b"]}]
-    assert response["bedrock_opt"] == {"a": True, "b": True, "model_id": "m"}
+    assert response["bedrock_opt"] == {"a": True, "b": True, **FACTS}
 
 
 def test_a_layer_that_overrides_nothing_changes_nothing() -> None:
@@ -99,7 +100,7 @@ def test_a_stream_carries_its_report_in_the_metadata_event() -> None:
     assert response["ResponseMetadata"] == {"RequestId": "r1"}
     assert list(response["stream"]) == [
         EVENTS[0],
-        {"metadata": {"usage": {"inputTokens": 1}, "bedrock_opt": {"model_id": "m"}}},
+        {"metadata": {"usage": {"inputTokens": 1}, "bedrock_opt": FACTS}},
     ]
 
 

@@ -107,14 +107,17 @@ def test_it_is_a_chat_bedrock_converse_with_the_same_answers() -> None:
 
     assert isinstance(ours, ChatBedrockConverse)
     a, b = ours.invoke("hi"), theirs.invoke("hi")
-    assert a.response_metadata.pop("bedrock_opt") == {"model_id": f"us.{HAIKU}"}
+    assert a.response_metadata.pop("bedrock_opt") == {
+        "model_id": f"us.{HAIKU}",
+        "region": "us-east-1",
+    }
     assert a.model_dump(exclude={"id"}) == b.model_dump(exclude={"id"})
 
 
 def test_layers_see_plain_and_streaming_calls_and_report() -> None:
     """What a layer reports is in the message's metadata, however the model was called."""
     model = model_over(FakeBedrock(), layers=[Tagging()])
-    expected = {"tag": "seen", "model_id": f"us.{HAIKU}"}
+    expected = {"tag": "seen", "model_id": f"us.{HAIKU}", "region": "us-east-1"}
 
     merged = AIMessageChunk(content="")
     for chunk in model.stream("hi"):

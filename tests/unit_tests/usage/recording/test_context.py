@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import threading
+import warnings
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_aws import ChatBedrockConverse
@@ -115,3 +120,102 @@ async def test_tasks_count_in_their_own_blocks(chat: Chat) -> None:
             return usage.ledger.totals().calls
 
     assert [*await asyncio.gather(task(1), task(2), task(3))] == [1, 2, 3]
+
+
+def test_plain_threads_started_in_a_block_count(chat: Chat) -> None:
+    """Calls from a thread and a thread pool that start inside the block are not lost."""
+    model = chat()
+    with get_bedrock_usage_callback() as usage:
+        thread = threading.Thread(target=model.invoke, args=("Hello",))
+        thread.start()
+        thread.join()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(model.invoke, ["Hello"] * 20))
+    assert (usage.ledger.totals().calls, usage.unattributed_runs) == (21, 0)
+
+
+def test_threads_in_nested_blocks_count_in_both(chat: Chat) -> None:
+    """A plain thread that starts inside two nested blocks counts in both."""
+    with get_bedrock_usage_callback() as outer, get_bedrock_usage_callback() as inner:
+        thread = threading.Thread(target=chat().invoke, args=("Hello",))
+        thread.start()
+        thread.join()
+    assert outer.ledger.totals().calls == inner.ledger.totals().calls == 1
+
+
+def test_requests_side_by_side_never_count_each_other(chat: Chat) -> None:
+    """Two threads with a block each, open at the same time, each count their own calls only."""
+    model, both_open = chat(), threading.Barrier(2)
+
+    def request(calls: int) -> tuple[int, int]:
+        with get_bedrock_usage_callback() as usage:
+            both_open.wait(10)
+            for _ in range(calls):
+                model.invoke("Hello")
+            both_open.wait(10)
+        return usage.ledger.totals().calls, usage.unattributed_runs
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(request, [1, 3])] == [(1, 0), (3, 0)]
+
+
+def test_older_threads_are_nobodys(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    """A call in a thread that is older than the block may be anybody's: told, but not counted."""
+    model = chat()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()  # starts the pool's thread
+        with get_bedrock_usage_callback() as usage:
+            for _ in range(2):
+                pool.submit(model.invoke, "Hello").result()
+            chain = RunnableLambda(model.invoke)
+            pool.submit(chain.invoke, "Hello").result()
+    assert (usage.ledger.totals().calls, usage.unattributed_runs) == (0, 3)
+    assert len([text for text in caplog.messages if "copy_context" in text]) == 1
+
+
+def test_thread_in_one_of_two_blocks_is_told_in_both(chat: Chat) -> None:
+    """With two open blocks that do not nest, nobody can say whose a new plain thread is."""
+    opened, done = threading.Event(), threading.Event()
+    handlers = []
+
+    def other_request() -> None:
+        with get_bedrock_usage_callback() as usage:
+            handlers.append(usage)
+            opened.set()
+            done.wait(10)
+
+    other = threading.Thread(target=other_request)
+    with get_bedrock_usage_callback() as usage:
+        other.start()
+        opened.wait(10)
+        stray = threading.Thread(target=chat().invoke, args=("Hello",))
+        stray.start()
+        stray.join()
+        done.set()
+        other.join()
+    for handler in (usage, *handlers):
+        assert (handler.ledger.totals().calls, handler.unattributed_runs) == (0, 1)
+
+
+def test_nothing_is_told_outside_of_all_blocks(chat: Chat) -> None:
+    """After a block has closed, a plain thread's call counts nowhere."""
+    with get_bedrock_usage_callback() as usage:
+        pass
+    thread = threading.Thread(target=chat().invoke, args=("Hello",))
+    thread.start()
+    thread.join()
+    assert (usage.ledger.totals().calls, usage.unattributed_runs) == (0, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_process_leaves_the_parents_runs_to_the_parent(chat: Chat) -> None:
+    """A run that is open when the process forks counts in the parent only."""
+    usage = BedrockUsageCallbackHandler(run_ttl=60)
+    usage.on_chat_model_start({}, [[]], run_id=uuid4())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child == 0:
+        os._exit(usage.open_runs)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert usage.open_runs == 1

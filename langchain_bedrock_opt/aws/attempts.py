@@ -1,0 +1,80 @@
+"""How often botocore tried before a call came to its end, and how many tries were throttled.
+
+botocore says how often it tried again, in `ResponseMetadata`; why, it says only to event
+handlers, and of a call without an answer it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+_THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
+_TOO_MANY_REQUESTS: Final = 429
+
+
+@dataclass(slots=True)
+class Attempts:
+    """What was seen of one call's attempts.
+
+    Attributes:
+        retries: Attempts beyond the first.
+        throttles: How many of the attempts were throttled.
+    """
+
+    retries: int = 0
+    throttles: int = 0
+
+
+_current: ContextVar[Attempts | None] = ContextVar("bedrock_opt_attempts", default=None)
+
+
+@contextmanager
+def counted_attempts() -> Iterator[Attempts]:
+    """Count the attempts of the calls that are made inside the block, in its context."""
+    attempts = Attempts()
+    token = _current.set(attempts)
+    try:
+        yield attempts
+    finally:
+        _current.reset(token)
+
+
+def attempts_so_far() -> Attempts | None:
+    """What was seen of the call that is being made; None if nobody looks."""
+    return _current.get()
+
+
+def watch_attempts(client: Any) -> None:
+    """Have a boto3 client count the attempts of its calls.
+
+    Args:
+        client: A client that is ours to change.
+    """
+    # First, since a handler after it may raise.
+    client.meta.events.register_first("needs-retry.bedrock-runtime", _count)
+
+
+def _count(
+    attempts: int = 1,
+    response: tuple[Any, Mapping[str, Any]] | None = None,
+    **_: Any,
+) -> None:
+    """A `needs-retry` handler: called after each attempt, it has no say in the matter."""
+    seen = _current.get()
+    if seen is None:
+        return
+    if attempts > 1:
+        seen.retries += 1
+    if response is not None and _is_throttle(response[1]):
+        seen.throttles += 1
+
+
+def _is_throttle(response: Mapping[str, Any]) -> bool:
+    """Whether a parsed answer says that there were too many requests or tokens."""
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return code.lower() in _THROTTLES or status == _TOO_MANY_REQUESTS

@@ -1,0 +1,82 @@
+"""The handler of a `with` block inside another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
+
+
+class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
+    """The handler of a block inside a block: the one LangChain sees, so it tells the outer one.
+
+    The outer handler may hear of the same run from LangChain too, if a chain inherited it. It
+    knows runs by their id, so each counts once all the same.
+
+    Args:
+        outer: The handler of the block around.
+        settings: As `BedrockUsageCallbackHandler` takes them.
+    """
+
+    def __init__(self, outer: BedrockUsageCallbackHandler, *settings: Any, **named: Any) -> None:
+        super().__init__(*settings, **named)
+        self._outer = outer
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether neither of the two listens to chains."""
+        return super().ignore_chain and self._outer.ignore_chain
+
+    @property
+    def ignore_agent(self) -> bool:
+        """Likewise agents and tools."""
+        return self.ignore_chain
+
+    @property
+    def ignore_retriever(self) -> bool:
+        """Likewise retrievers."""
+        return self.ignore_chain
+
+    def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_chain_start(*args, **kwargs)
+        self._outer.on_chain_start(*args, **kwargs)
+
+    def on_chain_end(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_chain_end(*args, **kwargs)
+        self._outer.on_chain_end(*args, **kwargs)
+
+    def on_chain_error(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_chain_error(*args, **kwargs)
+        self._outer.on_chain_error(*args, **kwargs)
+
+    on_tool_start = on_retriever_start = on_chain_start
+    on_tool_end = on_retriever_end = on_chain_end
+    on_tool_error = on_retriever_error = on_chain_error
+
+    def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_chat_model_start(*args, **kwargs)
+        self._outer.on_chat_model_start(*args, **kwargs)
+
+    def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_llm_start(*args, **kwargs)
+        self._outer.on_llm_start(*args, **kwargs)
+
+    def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_llm_new_token(*args, **kwargs)
+        self._outer.on_llm_new_token(*args, **kwargs)
+
+    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_llm_end(*args, **kwargs)
+        self._outer.on_llm_end(*args, **kwargs)
+
+    def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_llm_error(*args, **kwargs)
+        self._outer.on_llm_error(*args, **kwargs)
