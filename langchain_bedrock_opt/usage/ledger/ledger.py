@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, overload
@@ -15,6 +14,7 @@ from langchain_bedrock_opt.usage.ledger.jsonl import JsonLinesStore
 from langchain_bedrock_opt.usage.ledger.selection import EVERYTHING, Selection
 from langchain_bedrock_opt.usage.ledger.sqlite import SqliteStore
 from langchain_bedrock_opt.usage.ledger.stores import MemoryStore, RecordStore
+from langchain_bedrock_opt.usage.reporting.grouping import Several
 from langchain_bedrock_opt.usage.reporting.totals import UsageTotals
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ class UsageLedger:
 
     @overload
     def totals(
-        self, by: Sequence[str], *, since: datetime | None = None, until: datetime | None = None
+        self, by: Several, *, since: datetime | None = None, until: datetime | None = None
     ) -> dict[tuple[str, ...], UsageTotals]: ...
 
     def totals(
         self,
-        by: str | Sequence[str] | None = None,
+        by: str | Several | None = None,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -168,6 +168,40 @@ class UsageLedger:
         if by is None:
             return self._store.totals(selection)
         return self._store.totals_by(selection, by)  # type: ignore[return-value] # the overloads say which
+
+    def report(
+        self,
+        *,
+        baseline: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prices: PriceBook | None = None,
+    ) -> UsageReport:
+        """Usage and cost as a report, which a notebook or a terminal shows.
+
+        It reads its records into memory, about a kilobyte each: of a ledger with millions, take
+        a day or a week by `since` and `until`.
+
+        Args:
+            baseline: The model that routed calls would have gone to without a router; by default
+                the one among the routes on which they would have cost the most.
+            since: Only records that started then or later.
+            until: Only records that started before.
+            prices: Where prices for comparisons come from; by default those that are shipped.
+
+        Raises:
+            ConfigurationError: The baseline has no price, a time is without time zone, or the
+                file can't be read.
+
+        Example:
+            >>> print(UsageLedger().report())
+            No calls.
+        """
+        # Here, so that keeping records does not load what shows them.
+        from langchain_bedrock_opt.usage.reporting.report import usage_report
+
+        records = self.records(since=since, until=until)
+        return usage_report(records, baseline=baseline, prices=prices)
 
 
 def _checked(path: Path) -> Path:

@@ -38,6 +38,7 @@ class Selection:
     price_tier: str | None = None
 
     def __post_init__(self) -> None:
+        """Refuse what would take no record, or the wrong ones."""
         for name, moment in (("since", self.since), ("until", self.until)):
             if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
                 raise ConfigurationError(
@@ -67,9 +68,7 @@ class Selection:
             "started_at >= ?": _text(self.since),
             "started_at < ?": _text(self.until),
             "? IN (model, resolved)": self.model,
-            "EXISTS (SELECT 1 FROM json_each(json, '$.tags') AS each WHERE each.value = ?)": (
-                self.tag
-            ),
+            "EXISTS (SELECT 1 FROM json_each(records.json, '$.tags') WHERE value = ?)": (self.tag),
             "status = ?": self.status,
             "region = ?": self.region,
             "price_tier = ?": self.price_tier,

@@ -7,8 +7,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,8 @@ from langchain_bedrock_opt.usage.ledger.sqlite_queries import sums_by, sums_of
 from langchain_bedrock_opt.usage.ledger.sqlite_schema import check_file, open_ledger, unreadable
 from langchain_bedrock_opt.usage.ledger.sqlite_writer import BatchWriter
 from langchain_bedrock_opt.usage.ledger.stores import AddedUp
-from langchain_bedrock_opt.usage.reporting.totals import Group, UsageTotals
+from langchain_bedrock_opt.usage.reporting.grouping import Group, Several
+from langchain_bedrock_opt.usage.reporting.totals import UsageTotals
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +87,16 @@ class SqliteStore(AddedUp):
                 self._start()
 
     def _start(self) -> None:
-        # It must outlive neither the process nor its work, but may outlive the ledger.
-        self._writer = threading.Thread(target=self._write_until_quiet, name="usage-ledger")
-        try:
-            self._writer.start()
-        except RuntimeError:  # Python is ending and starts no thread any more
-            self._writer = None
-            with BatchWriter(self._path, patience=self._interval) as writer:
-                self._write(writer)
+        """Have the queue written: by a thread, or here where Python waits for none any more."""
+        if not _is_exiting():
+            # It outlives a ledger that is dropped, until all is written.
+            writer = threading.Thread(target=self._write_until_quiet, name="usage-ledger")
+            with suppress(RuntimeError):  # the process may start no more threads: here, then
+                writer.start()
+                self._writer = writer
+                return
+        with BatchWriter(self._path, patience=self._interval) as batches:
+            self._write(batches)
 
     def flush(self) -> None:
         """Wait until what was added is in the database; not for long if that is locked."""
@@ -162,7 +165,7 @@ class SqliteStore(AddedUp):
         with self._reading() as connection:
             return sums_of(connection, selection)
 
-    def totals_by(self, selection: Selection, by: str | Sequence[str]) -> dict[Group, UsageTotals]:
+    def totals_by(self, selection: Selection, by: str | Several) -> dict[Group, UsageTotals]:
         """What they add up to by properties: by SQL, save for tags and metadata."""
         with self._reading() as connection:
             found = sums_by(connection, selection, by)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.ledger.sqlite_schema import GROUP_COLUMNS, SUM_COLUMNS
-from langchain_bedrock_opt.usage.reporting.grouping import UNGROUPED, groups_of
-from langchain_bedrock_opt.usage.reporting.totals import MONEY, Group, UsageTotals, totals_of
+from langchain_bedrock_opt.usage.reporting.grouping import UNGROUPED, Group, Several, groups_of
+from langchain_bedrock_opt.usage.reporting.totals import MONEY, UsageTotals, totals_of
 
 _HALF: Final = 32
 """Bits in the lower half of an amount."""
@@ -40,7 +40,7 @@ def sums_of(connection: sqlite3.Connection, selection: Selection) -> UsageTotals
 
 
 def sums_by(
-    connection: sqlite3.Connection, selection: Selection, by: str | Sequence[str]
+    connection: sqlite3.Connection, selection: Selection, by: str | Several
 ) -> dict[Group, UsageTotals] | None:
     """The same by properties; None if one of them has no column.
 
@@ -52,9 +52,7 @@ def sums_by(
     if not all(name in _GROUPS for name in names):
         return None
     found = _totals(connection, selection, [_GROUPS[name] for name in names])
-    if isinstance(by, str):
-        return {group: totals for (group,), totals in found.items()}
-    return {**found}
+    return {key[0] if isinstance(by, str) else key: totals for key, totals in found.items()}
 
 
 def _totals(

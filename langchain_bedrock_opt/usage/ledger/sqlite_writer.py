@@ -33,6 +33,7 @@ class BatchWriter:
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
+        """Open nothing yet."""
         return self
 
     def __exit__(
@@ -41,6 +42,7 @@ class BatchWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Close the connection, if there is one."""
         self._close()
 
     def _close(self) -> None:
@@ -83,7 +85,7 @@ class BatchWriter:
         for row in rows:
             try:
                 connection.execute(INSERT, row)
-            except (OverflowError, ValueError) as error:  # beyond 64 bits; half a character
+            except (OverflowError, ValueError) as error:  # noqa: PERF203 - beyond 64 bits, half a character
                 self.error = str(error)
                 refused += 1
         connection.execute("COMMIT")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.ledger.forks import forget_in_children
 from langchain_bedrock_opt.usage.ledger.selection import Selection
-from langchain_bedrock_opt.usage.reporting.totals import Group, UsageTotals, total, totals_by
+from langchain_bedrock_opt.usage.reporting.grouping import Group, Several, groups_of
+from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, grouped, total
 
 
 class RecordStore(Protocol):
@@ -33,7 +34,7 @@ class RecordStore(Protocol):
     def totals(self, selection: Selection) -> UsageTotals:
         """What they add up to."""
 
-    def totals_by(self, selection: Selection, by: str | Sequence[str]) -> dict[Group, UsageTotals]:
+    def totals_by(self, selection: Selection, by: str | Several) -> dict[Group, UsageTotals]:
         """What they add up to by properties, in the order in which the groups first occur."""
 
 
@@ -48,9 +49,9 @@ class AddedUp:
         """What they add up to."""
         return total(self.read(selection))
 
-    def totals_by(self, selection: Selection, by: str | Sequence[str]) -> dict[Group, UsageTotals]:
+    def totals_by(self, selection: Selection, by: str | Several) -> dict[Group, UsageTotals]:
         """What they add up to by properties."""
-        return {**totals_by(self.read(selection), by)}
+        return grouped(self.read(selection), groups_of(by))
 
 
 class MemoryStore(AddedUp):

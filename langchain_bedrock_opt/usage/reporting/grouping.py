@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timezone
 from itertools import product
 from types import MappingProxyType
@@ -17,12 +17,18 @@ UNGROUPED: Final = "(none)"
 PATH_SEPARATOR: Final = " > "
 """Between the names of a path."""
 
+Several: TypeAlias = "list[str] | tuple[str, ...]"
+"""Several properties at once. Not any sequence: a text is one too, and means one property."""
+
+Group: TypeAlias = "str | tuple[str, ...]"
+"""What a group is called: a text, or a text a property where there are several."""
+
 Property: TypeAlias = Callable[[UsageRecord], "str | None"]
 
 
 def groups_of(
-    by: str | Sequence[str],
-) -> Callable[[UsageRecord], Iterable[str | tuple[str, ...]]]:
+    by: str | Several,
+) -> Callable[[UsageRecord], Iterable[Group]]:
     """The function that names a record's groups.
 
     Args:

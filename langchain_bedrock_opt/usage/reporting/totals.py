@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, TypeAlias, overload
+from typing import Any, Final, TypeVar, overload
 
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
-from langchain_bedrock_opt.usage.reporting.grouping import groups_of
+from langchain_bedrock_opt.usage.reporting.grouping import Several, groups_of
 
 _PAID_ALL_THE_SAME: Final = frozenset({"ModelTimeoutError", "ReadTimeoutError"})
 """Errors of a client that stopped waiting; the model went on."""
 
-Group: TypeAlias = "str | tuple[str, ...]"
-"""What a group is called: a text, or one text a property where several group together."""
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,16 +169,13 @@ def totals_of(
     sums: Sequence[int], latencies: Iterable[float], ttfts: Iterable[float]
 ) -> UsageTotals:
     """Totals from sums in the order of `MEASURES`, and latencies in any order."""
-    first = len(_COUNTS)
-    tokens = {}
+    by_name = dict(zip(MEASURES, sums, strict=True))
+    values: dict[str, Any] = {name: by_name[name] for name in (*_COUNTS, *MONEY)}
     for name in _TOKENS:
-        tokens[name] = TokenUsage(**dict(zip(_KINDS, sums[first:], strict=False)))
-        first += len(_KINDS)
+        values[name] = TokenUsage(**{kind: by_name[f"{name}_{kind}"] for kind in _KINDS})
     latencies, ttfts = sorted(latencies), sorted(ttfts)
     return UsageTotals(
-        **dict(zip(_COUNTS, sums, strict=False)),
-        **tokens,
-        **dict(zip(MONEY, sums[first:], strict=True)),
+        **values,
         latency_p50_ms=percentile(latencies, 50),
         latency_p95_ms=percentile(latencies, 95),
         latency_p99_ms=percentile(latencies, 99),
@@ -230,12 +226,12 @@ def totals_by(records: Iterable[UsageRecord], by: str) -> dict[str, UsageTotals]
 
 @overload
 def totals_by(
-    records: Iterable[UsageRecord], by: Sequence[str]
+    records: Iterable[UsageRecord], by: Several
 ) -> dict[tuple[str, ...], UsageTotals]: ...
 
 
 def totals_by(
-    records: Iterable[UsageRecord], by: str | Sequence[str]
+    records: Iterable[UsageRecord], by: str | Several
 ) -> dict[str, UsageTotals] | dict[tuple[str, ...], UsageTotals]:
     """Add records up by a property, or by several at once.
 
@@ -251,15 +247,27 @@ def totals_by(
     Raises:
         ConfigurationError: `by` is no such property.
     """
-    group: Callable[[UsageRecord], Iterable[Group]] = groups_of(by)
-    grouped: dict[Group, Sums] = {}
+    found: dict[Any, UsageTotals] = grouped(records, groups_of(by))
+    return found
+
+
+def grouped(
+    records: Iterable[UsageRecord], groups: Callable[[UsageRecord], Iterable[_Key]]
+) -> dict[_Key, UsageTotals]:
+    """Add records up by whatever a function names.
+
+    Args:
+        records: Any records.
+        groups: Names the groups in which a record counts.
+    """
+    sums: dict[_Key, Sums] = {}
     for record in records:
-        for name in group(record):
-            sums = grouped.get(name)
-            if sums is None:
-                sums = grouped[name] = Sums()
-            sums.add(record)
-    return {name: sums.totals() for name, sums in grouped.items()}  # type: ignore[return-value] # the overloads say which
+        for name in groups(record):
+            one = sums.get(name)
+            if one is None:
+                one = sums[name] = Sums()
+            one.add(record)
+    return {name: one.totals() for name, one in sums.items()}
 
 
 def is_unpriced(record: UsageRecord) -> bool:
