@@ -51,7 +51,7 @@ def run() -> Result:
                 database.flush()
         assert database.totals() == lines.totals()
         by_model = compare(lambda: _timed(database), lambda: _timed(lines), rounds=3)
-        memory = _peak(lambda: database.totals(by="model")), _peak(lambda: lines.records())
+        memory = _peak(lambda: database.totals(by="model")), _peak(lines.records)
         lost = database.lost_records
     return Result(
         benchmark="usage_ledger",
