@@ -19,6 +19,7 @@ NAMES = (
     "cache_stores",
     "cache_index",
     "cache_similarity",
+    "usage_ledger",
 )
 
 

@@ -129,7 +129,7 @@ class SqliteStore(AddedUp):
             lost = writer.write(batch)
             if lost is not None:
                 break
-            if _is_exiting():
+            if _is_exiting() or self._writer is None:  # somebody waits for this
                 locked_at_exit_since = locked_at_exit_since or self._clock()
                 if self._clock() - locked_at_exit_since > _PATIENCE:
                     lost = len(batch)

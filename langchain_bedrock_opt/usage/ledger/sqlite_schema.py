@@ -135,6 +135,10 @@ def check_file(path: Path) -> None:
 
 def unreadable(path: Path, error: sqlite3.Error) -> ConfigurationError:
     """What to say of a ledger that SQLite can't read."""
+    if "locked" in str(error):
+        return ConfigurationError(
+            f"UsageLedger path {str(path)!r} is locked by another program: try again later."
+        )
     return ConfigurationError(
         f"UsageLedger path {str(path)!r} can't be read ({error}): move it away, or recover it "
         "with the '.recover' command of sqlite3."

@@ -74,7 +74,7 @@ class BatchWriter:
     def _row(self, record: UsageRecord) -> tuple[Any, ...] | None:
         try:
             return row_of(record)
-        except (ValueError, RecursionError) as error:  # metadata that contains itself
+        except Exception as error:  # noqa: BLE001 - metadata is the user's own, and its text too
             self.error = str(error)
             return None
 
