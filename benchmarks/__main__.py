@@ -21,8 +21,11 @@ NAMES = (
     "cache_similarity",
     "usage_overhead",
     "usage_rivals",
+    "usage_ledger",
+    "price_card",
     "cloudwatch_add",
     "cloudwatch_delivery",
+    "budget_race",
 )
 
 

@@ -1,42 +1,51 @@
-"""`UsageLedger`: the sink that keeps records, in memory or in a file of JSON lines."""
+"""`UsageLedger`: the sink that keeps records, in memory or on disk, and adds them up."""
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import weakref
-from collections import deque
+from datetime import datetime
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Final, overload
 
-from langchain_bedrock_opt.contracts import UsageRecord
+from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.contracts import CallStatus, PriceTier, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.ledger.serialization import record_from_json, record_to_json
-from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, total, totals_by
+from langchain_bedrock_opt.usage.ledger.jsonl import JsonLinesStore
+from langchain_bedrock_opt.usage.ledger.selection import EVERYTHING, Selection
+from langchain_bedrock_opt.usage.ledger.sqlite import SqliteStore
+from langchain_bedrock_opt.usage.ledger.stores import MemoryStore, RecordStore
+from langchain_bedrock_opt.usage.reporting.grouping import Several
+from langchain_bedrock_opt.usage.reporting.totals import UsageTotals
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.usage.reporting.report import UsageReport
+
+_SQLITE_SUFFIXES: Final = frozenset({".db", ".sqlite", ".sqlite3"})
 
 
 class UsageLedger:
-    """Keeps usage records and adds them up. Thread-safe.
+    """Keeps usage records, adds them up and reports on them. Thread-safe.
 
-    Without a path, records are kept in memory. With one, each is appended to the file at once,
-    as one line of JSON, and read from there: the ledger holds what other processes wrote to it
-    too, and nothing is lost when this one ends. No prompt text is written.
+    * Without a path, records are kept in memory.
+    * With one, each is appended to the file at once, as one line of JSON.
+    * With a path that ends in `.db`, `.sqlite` or `.sqlite3`, they go to a SQLite database, in
+      small batches by a thread: it adds up a million records by SQL. A process that is killed
+      loses what it added in the last tenth of a second.
+
+    A file holds what other processes wrote to it too, and nothing is lost when this one ends. The
+    same run counts once, however many handlers add it. No prompt text is written.
 
     Args:
-        path: A file of JSON lines, made by the first `add`. Its directory must exist.
+        path: The file, made by the first `add`. Its directory must exist.
         max_records: In memory only: how many records are kept; beyond it the oldest are dropped,
             from the totals too. None keeps all.
 
     Attributes:
         path: The file, or None.
-        lost_records: Records that could not be written.
 
     Raises:
-        ConfigurationError: The path is a directory or in none, `max_records` is not positive,
-            or both are given.
+        ConfigurationError: The path is a directory or in none, or a file that is no ledger;
+            `max_records` is not positive, or both are given.
 
     Example:
         >>> from datetime import datetime, timezone
@@ -44,6 +53,8 @@ class UsageLedger:
         >>> at = datetime(2026, 11, 22, tzinfo=timezone.utc)
         >>> ledger.add(UsageRecord(run_id="r", started_at=at, model_id="m", status="ok"))
         >>> ledger.totals(by="model")["m"].calls
+        1
+        >>> ledger.totals(by=["model", "day"])["m", "2026-11-22"].calls
         1
     """
 
@@ -56,78 +67,141 @@ class UsageLedger:
                 "a ledger with a path keeps nothing in memory: leave it out there."
             )
         self.path = None if path is None else _checked(Path(path).expanduser())
-        self._records: deque[UsageRecord] = deque(maxlen=max_records)
-        self._added = 0
-        self.lost_records = 0
-        self._file: int | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._lock = threading.Lock()
+        self._store: RecordStore = (
+            MemoryStore(max_records) if self.path is None else _store_in(self.path)
+        )
 
     @property
     def dropped_records(self) -> int:
         """Records that `max_records` pushed out of memory."""
-        with self._lock:
-            return self._added - len(self._records)
+        return self._store.dropped_records if isinstance(self._store, MemoryStore) else 0
+
+    @property
+    def lost_records(self) -> int:
+        """Records that could not be written."""
+        return self._store.lost_records
 
     def add(self, record: UsageRecord) -> None:
         """Keep one record. A record that can't be written is lost, logged once and counted."""
-        with self._lock:
-            if self.path is None:
-                self._records.append(record)
-                self._added += 1
-                return
-            try:
-                self._append(record_to_json(record).encode() + b"\n", self.path)
-            except (OSError, ValueError) as error:  # a full disk; metadata that contains itself
-                self._close()  # the next add opens it anew, and mends a line that was cut
-                self.lost_records += 1
-                if self.lost_records == 1:
-                    logger.warning("Usage ledger path=<%s> lost a record: %s", self.path, error)
-
-    def _append(self, line: bytes, path: Path) -> None:
-        if self._file is None:
-            self._file = _open_for_append(path)
-            # Nobody has to close a ledger: its descriptor goes when it goes.
-            self._finalizer = weakref.finalize(self, os.close, self._file)
-        _write_all(self._file, line)
-
-    def _close(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer()
-        self._file = self._finalizer = None
+        self._store.add(record)
 
     def flush(self) -> None:
-        """Nothing to do: each record is in the file, or in memory, as soon as it is added."""
+        """Wait until each record that was added is in the file."""
+        self._store.flush()
 
-    def records(self) -> list[UsageRecord]:
-        """All records, in the order in which they were added.
+    def records(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        status: CallStatus | None = None,
+        region: str | None = None,
+        price_tier: PriceTier | None = None,
+    ) -> list[UsageRecord]:
+        """Records, in the order in which they were added.
 
-        Lines of the file that can't be read, such as one that was cut by a crash, are left out
+        Lines of a file that can't be read, such as one that was cut by a crash, are left out
         and logged.
-        """
-        if self.path is None:
-            with self._lock:
-                return list(self._records)
-        return _read(self.path)
-
-    @overload
-    def totals(self, by: None = None) -> UsageTotals: ...
-
-    @overload
-    def totals(self, by: str) -> dict[str, UsageTotals]: ...
-
-    def totals(self, by: str | None = None) -> UsageTotals | dict[str, UsageTotals]:
-        """Add the records up, as a whole or by a property.
 
         Args:
-            by: None for the whole, or `model`, `tier` (the router's), `service_tier`, `status`,
-                `tag`, `tag:NAME` or `metadata:KEY`; see `totals.totals_by`.
+            since: Only those that started then or later.
+            until: Only those that started before.
+            model: Only those of this model id or ARN, or of an ARN that stands for this id.
+            tag: Only those with this tag.
+            status: Only those that ended so.
+            region: Only those of this region.
+            price_tier: Only those that were billed so.
 
         Raises:
-            ConfigurationError: `by` is none of these.
+            ConfigurationError: A time is without time zone, `status` is none, or the file can't
+                be read.
         """
-        records = self.records()
-        return total(records) if by is None else totals_by(records, by)
+        selection = Selection(
+            since=since,
+            until=until,
+            model=model,
+            tag=tag,
+            status=status,
+            region=region,
+            price_tier=price_tier,
+        )
+        return list(self._store.read(selection))
+
+    @overload
+    def totals(
+        self, by: None = None, *, since: datetime | None = None, until: datetime | None = None
+    ) -> UsageTotals: ...
+
+    @overload
+    def totals(
+        self, by: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> dict[str, UsageTotals]: ...
+
+    @overload
+    def totals(
+        self, by: Several, *, since: datetime | None = None, until: datetime | None = None
+    ) -> dict[tuple[str, ...], UsageTotals]: ...
+
+    def totals(
+        self,
+        by: str | Several | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> UsageTotals | dict[str, UsageTotals] | dict[tuple[str, ...], UsageTotals]:
+        """Add the records up, as a whole or by properties.
+
+        Args:
+            by: None for the whole; a property such as `model`, `tier`, `node`, `day`, `status`,
+                `tag`, `tag:NAME` or `metadata:KEY` (`reporting.grouping.groups_of` has all); or a
+                list of several, whose groups are tuples.
+            since: Only records that started then or later.
+            until: Only records that started before.
+
+        Raises:
+            ConfigurationError: `by` is none of these, a time is without time zone, or the file
+                can't be read.
+        """
+        selection = Selection(since=since, until=until) if since or until else EVERYTHING
+        if by is None:
+            return self._store.totals(selection)
+        return self._store.totals_by(selection, by)  # type: ignore[return-value] # the overloads say which
+
+    def report(
+        self,
+        *,
+        baseline: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prices: PriceBook | None = None,
+    ) -> UsageReport:
+        """Usage and cost as a report, which a notebook or a terminal shows.
+
+        It reads its records into memory, about a kilobyte each: of a ledger with millions, take
+        a day or a week by `since` and `until`.
+
+        Args:
+            baseline: The model that routed calls would have gone to without a router; by default
+                the one among the routes on which they would have cost the most.
+            since: Only records that started then or later.
+            until: Only records that started before.
+            prices: Where prices for comparisons come from; by default those that are shipped.
+
+        Raises:
+            ConfigurationError: The baseline has no price, a time is without time zone, or the
+                file can't be read.
+
+        Example:
+            >>> print(UsageLedger().report())
+            No calls.
+        """
+        # Here, so that keeping records does not load what shows them.
+        from langchain_bedrock_opt.usage.reporting.report import usage_report
+
+        records = self.records(since=since, until=until)
+        return usage_report(records, baseline=baseline, prices=prices)
 
 
 def _checked(path: Path) -> Path:
@@ -144,47 +218,5 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def _open_for_append(path: Path) -> int:
-    """A descriptor whose writes go to the end, also beside other processes' writes."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        size = os.fstat(descriptor).st_size
-        if size:
-            os.lseek(descriptor, size - 1, os.SEEK_SET)
-            if os.read(descriptor, 1) != b"\n":
-                # A crash cut the last line; without a break it would take ours with it.
-                _write_all(descriptor, b"\n")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it: one system call, unless the file system takes less at once."""
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _read(path: Path) -> list[UsageRecord]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return []  # nothing has been added yet
-    read = [_record_or_none(line) for line in lines if line]
-    records = [record for record in read if record is not None]
-    if len(records) < len(read):
-        logger.warning(
-            "Usage ledger path=<%s> has lines=<%d> that can't be read",
-            path,
-            len(read) - len(records),
-        )
-    return records
-
-
-def _record_or_none(line: bytes) -> UsageRecord | None:
-    try:
-        return record_from_json(line)
-    except ValueError:
-        return None
+def _store_in(path: Path) -> RecordStore:
+    return SqliteStore(path) if path.suffix.lower() in _SQLITE_SUFFIXES else JsonLinesStore(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -12,24 +13,19 @@ from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageReco
 FORMAT_VERSION: Final = 1
 """Version of the form; it changes when a reader of the old one would misread the new."""
 
-_PLAIN: Final = (
-    "run_id",
-    "model_id",
-    "status",
-    "parent_run_id",
-    "cache_hit",
-    "cost_pico_usd",
-    "saved_pico_usd",
-    "latency_ms",
-    "ttft_ms",
-    "error",
-    "service_tier",
+_SHAPED: Final = frozenset(
+    {"started_at", "usage", "estimate", "saved", "route", "path", "tags", "metadata"}
 )
-_REQUIRED: Final = ("run_id", "model_id", "status")
+"""Fields with a form of their own; all others stand in JSON as they are."""
+
+_PLAIN: Final = tuple(
+    (each.name, each.default) for each in fields(UsageRecord) if each.name not in _SHAPED
+)
+_REQUIRED: Final = tuple(name for name, default in _PLAIN if default is MISSING)
 
 
 def record_to_dict(record: UsageRecord) -> dict[str, Any]:
-    """A record as a JSON-ready dict. What is absent, empty or zero by default is left out.
+    """A record as a JSON-ready dict. What is as it is by default is left out.
 
     Example:
         >>> at = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -40,16 +36,20 @@ def record_to_dict(record: UsageRecord) -> dict[str, Any]:
         True
     """
     values: dict[str, Any] = {"v": FORMAT_VERSION, "started_at": record.started_at.isoformat()}
-    for name in _PLAIN:
+    for name, default in _PLAIN:
         value = getattr(record, name)
-        if value is not None and value is not False:
+        if value != default:
             values[name] = value
     if record.usage is not None:
         values["usage"] = _counts(record.usage)
+    if record.estimate is not None:
+        values["estimate"] = _counts(record.estimate)
     if saved := _counts(record.saved):
         values["saved"] = saved
     if record.route is not None:
         values["route"] = record.route.as_dict()
+    if record.path:
+        values["path"] = list(record.path)
     if record.tags:
         values["tags"] = list(record.tags)
     if record.metadata:
@@ -75,19 +75,25 @@ def record_from_dict(values: Mapping[str, Any]) -> UsageRecord:
         )
     if missing := [name for name in _REQUIRED if not isinstance(values.get(name), str)]:
         raise ValueError(f"usage record lacks {', '.join(missing)}")
-    usage, route = values.get("usage"), values.get("route")
+    route = values.get("route")
     try:
         return UsageRecord(
-            **{name: values[name] for name in _PLAIN if name in values},
+            **{name: values[name] for name, _ in _PLAIN if name in values},
             started_at=_utc(values["started_at"]),
-            usage=None if usage is None else TokenUsage.from_dict(usage),
+            usage=_usage(values.get("usage")),
+            estimate=_usage(values.get("estimate")),
             saved=TokenUsage.from_dict(values.get("saved", {})),
             route=None if route is None else RouteDecision.from_dict(route),
+            path=tuple(values.get("path", ())),
             tags=tuple(values.get("tags", ())),
             metadata=dict(values.get("metadata", {})),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"usage record can't be read: {error!r}") from error
+
+
+def _usage(counts: Mapping[str, Any] | None) -> TokenUsage | None:
+    return None if counts is None else TokenUsage.from_dict(counts)
 
 
 def _utc(text: str) -> datetime:

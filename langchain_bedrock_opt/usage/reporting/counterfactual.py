@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from langchain_bedrock_opt.catalog.prices import price_of
+from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 
 
-def counterfactual_cost(records: Iterable[UsageRecord], model_id: str) -> int | None:
+def counterfactual_cost(
+    records: Iterable[UsageRecord], model_id: str, *, prices: PriceBook | None = None
+) -> int | None:
     """What the same work would have cost on one model with no cache at all.
 
     Every record is priced with the tokens it spent and those a cache hit saved; tokens of the
@@ -19,9 +21,11 @@ def counterfactual_cost(records: Iterable[UsageRecord], model_id: str) -> int | 
     Args:
         records: Any records.
         model_id: The model to price them on, with its scope, at the default service tier.
+        prices: Where its price comes from; by default the prices that are shipped.
 
     Returns:
-        The cost in 10⁻¹² US dollars, or None if the model has no price.
+        The cost in 10⁻¹² US dollars, or None if the model has no price, or none for a prompt as
+        long as one of these.
 
     Example:
         >>> counterfactual_cost([], "anthropic.claude-3-haiku-20240307-v1:0")
@@ -29,12 +33,27 @@ def counterfactual_cost(records: Iterable[UsageRecord], model_id: str) -> int | 
         >>> counterfactual_cost([], "acme.frontier-v9") is None
         True
     """
-    price = price_of(model_id)
+    price = (prices or PriceBook()).price_of(model_id)
     if price is None:
         return None
-    work = TokenUsage()
+    cost = 0
     for record in records:
-        work += record.saved
-        if record.usage is not None:
-            work += record.usage
-    return price.cost(TokenUsage(input=work.total - work.output, output=work.output))
+        # One by one: a long prompt may have a price of its own.
+        for usage in (record.usage, record.saved):
+            one = 0 if usage is None else price.cost(as_plain(usage))
+            if one is None:
+                return None
+            cost += one
+    return cost
+
+
+def as_plain(usage: TokenUsage) -> TokenUsage:
+    """The same tokens without a prompt cache.
+
+    Example:
+        >>> as_plain(TokenUsage(input=10, output=5, cache_read=90)).input
+        100
+    """
+    return TokenUsage(
+        input=usage.total - usage.output, output=usage.output, reasoning=usage.reasoning
+    )

@@ -1,4 +1,7 @@
-"""The usage ledger, in memory and in a file."""
+"""The usage ledger in memory and in a file of JSON lines.
+
+What holds for every kind of ledger is in `tests/conformance/test_ledgers.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +9,15 @@ import gc
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
+from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 
 Make = Callable[..., UsageRecord]
-
-
-@pytest.fixture(params=["memory", "file"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> UsageLedger:
-    return UsageLedger() if request.param == "memory" else UsageLedger(tmp_path / "usage.jsonl")
-
-
-def test_ledger_keeps_records_in_order(ledger: UsageLedger, record: Make) -> None:
-    """What was added comes back, in order, and adds up."""
-    records = [record(run_id=str(index), usage=TokenUsage(input=index)) for index in range(5)]
-    for each in records:
-        ledger.add(each)
-    ledger.flush()
-    assert ledger.records() == records
-    assert ledger.totals().usage == TokenUsage(input=10)
-    assert ledger.totals(by="status")["ok"].calls == 5
-    assert isinstance(ledger, UsageSink)
-
-
-def test_fresh_ledger_is_empty(ledger: UsageLedger) -> None:
-    """A ledger to which nothing was added has no records, and makes no file."""
-    assert (ledger.records(), ledger.totals().calls) == ([], 0)
-    assert ledger.path is None or not ledger.path.exists()
-
-
-def test_threads_add_without_loss(ledger: UsageLedger, record: Make) -> None:
-    """Records that many threads add at once are all there."""
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(ledger.add, [record(run_id=str(index)) for index in range(400)]))
-    assert {each.run_id for each in ledger.records()} == set(map(str, range(400)))
 
 
 def test_bounded_ledger_drops_the_oldest(record: Make) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,25 +33,51 @@ ROUTES = st.builds(
     propensity=st.floats(0, 1, exclude_min=True),
     shadow=st.none() | st.text(),
 )
-RECORDS = st.builds(
-    UsageRecord,
-    run_id=st.text(),
-    started_at=st.datetimes(timezones=st.just(timezone.utc)),
-    model_id=st.text(),
-    status=st.sampled_from(["ok", "error", "aborted"]),
-    parent_run_id=st.none() | st.text(),
-    usage=st.none() | TOKENS,
-    saved=TOKENS,
-    cache_hit=st.booleans(),
-    cost_pico_usd=st.none() | COUNTS,
-    saved_pico_usd=st.none() | st.integers(0, 10**30),
-    latency_ms=NUMBERS,
-    ttft_ms=st.none() | NUMBERS,
-    error=st.none() | st.text(),
-    route=st.none() | ROUTES,
-    tags=st.lists(st.text()).map(tuple),
-    metadata=st.dictionaries(st.text(), st.text() | st.integers() | st.booleans()),
-)
+PICO = st.none() | st.integers(0, 10**30)
+TEXTS = st.lists(st.text()).map(tuple)
+MAYBE_TEXT = st.none() | st.text()
+# By name, so that a field of the record that is not here fails the test below.
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "run_id": st.text(),
+    "started_at": st.datetimes(timezones=st.just(timezone.utc)),
+    "model_id": st.text(),
+    "status": st.sampled_from(["ok", "error", "aborted"]),
+    "parent_run_id": MAYBE_TEXT,
+    "resolved_id": MAYBE_TEXT,
+    "region": MAYBE_TEXT,
+    "stop_reason": MAYBE_TEXT,
+    "usage": st.none() | TOKENS,
+    "estimate": st.none() | TOKENS,
+    "saved": TOKENS,
+    "cache_hit": st.booleans(),
+    "cache_tier": MAYBE_TEXT,
+    "cost_pico_usd": PICO,
+    "estimate_pico_usd": PICO,
+    "list_pico_usd": PICO,
+    "uncached_pico_usd": PICO,
+    "saved_pico_usd": PICO,
+    "price_tier": st.sampled_from(["default", "batch", "provisioned"]),
+    "price_source": MAYBE_TEXT,
+    "price_checked": MAYBE_TEXT,
+    "service_tier": MAYBE_TEXT,
+    "performance": MAYBE_TEXT,
+    "latency_ms": NUMBERS,
+    "model_latency_ms": st.none() | NUMBERS,
+    "ttft_ms": st.none() | NUMBERS,
+    "retries": COUNTS,
+    "throttles": COUNTS,
+    "error": MAYBE_TEXT,
+    "route": st.none() | ROUTES,
+    "path": TEXTS,
+    "tags": TEXTS,
+    "metadata": st.dictionaries(st.text(), st.text() | st.integers() | st.booleans()),
+}
+RECORDS = st.builds(UsageRecord, **FIELDS)
+
+
+def test_every_field_is_tried() -> None:
+    """The test below tries each field that a record has, a new one too."""
+    assert set(FIELDS) == {field.name for field in fields(UsageRecord)}
 
 
 @given(RECORDS)
@@ -68,8 +96,22 @@ def test_what_is_not_said_is_not_written(record: Callable[..., UsageRecord]) -> 
         "started_at",
         "model_id",
         "status",
-        "latency_ms",
     }
+
+
+def test_lines_of_earlier_releases_are_read() -> None:
+    """A line that was written before records knew of regions, estimates and paths still counts."""
+    line = (
+        '{"v":1,"started_at":"2026-11-22T12:00:00+00:00","run_id":"r","model_id":"m",'
+        '"status":"ok","cost_pico_usd":7,"latency_ms":250.0,"usage":{"input":3},"later":1}'
+    )
+    record = record_from_json(line)
+    assert (record.cost_pico_usd, record.latency_ms, record.usage) == (
+        7,
+        250.0,
+        TokenUsage(input=3),
+    )
+    assert (record.price_tier, record.path, record.list_pico_usd) == ("default", (), None)
 
 
 def test_cost_of_zero_is_not_unknown(record: Callable[..., UsageRecord]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.catalog.prices import price_of
+from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.prices import ModelPrice, price_of
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.reporting.counterfactual import counterfactual_cost
@@ -124,3 +126,72 @@ def test_same_work_on_one_model_without_cache(record: Make) -> None:
 def test_work_on_a_model_without_price_has_no_cost(record: Make) -> None:
     """A model without a price gives None, not zero."""
     assert counterfactual_cost([record(usage=TokenUsage(input=1))], "acme.frontier-v9") is None
+
+
+def test_what_each_way_of_saving_brought(record: Make) -> None:
+    """List and uncached sums are over priced calls; what is not known there saves nothing."""
+    usage = TokenUsage(input=10)
+    totals = total(
+        [
+            record(usage=usage, cost_pico_usd=5, list_pico_usd=10, uncached_pico_usd=30),
+            record(usage=usage, cost_pico_usd=7),
+            record(usage=usage, list_pico_usd=10, uncached_pico_usd=30),
+            record(usage=usage, cost_pico_usd=0, list_pico_usd=99, uncached_pico_usd=99,
+                   price_tier="provisioned"),
+        ]
+    )  # fmt: skip
+    assert (totals.cost_pico_usd, totals.list_pico_usd, totals.uncached_pico_usd) == (12, 17, 37)
+    assert (totals.unpriced_calls, totals.provisioned_calls) == (1, 1)
+
+
+def test_troubles_and_estimates_are_counted(record: Make) -> None:
+    """Retries, throttles and escalations are added up; estimates stay out of usage and cost."""
+    again = RouteDecision(tier="complex", model_id="m", score=0.0, escalated_from="simple")
+    totals = total(
+        [
+            record(retries=2, throttles=1, route=again, ttft_ms=30.0, cache_hit=True),
+            record(status="aborted", estimate=TokenUsage(output=8), estimate_pico_usd=9),
+            record(status="error", retries=3, throttles=4),
+            record(ttft_ms=10.0),
+        ]
+    )
+    assert (totals.retries, totals.throttles, totals.escalations) == (5, 5, 1)
+    assert (totals.estimate, totals.estimate_pico_usd) == (TokenUsage(output=8), 9)
+    assert (totals.usage, totals.cost_pico_usd) == (TokenUsage(), 0)
+    assert (totals.ttft_p50_ms, totals.ttft_p95_ms) == (10.0, 30.0)
+    assert (totals.hit_rate, totals.error_rate) == (0.25, 0.25)
+    assert (UsageTotals().hit_rate, UsageTotals().error_rate) == (0.0, 0.0)
+
+
+def test_several_properties_group_together(record: Make) -> None:
+    """A list of properties groups by all of them at once, each tag with each."""
+    records = [
+        record(model_id="m", path=("agent", "plan"), tags=("a", "b")),
+        record(model_id="m", region="us-east-1", tags=("a",)),
+    ]
+    groups = {key: each.calls for key, each in totals_by(records, ["node", "tag"]).items()}
+    assert groups == {("plan", "a"): 1, ("plan", "b"): 1, ("(none)", "a"): 1}
+
+
+def test_routes_tell_stand_ins(record: Make) -> None:
+    """A tier that answered in another's place is told from one that was chosen."""
+    plain = RouteDecision(tier="complex", model_id="m", score=0.0)
+    records = [
+        record(route=plain),
+        record(route=replace(plain, escalated_from="simple")),
+        record(route=replace(plain, fallback_from="medium")),
+    ]
+    assert list(totals_by(records, "route")) == [
+        "complex", "complex (escalated from simple)", "complex (for medium)"
+    ]  # fmt: skip
+
+
+def test_prices_of_ones_own_are_taken(record: Make) -> None:
+    """A price book that knows a model gives it a cost elsewhere too."""
+
+    class Agreed(PriceBook):
+        def price_of(self, model_id: str, **where: object) -> ModelPrice:
+            return ModelPrice(input=3, output=5, source="contract", checked="2026-11-22")
+
+    records = [record(usage=TokenUsage(input=10, output=2, cache_read=5))]
+    assert counterfactual_cost(records, "acme.frontier-v9", prices=Agreed()) == 15 * 3 + 2 * 5
