@@ -83,7 +83,7 @@ def _sink(cloudwatch: _CloudWatch, clock: _Clock) -> CloudWatchMetricsSink:
 
 def _call(rng: random.Random, at: float) -> UsageRecord:
     return UsageRecord(
-        run_id="r",
+        run_id=f"{rng.getrandbits(64):016x}",
         started_at=datetime.fromtimestamp(at, timezone.utc),
         model_id=f"acme.model-{rng.randrange(MODELS)}",
         status="ok",

@@ -5,7 +5,7 @@ The rooms, each with a card in its `__init__`:
 * `chat_model`: `ChatBedrockOptimized`, a `ChatBedrockConverse` with layers;
 * `routing`: which model answers which prompt;
 * `caching`: answers that are not paid for twice;
-* `usage`: what was used, and what it cost;
+* `usage`: what was used, what it cost, and what it may cost;
 * `emulator`: a local Bedrock;
 * `demo`: the main job on the emulator;
 * below them `aws` (the door to boto3), `catalog` (facts as data), `contracts`, `errors`.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         InMemoryCacheStore,
         RedisCacheStore,
     )
+    from langchain_bedrock_opt.catalog.price_book import PriceBook
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
     from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     )
     from langchain_bedrock_opt.usage import (
         BedrockUsageCallbackHandler,
+        Budget,
+        CloudWatchEMFSink,
         CloudWatchMetricsSink,
         UsageLedger,
     )
@@ -53,13 +56,16 @@ _HOMES: Final = {
     "BedrockSemanticCache": "caching",
     "BedrockServiceError": "errors",
     "BedrockUsageCallbackHandler": "usage",
+    "Budget": "usage",
     "ChatBedrockOptimized": "chat_model",
     "ChatBedrockRouter": "routing",
+    "CloudWatchEMFSink": "usage",
     "CloudWatchMetricsSink": "usage",
     "ComplexityScorer": "routing",
     "DiskCacheStore": "caching",
     "DynamoDBCacheStore": "caching",
     "InMemoryCacheStore": "caching",
+    "PriceBook": "catalog.price_book",
     "RedisCacheStore": "caching",
     "RouteDecision": "contracts",
     "RoutingPolicy": "routing",
@@ -74,13 +80,16 @@ __all__ = [
     "BedrockSemanticCache",
     "BedrockServiceError",
     "BedrockUsageCallbackHandler",
+    "Budget",
     "ChatBedrockOptimized",
     "ChatBedrockRouter",
+    "CloudWatchEMFSink",
     "CloudWatchMetricsSink",
     "ComplexityScorer",
     "DiskCacheStore",
     "DynamoDBCacheStore",
     "InMemoryCacheStore",
+    "PriceBook",
     "RedisCacheStore",
     "RouteDecision",
     "RoutingPolicy",

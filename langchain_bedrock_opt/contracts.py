@@ -10,7 +10,7 @@ Rooms never import each other; they speak through these records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
@@ -268,7 +268,9 @@ class UsageRecord:
         cache_hit: True if a response cache answered.
         cache_tier: Where the hit came from, as in `CacheReport.tier`; `langchain` for a cache of
             LangChain's own. None if it was no hit.
-        cost_pico_usd: The cost.
+        cache_status: What our response cache did, as in `CacheReport.status`; None if it was not
+            asked.
+        cost_pico_usd: The cost; 0 for a cache hit on a model that has a price.
         estimate_pico_usd: What `estimate` costs.
         list_pico_usd: What the same tokens cost at the default service tier.
         uncached_pico_usd: What they cost there with every prompt token as plain input, without
@@ -276,7 +278,8 @@ class UsageRecord:
         saved_pico_usd: What a cache hit saved.
         price_tier: By what it was billed, from the response.
         price_source: The layer its price came from: `override`, `refreshed`, `shipped`,
-            `genai-prices`; None if it has no price.
+            `genai-prices`, `hourly` (provisioned throughput, which no token costs more of); None
+            if it has no price.
         price_checked: The date at which that price was checked, ISO 8601.
         service_tier: The service tier that served the call, from the response.
         performance: `optimized` if latency-optimized inference served it, else as the response
@@ -307,6 +310,7 @@ class UsageRecord:
     saved: TokenUsage = field(default_factory=TokenUsage)
     cache_hit: bool = False
     cache_tier: str | None = None
+    cache_status: str | None = None
     cost_pico_usd: int | None = None
     estimate_pico_usd: int | None = None
     list_pico_usd: int | None = None
@@ -343,6 +347,30 @@ class UsageSink(Protocol):
 
     def flush(self) -> None:
         """Send what is held, if this sink holds anything."""
+
+
+@runtime_checkable
+class UsageObserver(Protocol):
+    """Who counts calls to models that no LangChain run tells of, such as a cache's renewals."""
+
+    def observe(
+        self,
+        model_id: str,
+        usage: TokenUsage,
+        *,
+        region: str | None = None,
+        price_tier: str = "default",
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Count one call that has ended well.
+
+        Args:
+            model_id: The model id or ARN that was called.
+            usage: What it spent.
+            region: The region that was called.
+            price_tier: By what it is billed; a `PriceTier`.
+            tags: What tells it from other calls.
+        """
 
 
 @runtime_checkable

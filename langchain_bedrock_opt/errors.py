@@ -162,6 +162,15 @@ class BedrockServiceError(BedrockOptError):
     model_id: str | None = None
     """The model id that was called, where it is known."""
 
+    region: str | None = None
+    """The region that was called, where it is known."""
+
+    retries: int = 0
+    """Attempts beyond the first that were made by a client of this package."""
+
+    throttles: int = 0
+    """How many of the attempts were throttled."""
+
     @property
     def _response(self) -> dict[str, Any]:
         response = getattr(self, "response", None)

@@ -24,6 +24,9 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Prices that a developer has refreshed are not those of the tests.
+    monkeypatch.delenv("BEDROCK_OPT_PRICES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent/cache")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
 

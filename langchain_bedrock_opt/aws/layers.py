@@ -170,8 +170,8 @@ class LayeredClient:
     def _add_facts(self, told: dict[str, Any], model_id: str | None, attempts: Attempts) -> None:
         """Add to a report what no layer has to know; what a layer has said stands."""
         told.setdefault("model_id", model_id)
-        if "region" not in told and (region := region_of(self.base)) is not None:
-            told["region"] = region
+        if "region" not in told:  # no model was asked
+            _from_region({REPORT_KEY: told}, self.base)
         if model_id is not None and model_id.startswith("arn:"):
             resolution = known_resolution(model_id)
             if resolution is not None and resolution.resolved_id is not None:
@@ -184,11 +184,12 @@ class LayeredClient:
     def _call_base(self, request: Request) -> Response:
         base = self._own_base()
         try:
-            return base.converse(**request)  # type: ignore[no-any-return]
+            response: Response = base.converse(**request)
         except BOTOCORE_ERRORS as error:
             raise service_error(
                 error, request.get("modelId"), region_of(base), attempts_so_far()
             ) from error
+        return _from_region(response, base)
 
     def _stream_base(self, request: Request) -> Response:
         base = self._own_base()
@@ -199,7 +200,8 @@ class LayeredClient:
                 error, request.get("modelId"), region_of(base), attempts_so_far()
             ) from error
         events = response["stream"]
-        return {**response, "stream": EventStream(_mapped(events, request.get("modelId")), events)}
+        mapped = EventStream(_mapped(events, request.get("modelId")), events)
+        return _from_region({**response, "stream": mapped}, base)
 
     def _own_base(self) -> Any:
         """The base client of this process."""
@@ -266,6 +268,14 @@ def region_of(client: Any) -> str | None:
     """The region of a client; None for one that has none, such as a test's."""
     region: str | None = getattr(getattr(client, "meta", None), "region_name", None)
     return region
+
+
+def _from_region(response: Response, base: Any) -> Response:
+    """A response whose report names the region that was called: its price may depend on it."""
+    region = region_of(base)
+    if region is not None:
+        report(response)["region"] = region
+    return response
 
 
 def _reported(events: Iterable[Event], response: Response) -> Iterator[Event]:

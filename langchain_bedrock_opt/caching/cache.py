@@ -42,6 +42,7 @@ from langchain_bedrock_opt.caching.stats import CacheStats
 from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
 from langchain_bedrock_opt.caching.warm_up import WarmUp, warm_up
+from langchain_bedrock_opt.contracts import UsageObserver
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _CLOSING_SECONDS: Final = 5.0
@@ -98,6 +99,8 @@ class BedrockSemanticCache(BaseCache):
             once: for calls without tenant and tags, until the namespace is made invalid.
         wait_timeout: The longest, in seconds, that a call waits for an equal one under way; and
             once more as long for the one that asks in its place.
+        usage: Counts what background renewals spend, which no LangChain run tells of: a
+            `BedrockUsageCallbackHandler`. Without it only `stats().spent_renewing` does.
         clock: Seconds since the epoch.
         random: Numbers from 0 to 1, for the jitter.
 
@@ -130,6 +133,7 @@ class BedrockSemanticCache(BaseCache):
         local_ttl: float = 10.0,
         migrate_from: GuideTable | None = None,
         wait_timeout: float = 60.0,
+        usage: UsageObserver | None = None,
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = random_module.random,
     ) -> None:
@@ -143,15 +147,13 @@ class BedrockSemanticCache(BaseCache):
         _check_numbers(local_entries=local_entries, local_ttl=local_ttl, wait_timeout=wait_timeout)
         # A store in this process is as near as a copy of it, and known to no other process.
         is_shared = not isinstance(store, InMemoryCacheStore)
-        has_copies = is_shared and lifetimes.local > 0
+        copies = InMemoryCacheStore(max_entries=local_entries or 1, clock=clock)
         guarded = GuardedStore(store, clock=clock)
         self._entries = Entries(
             guarded,
             codec=EntryCodec(secret=secret, encryption=encryption),
             epochs=Epochs(guarded, clock=clock),
-            local=InMemoryCacheStore(max_entries=local_entries, clock=clock)
-            if has_copies
-            else None,
+            local=copies if is_shared and lifetimes.local > 0 else None,
             lifetimes=lifetimes,
             clock=clock,
             random=random,
@@ -172,6 +174,7 @@ class BedrockSemanticCache(BaseCache):
             namespace=namespace,
             tenant=tenant,
             cache_sampled=cache_sampled,
+            usage=_checked_observer(usage),
         )
         self._door = GenerationDoor(self._desk, partial(current_options_by_config, self))
 
@@ -401,6 +404,14 @@ def _checked_store(store: object) -> CacheStore:
             "DiskCacheStore(path) or an object with the methods of CacheStore"
         )
     return store
+
+
+def _checked_observer(usage: object) -> UsageObserver | None:
+    if usage is None or isinstance(usage, UsageObserver):
+        return usage
+    raise ConfigurationError(
+        f"usage={usage!r}: has no observe(); pass a BedrockUsageCallbackHandler"
+    )
 
 
 def _check_numbers(**numbers: float) -> None:

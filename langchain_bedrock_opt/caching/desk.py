@@ -13,6 +13,7 @@ from langchain_bedrock_opt.caching.leases import Leases
 from langchain_bedrock_opt.caching.migration import Migration
 from langchain_bedrock_opt.caching.renewals import Renewals
 from langchain_bedrock_opt.caching.similar import SimilarAnswers, SimilarByTenant
+from langchain_bedrock_opt.contracts import UsageObserver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Desk:
         namespace: Which cache this is, of several in one store.
         tenant: Whose answers these are, unless a call says otherwise.
         cache_sampled: Whether requests with a temperature above 0 are answered too.
+        usage: Who counts what renewals spend; None if nobody does.
     """
 
     entries: Entries
@@ -42,6 +44,7 @@ class Desk:
     namespace: str
     tenant: str
     cache_sampled: bool
+    usage: UsageObserver | None = None
 
     def tenant_of(self, options: CallOptions) -> str:
         """Whose answers are asked for."""

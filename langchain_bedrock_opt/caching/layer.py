@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from langchain_bedrock_opt.aws.call_context import call_context, run_metadata
 from langchain_bedrock_opt.aws.layers import (
@@ -41,6 +41,7 @@ from langchain_bedrock_opt.caching.responses import (
 )
 from langchain_bedrock_opt.caching.similar import Similar
 from langchain_bedrock_opt.caching.similarity.bound import Question
+from langchain_bedrock_opt.catalog.prices import price_tier_of
 from langchain_bedrock_opt.contracts import REPORT_KEY, CacheReport, TokenUsage
 
 Status: TypeAlias = Literal["miss", "bypass", "refresh", "error"]
@@ -48,6 +49,9 @@ Form: TypeAlias = Callable[[StoredResponse], Response]
 """Makes the answer that was asked for, whole or streamed, of a stored one."""
 Ask: TypeAlias = Callable[[Request], tuple[Response, Cuts | None]]
 """Asks the model, and waits for the whole answer; with its cuts, if it was streamed."""
+
+RENEWAL_TAG: Final = "bedrock_opt_renewal"
+"""Tag of the usage records of renewals."""
 
 _NOTHING_SPENT = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
@@ -298,7 +302,7 @@ class CacheLayer(Layer):
                 with call_context(metadata):  # inner layers may go by it
                     asked.stamps = desk.stamps(asked.options)
                     response, cuts = ask(asked.request)
-                self._entries.count_renewal(token_usage(response))
+                self._count_renewal(asked.request, response)
                 kept = self._keep(asked, claim, response, cuts)
             finally:
                 desk.renewals.ended(key, kept=kept is not None)
@@ -306,6 +310,23 @@ class CacheLayer(Layer):
 
         if not desk.background.run(f"renew {key}", "fetching a new answer", renew):
             desk.renewals.ended(key, kept=True)
+
+    def _count_renewal(self, request: Request, response: Response) -> None:
+        """Count what a new answer cost, where nobody's run tells of it."""
+        spent, usage = token_usage(response), self._desk.usage
+        self._entries.count_renewal(spent)
+        if usage is None:
+            return
+        try:
+            usage.observe(
+                request["modelId"],
+                spent,
+                region=report(response).get("region"),
+                price_tier=price_tier_of(response),
+                tags=(RENEWAL_TAG,),
+            )
+        except Exception as error:  # noqa: BLE001 - who counts never costs an answer
+            self._entries.failed("counting a renewal", error)
 
     def _migrated(self, asked: _Asked, read: Read) -> Kept[_Answer] | None:
         """The answer of an older cache, which this one takes over."""

@@ -25,7 +25,8 @@ class CacheStats:
         errors: Times a store failed or an entry was broken; the calls went on.
         bypassed: Calls that did not ask it: told so, or with a temperature above 0.
         renewals: New answers fetched in the background for stale ones.
-        spent_renewing: Tokens that these have spent; no callback sees them.
+        spent_renewing: Tokens that these have spent. No callback sees them; a handler that is given
+            as the cache's `usage` counts them.
         saved_by_model: Tokens that the hits did not spend, by the model id that was asked for;
             under an empty text those of models that LangChain's cache interface does not name.
     """

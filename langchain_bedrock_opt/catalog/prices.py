@@ -8,6 +8,9 @@ out from another scope's, region's or tier's by a factor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from langchain_bedrock_opt.catalog.model_price import (
     PICO_PER_USD,
     ModelPrice,
@@ -17,10 +20,20 @@ from langchain_bedrock_opt.catalog.model_price import (
 )
 from langchain_bedrock_opt.catalog.price_book import default_prices
 
-__all__ = ["PICO_PER_USD", "ModelPrice", "PriceLayer", "PriceStep", "price_of", "usd"]
+__all__ = [
+    "PICO_PER_USD",
+    "ModelPrice",
+    "PriceLayer",
+    "PriceStep",
+    "price_of",
+    "price_tier_of",
+    "usd",
+]
 
 
-def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
+def price_of(
+    model_id: str, *, tier: str = "default", region: str | None = None
+) -> ModelPrice | None:
     """The price of the model behind an id, or None if nothing says it.
 
     Args:
@@ -30,6 +43,7 @@ def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
             base, and only the control plane knows what an application profile stands for.
         tier: What served the call: the service tiers `default`, `flex` and `priority`,
             `latency-optimized`, or `batch` for an invocation job. `reserved` has no price a token.
+        region: The region that was called; None takes the list price of us-east-1.
 
     Example:
         >>> price_of("anthropic.claude-3-haiku-20240307-v1:0").input  # $0.25 a million
@@ -37,4 +51,22 @@ def price_of(model_id: str, *, tier: str = "default") -> ModelPrice | None:
         >>> price_of("acme.frontier-v9") is None
         True
     """
-    return default_prices().price_of(model_id, tier=tier)
+    return default_prices().price_of(model_id, tier=tier, region=region)
+
+
+def price_tier_of(answer: Mapping[str, Any]) -> str:
+    """By what an answer is billed, as far as it says so itself; a `PriceTier`.
+
+    Latency-optimized inference has prices of its own, whatever the service tier.
+
+    Args:
+        answer: A Converse response, or the `response_metadata` that LangChain makes of one.
+
+    Example:
+        >>> price_tier_of({"serviceTier": {"type": "flex"}})
+        'flex'
+    """
+    performance, tier = answer.get("performanceConfig"), answer.get("serviceTier")
+    if isinstance(performance, dict) and performance.get("latency") == "optimized":
+        return "latency-optimized"
+    return (tier.get("type") if isinstance(tier, dict) else None) or "default"

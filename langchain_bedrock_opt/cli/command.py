@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from langchain_bedrock_opt import __version__
-from langchain_bedrock_opt.cli import demo, emulator
+from langchain_bedrock_opt.cli import dashboard, demo, emulator, prices, report
 from langchain_bedrock_opt.errors import BedrockOptError
 
 
@@ -42,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bedrock-opt {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in (demo, emulator):
+    for verb in (demo, emulator, report, prices, dashboard):
         verb.add_to(verbs)
     return parser

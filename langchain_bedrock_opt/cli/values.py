@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -20,6 +21,25 @@ def cap(text: str) -> Decimal | None:
     if not amount.is_finite() or amount < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is neither an amount in US dollars nor `none`")
     return amount
+
+
+def amount(text: str) -> Decimal:
+    """An amount in US dollars, above 0."""
+    given = cap(text)
+    if not given:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in US dollars above 0")
+    return given
+
+
+def moment(text: str) -> datetime:
+    """A date or a time in ISO 8601; in UTC unless it says otherwise."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no date or time: write 2026-11-22 or 2026-11-22T18:00"
+        ) from None
+    return given if given.tzinfo else given.replace(tzinfo=timezone.utc)
 
 
 def positive(text: str) -> int:

@@ -188,7 +188,7 @@ _STAYS: Final = frozenset(
 
 
 def with_place(tier: Tier, region: str | None) -> Tier:
-    """The tier with the scope its id says, and the region it is called in.
+    """The tier with the scope its id says, the region it is called in and its price there.
 
     Args:
         tier: What has a model id, and no place yet.
@@ -199,7 +199,10 @@ def with_place(tier: Tier, region: str | None) -> Tier:
     except ModelIdError:
         return tier
     scope = parsed.scope or (IN_REGION if parsed.kind in _STAYS else None)
-    return replace(tier, scope=scope, region=parsed.region or region)
+    region = parsed.region or region
+    # Where a region's price is not known, the usual one still tells cheap tiers from dear ones.
+    price = (price_of(tier.model_id, region=region) if region else None) or tier.price
+    return replace(tier, scope=scope, region=region, price=price)
 
 
 def region_of(model: object) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import MissingExtraError
+from langchain_bedrock_opt.usage.recording.seen import SeenRuns
 from langchain_bedrock_opt.usage.reporting.totals import is_unmetered, is_unpriced
 
 DURATION_BUCKETS: Final = tuple(0.01 * 2**power for power in range(14))
@@ -41,6 +42,7 @@ class OpenTelemetrySink:
     """
 
     def __init__(self, meter: Any = None) -> None:
+        self._seen = SeenRuns()
         meter = _global_meter() if meter is None else meter
         self._tokens = {
             kind: meter.create_counter(f"{_USAGE}.{kind}", unit="{token}")
@@ -82,7 +84,9 @@ class OpenTelemetrySink:
         )
 
     def add(self, record: UsageRecord) -> None:
-        """Record one call. A failed one counts with no tokens, and with its `error.type`."""
+        """Record one call, once a run. A failed one has no tokens and an `error.type`."""
+        if not self._seen.is_new(record.run_id):
+            return
         attributes = _attributes(record)
         self._add_tokens(record, attributes)
         self._duration.record(record.latency_ms / 1000, attributes)

@@ -15,7 +15,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.errors import BudgetExceededError, ConfigurationError
 from langchain_bedrock_opt.usage.budget.account import Account, BudgetStatus, Place, pico_of
@@ -94,7 +94,7 @@ class Budget(BaseCallbackHandler):
             `DynamoDBBudgetStore` share it.
         on_store_error: Where the store fails, `allow` counts in this process alone, `refuse`
             raises `BudgetStoreError`.
-        prices: Where prices come from.
+        prices: Where prices come from; None takes the process's own book, `default_prices()`.
         max_tokens: The longest answer of a model of which neither the call, the model nor the
             catalog says.
         margin: By how much an estimate of tokens may be too low, at least 1.
@@ -164,7 +164,7 @@ class Budget(BaseCallbackHandler):
             clock=clock,
         )
         self._allows_unpriced = self._warns_only or unpriced == "allow"
-        self._prices = PriceBook() if prices is None else prices
+        self._prices = default_prices() if prices is None else prices
         self._max_tokens = max_tokens
         self._margin = margin
         self._thresholds = Thresholds(thresholds, on_threshold)

@@ -17,6 +17,7 @@ from langchain_bedrock_opt.usage.cloudwatch.inbox import Inbox
 from langchain_bedrock_opt.usage.cloudwatch.metrics import DEFAULT_METRICS, MetricSet
 from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, Row, SeriesTable
 from langchain_bedrock_opt.usage.cloudwatch.sink import check_names
+from langchain_bedrock_opt.usage.recording.seen import SeenRuns
 
 logger = logging.getLogger(__name__)
 
@@ -100,14 +101,16 @@ class CloudWatchEMFSink:
             max_series=max_series,
             top_values=top_values,
         )
+        self._seen = SeenRuns()
         self._known: dict[tuple[tuple[int, tuple[int, ...]], ...], str] = {}
         self._inbox: Inbox[UsageRecord] = Inbox(
             self._table.add if aggregate else self._write_record
         )
 
     def add(self, record: UsageRecord) -> None:
-        """Write one record, or add it up."""
-        self._inbox.put(record)
+        """Write one record, or add it up; once a run."""
+        if self._seen.is_new(record.run_id):
+            self._inbox.put(record)
 
     def flush(self) -> None:
         """Write what has been added up, and flush the stream."""

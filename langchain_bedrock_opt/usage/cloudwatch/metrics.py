@@ -77,6 +77,10 @@ def _hits(record: UsageRecord) -> int | None:
     return 1 if record.cache_hit else None
 
 
+def _misses(record: UsageRecord) -> int | None:
+    return 1 if record.cache_status == "miss" else None
+
+
 def _savings(record: UsageRecord) -> int | None:
     return record.saved_pico_usd if record.cache_hit else None
 
@@ -132,6 +136,7 @@ DEFAULT_METRICS: Final = MetricSet(
         Metric(name="Throttles", unit="Count", value=lambda record: record.throttles or None),
         Metric(name="Retries", unit="Count", value=lambda record: record.retries or None),
         Metric(name="CacheHits", unit="Count", value=_hits),
+        Metric(name="CacheMisses", unit="Count", value=_misses),
         Metric(name="UnpricedCalls", unit="Count", value=_unpriced),
         Metric(name="UnmeteredCalls", unit="Count", value=_unmetered),
         # Micro-dollars: CloudWatch has no unit for money, and a call costs few of them.

@@ -23,6 +23,7 @@ from langchain_bedrock_opt.usage.cloudwatch.metrics import (
 from langchain_bedrock_opt.usage.cloudwatch.sender import ClientOptions, Sender
 from langchain_bedrock_opt.usage.cloudwatch.series import SeriesTable
 from langchain_bedrock_opt.usage.cloudwatch.sigterm import flush_on_sigterm as hook_sigterm
+from langchain_bedrock_opt.usage.recording.seen import SeenRuns
 
 
 class CloudWatchMetricsSink:
@@ -132,6 +133,7 @@ class CloudWatchMetricsSink:
             rng=rng,
         )
         self._flusher = Flusher(self._sender, flush_interval, rng)
+        self._seen = SeenRuns()
         # A sink that is dropped without `close` leaves its records to the thread.
         weakref.finalize(self, self._flusher.retire).atexit = False
         if flush_on_sigterm:
@@ -189,9 +191,10 @@ class CloudWatchMetricsSink:
         return self._sender.table.folded
 
     def add(self, record: UsageRecord) -> None:
-        """Add one record up. It counts in the minute in which the call started."""
-        self._sender.inbox.put(record)
-        self._flusher.start()
+        """Add one record up, once a run. It counts in the minute in which the call started."""
+        if self._seen.is_new(record.run_id):
+            self._sender.inbox.put(record)
+            self._flusher.start()
 
     def flush(self, timeout: float = 10.0) -> None:
         """Send what has been added up, and wait for it. Never raises: failures are counted.

@@ -151,6 +151,12 @@ class UsageReport:
 
         return as_rich(self)
 
+    def to_html_page(self) -> str:
+        """The report as a page of its own, for a browser."""
+        title = "<meta charset='utf-8'><title>Bedrock usage</title>"
+        page = f"<!doctype html><html lang='en'><head>{title}</head><body>"
+        return f"{page}{self._repr_html_()}</body></html>"
+
     def _repr_html_(self) -> str:
         """The report as a notebook shows it: tables and small charts, no script, no network."""
         from langchain_bedrock_opt.usage.reporting.html import as_html

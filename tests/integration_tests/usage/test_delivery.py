@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -27,13 +28,14 @@ CALLS = "Calls/Service"
 _START = """
 import os, signal, sys, time
 from datetime import datetime, timezone
+from uuid import uuid4
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.cloudwatch.sink import CloudWatchMetricsSink
 
 def add(sink, calls):
     at = datetime.now(timezone.utc)
     for _ in range(calls):
-        sink.add(UsageRecord(run_id="r", started_at=at, model_id="m", status="ok"))
+        sink.add(UsageRecord(run_id=str(uuid4()), started_at=at, model_id="m", status="ok"))
 
 def new(**settings):
     return CloudWatchMetricsSink(
@@ -73,7 +75,9 @@ def sink_of(cloudwatch: CloudWatchServer, **settings: object) -> CloudWatchMetri
 
 def call() -> UsageRecord:
     at = datetime.now(timezone.utc)
-    return UsageRecord(run_id="r", started_at=at, model_id="m", status="ok", latency_ms=12.5)
+    return UsageRecord(
+        run_id=str(uuid4()), started_at=at, model_id="m", status="ok", latency_ms=12.5
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,10 +103,11 @@ def chat(bedrock: FakeBedrock) -> Callable[..., ChatBedrockConverse]:
 
 @pytest.fixture
 def record() -> Callable[..., UsageRecord]:
-    """A usage record of which a test names only what it is about."""
+    """A usage record of which a test names only what it is about; each is of a run of its own."""
+    runs = (f"run-{number}" for number in count())
 
     def build(**fields: Any) -> UsageRecord:
-        defaults = {"run_id": "run", "started_at": EPOCH, "model_id": HAIKU, "status": "ok"}
+        defaults = {"run_id": next(runs), "started_at": EPOCH, "model_id": HAIKU, "status": "ok"}
         return UsageRecord(**{**defaults, **fields})
 
     return build

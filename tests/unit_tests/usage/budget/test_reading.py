@@ -201,7 +201,8 @@ class OnePrice(PriceBook):
     """Any model at one price."""
 
     def __init__(self, **prices: int) -> None:
-        self.price = ModelPrice(**{"input": 1, "output": 5, **prices}, source="", checked="")
+        kinds: dict[str, Any] = {"input": 1, "output": 5, **prices}
+        self.price = ModelPrice(**kinds, source="", checked="")
 
     def price_of(self, *_: Any, **__: Any) -> ModelPrice:
         return self.price

@@ -125,7 +125,7 @@ def test_a_line_that_would_be_too_long_goes_without_its_tags(record: Make) -> No
     sink.add(record(metadata={"document": "x" * 300_000}))
     (line,) = written(stream)
     assert "metadata" not in line
-    assert (line["run_id"], line["Calls"], sink.shortened_lines) == ("run", 1.0, 1)
+    assert (line["run_id"], line["Calls"], sink.shortened_lines) == ("run-0", 1.0, 1)
 
 
 def test_a_stream_that_fails_breaks_nothing(record: Make, caplog: pytest.LogCaptureFixture) -> None:

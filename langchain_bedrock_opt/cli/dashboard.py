@@ -1,0 +1,76 @@
+"""`bedrock-opt dashboard`: a CloudWatch dashboard and alarms, as JSON or applied."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.errors import ConfigurationError
+
+
+def add_to(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser("dashboard", help="a CloudWatch dashboard and alarms")
+    parser.set_defaults(run=_run)
+    parser.add_argument("--name", default="bedrock", help="the dashboard's name")
+    parser.add_argument("--region", default="us-east-1", help="the region of the metrics")
+    parser.add_argument("--namespace", default="LangChainBedrock", help="as the sink's")
+    parser.add_argument("--service", default=None, help="as the sink's")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="ID", help="a model; may be repeated"
+    )
+    parser.add_argument(
+        "--guide", action="store_true", help="over the guide's metrics, without alarms"
+    )
+    parser.add_argument(
+        "--cost-per-hour", type=values.amount, metavar="USD", help="alarm if an hour costs more"
+    )
+    parser.add_argument(
+        "--daily-budget", type=values.amount, metavar="USD", help="alarm at 80 and 100 % of it"
+    )
+    parser.add_argument(
+        "--ttft-p95", type=values.speed, metavar="MS", help="alarm if the first token is later"
+    )
+    parser.add_argument(
+        "--action", action="append", default=[], metavar="ARN", help="what alarms do; repeatable"
+    )
+    parser.add_argument(
+        "--apply", action="store_true", help="write them to CloudWatch with your credentials"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from langchain_bedrock_opt.usage.cloudwatch.alarms import alarm_requests, apply
+    from langchain_bedrock_opt.usage.cloudwatch.dashboard import (
+        check_dashboard,
+        dashboard_body,
+        guide_dashboard_body,
+    )
+
+    alarms: list[dict[str, Any]] = []
+    if options.guide and not options.model:
+        raise ConfigurationError("--guide shows metrics by model: name one with --model ID.")
+    if options.guide:
+        body = guide_dashboard_body(region=options.region, models=options.model)
+    else:
+        place = {"namespace": options.namespace, "service": options.service}
+        body = dashboard_body(region=options.region, models=options.model, **place)
+        alarms = alarm_requests(
+            **place,
+            prefix=options.name,
+            cost_per_hour_usd=options.cost_per_hour,
+            daily_budget_usd=options.daily_budget,
+            ttft_p95_ms=options.ttft_p95,
+            actions=options.action,
+        )
+    check_dashboard(options.name, body)
+    if not options.apply:
+        print(json.dumps({"dashboard": body, "alarms": alarms}, indent=2))
+        return 0
+    from langchain_bedrock_opt.aws.clients import service_client
+
+    apply(options.name, body, alarms, service_client("cloudwatch", region_name=options.region))
+    print(f"Wrote dashboard {options.name} and {len(alarms)} alarms in {options.region}.")
+    return 0
