@@ -52,7 +52,7 @@ def test_a_record_is_one_line(record: Make, capsys: pytest.CaptureFixture[str]) 
     assert line["_aws"]["Timestamp"] == 1_795_348_800_000
     assert (line["EstimatedCost"], line["ClientLatency"], line["InputTokens"]) == (1.5, 250.0, 10.0)
     assert (line["run_id"], line["tags"], line["metadata"]) == (
-        "run",
+        "run-0",
         ["team:a"],
         {"tenant": "東京"},
     )

@@ -51,6 +51,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "saved": TOKENS,
     "cache_hit": st.booleans(),
     "cache_tier": MAYBE_TEXT,
+    "cache_status": MAYBE_TEXT,
     "cost_pico_usd": PICO,
     "estimate_pico_usd": PICO,
     "list_pico_usd": PICO,
