@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextvars import Context
 from threading import Lock, Thread
 
-from langchain_bedrock_opt.caching.forks import when_forked
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.forks import when_forked
 
 
 class Background:

@@ -21,7 +21,7 @@ from weakref import ReferenceType, WeakValueDictionary, ref
 
 from typing_extensions import Self
 
-from langchain_bedrock_opt.caching.forks import when_forked
+from langchain_bedrock_opt.forks import when_forked
 
 Drive: TypeAlias = Callable[[float], None]
 """Brings a flight nearer to its landing, until a deadline on the monotonic clock at the most."""

@@ -18,8 +18,8 @@ from threading import Condition, Thread
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from langchain_bedrock_opt.caching.forks import when_forked
 from langchain_bedrock_opt.caching.stores.base import CacheStore
+from langchain_bedrock_opt.forks import when_forked
 
 LEASE_SECONDS: Final = 15.0
 """Seconds that a lease lasts without being made longer."""

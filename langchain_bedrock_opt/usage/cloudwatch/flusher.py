@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import queue
 import random
 import threading
@@ -12,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from weakref import WeakSet
+
+from langchain_bedrock_opt.forks import when_forked
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,7 @@ class Flusher:
         self._interval = interval
         self._rng = rng
         self._reset()
-        _watch_forks()
-        _all.add(self)
+        when_forked(self)
 
     def _reset(self) -> None:
         # A queue whose `put` may be called anywhere, even in a signal handler or a finalizer.
@@ -155,22 +154,13 @@ class Flusher:
 
     def after_fork(self) -> None:
         """In a child: no thread, no records, and locks that nobody holds."""
+        _running.discard(self)
         self._reset()
         self._worker.forget()
 
 
-_all: WeakSet[Flusher] = WeakSet()
 # Those with a thread are kept until it has sent all: a dropped sink's records are sent at exit.
 _running: set[Flusher] = set()
-_watches_forks = False
-
-
-def _watch_forks() -> None:
-    """Look after forks from the first flusher on: nothing happens at import."""
-    global _watches_forks  # noqa: PLW0603 - done once, when there is first something to look after
-    if not _watches_forks and hasattr(os, "register_at_fork"):
-        _watches_forks = True
-        os.register_at_fork(after_in_child=_after_fork)
 
 
 def _watch_exit() -> None:
@@ -195,9 +185,3 @@ def flush_all(timeout: float) -> None:
     deadline = time.monotonic() + timeout
     for done in [flusher.request(timeout) for flusher in tuple(_running)]:
         done.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _after_fork() -> None:
-    _running.clear()
-    for flusher in tuple(_all):
-        flusher.after_fork()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.usage.ledger.forks import forget_in_children
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.ledger.serialization import record_from_json, record_to_json
 from langchain_bedrock_opt.usage.ledger.stores import AddedUp
@@ -32,9 +32,9 @@ class JsonLinesStore(AddedUp):
         self._file: int | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         self._lock = threading.Lock()
-        forget_in_children(self)
+        when_forked(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """What a forked child does first: another thread of its parent may have held the lock."""
         self._lock = threading.Lock()
 

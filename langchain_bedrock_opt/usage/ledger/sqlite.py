@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.usage.ledger.forks import forget_in_children
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.ledger.serialization import record_from_json
 from langchain_bedrock_opt.usage.ledger.sqlite_queries import sums_by, sums_of
@@ -65,10 +65,10 @@ class SqliteStore(AddedUp):
         self._interval = interval
         self._max_pending = max_pending
         self._clock = clock
-        self.forget()
-        forget_in_children(self)
+        self.after_fork()
+        when_forked(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Start with nothing to write: what a forked child finds here its parent writes."""
         self.lost_records = 0
         self._changed = threading.Condition()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.usage.ledger.forks import forget_in_children
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.reporting.grouping import Group, Several, groups_of
 from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, grouped, total
@@ -68,9 +68,9 @@ class MemoryStore(AddedUp):
         # By run id, and in order: a run that another handler adds too is there once.
         self._records: dict[str, UsageRecord] = {}
         self._lock = threading.Lock()
-        forget_in_children(self)
+        when_forked(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """What a forked child does first: another thread of its parent may have held the lock."""
         self._lock = threading.Lock()
 
