@@ -34,7 +34,7 @@ from langchain_bedrock_opt.aws.layers import LayeredClient, region_of
 from langchain_bedrock_opt.aws.resolution import base_model_of
 from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
 from langchain_bedrock_opt.catalog.specs import spec_of
-from langchain_bedrock_opt.contracts import SupportsLayer
+from langchain_bedrock_opt.contracts import UNSENT, HearsOfCancels, SupportsLayer
 from langchain_bedrock_opt.conversion import Conversions, digest_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -234,12 +234,14 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         **kwargs: Any,
     ) -> ChatResult:
         manager = run_manager.get_sync() if run_manager else None
-        call = partial(self._generate, messages, stop, manager, **kwargs)
+        call = _Call(partial(self._generate, messages, stop, manager, **kwargs))
         loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(self._threads, copy_context().run, call)
         try:
-            return await loop.run_in_executor(self._threads, copy_context().run, call)
+            return await working
         except asyncio.CancelledError as error:
-            # Bedrock may have been asked, and langchain-core tells no callback of such an end.
+            setattr(error, UNSENT, not call.has_begun)
+            # langchain-core tells no callback of such an end.
             if run_manager is not None:
                 await run_manager.on_llm_error(error)
             raise
@@ -259,10 +261,46 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             async for chunk in chunks:
                 yield chunk
             await reading
+        except (asyncio.CancelledError, GeneratorExit) as error:
+            setattr(error, UNSENT, not chunks.has_begun)
+            _tell_of_cancel(run_manager, error)
+            raise
         finally:
             chunks.stop()
             if not reading.cancel():
                 reading.add_done_callback(_forget)
+
+
+class _Call:
+    """Some work, and whether it has begun: one that waits for a thread has not.
+
+    Args:
+        work: The work.
+    """
+
+    def __init__(self, work: Callable[[], ChatResult]) -> None:
+        self._work = work
+        self.has_begun = False
+
+    def __call__(self) -> ChatResult:
+        """Do the work."""
+        self.has_begun = True
+        return self._work()
+
+
+def _tell_of_cancel(
+    run_manager: AsyncCallbackManagerForLLMRun | None, error: BaseException
+) -> None:
+    """Tell of a stream that was given up, those who ask for it.
+
+    langchain-core tells all handlers if the stream was the user's own, and none if an `ainvoke`
+    read it; nobody can say which it was, and tracers take a second end for a mistake.
+    """
+    if run_manager is None:
+        return
+    for handler in run_manager.handlers:
+        if isinstance(handler, HearsOfCancels):
+            handler.on_cancel(error, run_id=run_manager.run_id)
 
 
 class _Pump:
@@ -280,6 +318,7 @@ class _Pump:
         self._queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
         self._room = threading.Semaphore(_STREAM_BUFFER)
         self._is_stopped = False
+        self.has_begun = False
 
     def read(self) -> None:
         """Read the stream to its end, or until `stop`. Runs in a thread.
@@ -289,6 +328,7 @@ class _Pump:
         """
         if self._is_stopped:
             return  # given up while it waited for a thread: nothing is opened, nothing paid
+        self.has_begun = True
         chunks = self._open_stream()
         try:
             for chunk in chunks:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
+from uuid import UUID
 
 REPORT_KEY: Final = "bedrock_opt"
 """Key of the `CallReport` in a Converse response and in `AIMessage.response_metadata`."""
@@ -262,8 +263,8 @@ class UsageRecord:
         status: How it ended.
         stop_reason: Why the model stopped, as Bedrock says it: `end_turn`, `max_tokens`, ….
         usage: Tokens that were spent; None if nothing said so (an error, a broken-off stream).
-        estimate: Tokens that an unmetered run is likely to be billed for; None if `usage` is
-            known or nothing was billed. They are in no total of tokens or cost.
+        unmetered: True if Bedrock may have billed the call and nobody said for how many tokens.
+        estimate: Tokens that an unmetered run is likely to be billed for. They are in no total of tokens or cost.
         saved: Tokens that our cache saved; zero unless `cache_hit`.
         cache_hit: True if a response cache answered.
         cache_tier: Where the hit came from, as in `CacheReport.tier`; `langchain` for a cache of
@@ -306,6 +307,7 @@ class UsageRecord:
     region: str | None = None
     stop_reason: str | None = None
     usage: TokenUsage | None = None
+    unmetered: bool = False
     estimate: TokenUsage | None = None
     saved: TokenUsage = field(default_factory=TokenUsage)
     cache_hit: bool = False
@@ -347,6 +349,27 @@ class UsageSink(Protocol):
 
     def flush(self) -> None:
         """Send what is held, if this sink holds anything."""
+
+
+UNSENT: Final = "bedrock_opt_unsent"
+"""Attribute of the error of a call that was given up before anything was sent."""
+
+
+@runtime_checkable
+class HearsOfCancels(Protocol):
+    """A callback handler that wants to know of each call that was given up.
+
+    LangChain tells handlers of no call that is cancelled below an `ainvoke`, such as those of an
+    agent whose consumer leaves. Chat models of this package tell those that have this method.
+    """
+
+    def on_cancel(self, error: BaseException, *, run_id: UUID) -> None:
+        """Note that a run was given up; that it ends may be told again.
+
+        Args:
+            error: Why; it has the attribute `UNSENT` if nothing was sent.
+            run_id: The run.
+        """
 
 
 @runtime_checkable

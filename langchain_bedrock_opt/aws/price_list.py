@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
 from langchain_bedrock_opt.catalog.price_book import default_price_file
-from langchain_bedrock_opt.catalog.price_rows import UNIT, RateCard, read_rows
+from langchain_bedrock_opt.catalog.price_rows import UNIT, RateCard, read_rows, shipped_rows
 from langchain_bedrock_opt.catalog.price_skus import ReadPrices, read_products
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -60,6 +60,8 @@ class RefreshReport:
         gone: Those that only the old file has.
         unmapped: Names in the Price List that this package does not know. They have no price.
         left_out: Models whose prices could not be read for sure, and why.
+        poorer: Places that say less than the rows that come with this package, such as no price
+            of the prompt cache: calls with such tokens are unpriced.
     """
 
     path: str
@@ -71,6 +73,7 @@ class RefreshReport:
     gone: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    poorer: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as a JSON-ready dict."""
@@ -89,6 +92,7 @@ class RefreshReport:
             ("gone", self.gone),
             ("unmapped", self.unmapped),
             ("left out", self.left_out),
+            ("poorer", self.poorer),
         ):
             lines += [f"  {title}: {item}" for item in items]
         return "\n".join(lines)
@@ -174,6 +178,7 @@ def _replace(file: Path, read: ReadPrices, fresh: RateCard) -> RefreshReport:
         gone=tuple(sorted(old.keys() - new.keys())),
         unmapped=read.unmapped,
         left_out=read.left_out,
+        poorer=tuple(_poorer(new)),
     )
 
 
@@ -199,6 +204,15 @@ def _rows_by_place(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
             tier = row.get("tier", "default")
             places[f"{row['model']}, {row['scope']}, {tier}, {region}"] = prices
     return places
+
+
+def _poorer(new: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Places with fewer kinds of prices than the shipped rows have there."""
+    shipped = _rows_by_place(shipped_rows())
+    for place in sorted(new.keys() & shipped.keys()):
+        missing = (shipped[place].keys() - new[place].keys()) - {"max_prompt_tokens"}
+        if missing:
+            yield f"{place}: no {', '.join(sorted(missing))}"
 
 
 def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:

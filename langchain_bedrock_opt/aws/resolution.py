@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
 from langchain_bedrock_opt.contracts import PriceTier
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.forks import when_forked
 
 REMEMBER_FAILURE: Final = 300.0
 """Seconds for which an ARN that could not be resolved is not asked about again."""
@@ -167,7 +168,12 @@ class Resolver:
         self._clock = clock
         self._known: dict[str, Resolution] = {}
         self._failed: dict[str, tuple[float, str]] = {}
-        self._lock = threading.Lock()
+        self._asking: dict[str, threading.Lock] = {}
+        when_forked(self)
+
+    def after_fork(self) -> None:
+        """In a forked process: locks that nobody holds."""
+        self._asking = {}
 
     def resolve(
         self, model_id: str | ModelId, control: Any, *, ask_again: bool = False
@@ -192,8 +198,9 @@ class Resolver:
         known = self._known.get(parsed.raw)
         if known is not None:
             return known
-        # One question at a time, so that threads that start together ask once.
-        with self._lock:
+        # One question an ARN at a time: threads that start together ask once, and one slow answer
+        # holds up no other ARN.
+        with self._asking.setdefault(parsed.raw, threading.Lock()):
             known = self._known.get(parsed.raw)
             if known is None:
                 known = self._ask(parsed, control, ask_again=ask_again)

@@ -198,8 +198,13 @@ def read_card(path: Path, layer: PriceLayer) -> RateCard:
     return RateCard(read_rows(path.read_text("utf-8")), layer)
 
 
-@lru_cache(maxsize=1)
-def shipped_rates() -> RateCard:
+def shipped_rows() -> list[dict[str, Any]]:
     """The rows that come with this package."""
     data = files("langchain_bedrock_opt.catalog") / "data" / "prices.json"
-    return RateCard(read_rows(data.read_text("utf-8")), "shipped")
+    return read_rows(data.read_text("utf-8"))
+
+
+@lru_cache(maxsize=1)
+def shipped_rates() -> RateCard:
+    """The rate card of the rows that come with this package."""
+    return RateCard(shipped_rows(), "shipped")

@@ -280,6 +280,9 @@ def _prices(model: str, found: _Found) -> tuple[dict[str, Any], str]:
         if above is None or not found.long.keys() >= {"input", "output"}:
             return {}, "long prompts cost more, from a length that is not known"
         prices["steps"] = [{"above": above, **_texts(found.long)}]
+    elif not found.long and model in _names().long_prompts:
+        # Elsewhere its long prompts cost more: without a price of theirs here they have none.
+        prices["max_prompt_tokens"] = _names().long_prompts[model]
     return prices, ""
 
 
