@@ -264,7 +264,8 @@ class UsageRecord:
         stop_reason: Why the model stopped, as Bedrock says it: `end_turn`, `max_tokens`, ….
         usage: Tokens that were spent; None if nothing said so (an error, a broken-off stream).
         unmetered: True if Bedrock may have billed the call and nobody said for how many tokens.
-        estimate: Tokens that an unmetered run is likely to be billed for. They are in no total of tokens or cost.
+        estimate: Tokens that an unmetered run is likely to be billed for. They are in no total of
+            tokens or cost.
         saved: Tokens that our cache saved; zero unless `cache_hit`.
         cache_hit: True if a response cache answered.
         cache_tier: Where the hit came from, as in `CacheReport.tier`; `langchain` for a cache of

@@ -42,6 +42,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "started_at": st.datetimes(timezones=st.just(timezone.utc)),
     "model_id": st.text(),
     "status": st.sampled_from(["ok", "error", "aborted"]),
+    "unmetered": st.booleans(),
     "parent_run_id": MAYBE_TEXT,
     "resolved_id": MAYBE_TEXT,
     "region": MAYBE_TEXT,
