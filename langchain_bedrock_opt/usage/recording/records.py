@@ -22,6 +22,12 @@ from langchain_bedrock_opt.contracts import (
     UsageRecord,
 )
 from langchain_bedrock_opt.errors import BedrockServiceError
+from langchain_bedrock_opt.usage.recording.drafts import (
+    RecordDraft,
+    TokensDraft,
+    sealed_record,
+    sealed_tokens,
+)
 from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache
 from langchain_bedrock_opt.usage.recording.pricing import NO_TOKENS, RateCard, Resolved
 from langchain_bedrock_opt.usage.recording.runs import Run
@@ -101,13 +107,15 @@ def token_usage(usage_metadata: Mapping[str, Any], *, inclusive: bool = True) ->
     write_5m += max(0, (details.get("cache_creation") or 0) - write_5m - write_1h)
     total_input = usage_metadata.get("input_tokens") or 0
     cached = read + write_5m + write_1h
-    return TokenUsage(
-        input=total_input - cached if inclusive and total_input >= cached else total_input,
-        output=usage_metadata.get("output_tokens") or 0,
-        cache_read=read,
-        cache_write_5m=write_5m,
-        cache_write_1h=write_1h,
-        reasoning=output_details.get("reasoning") or 0,
+    return sealed_tokens(
+        TokensDraft(
+            input=total_input - cached if inclusive and total_input >= cached else total_input,
+            output=usage_metadata.get("output_tokens") or 0,
+            cache_read=read,
+            cache_write_5m=write_5m,
+            cache_write_1h=write_1h,
+            reasoning=output_details.get("reasoning") or 0,
+        )
     )
 
 
@@ -230,7 +238,7 @@ def model_id_at_start(
 
 def read_route(values: object) -> RouteDecision | None:
     """A route decision from its dict form; None if there is none, or it can't be read."""
-    if not isinstance(values, Mapping):
+    if values is None or not isinstance(values, Mapping):  # None is quicker told
         return None
     try:
         return RouteDecision.from_dict(values)
@@ -319,7 +327,7 @@ def record_of(
     charge = rate.charge(outcome.usage, outcome.saved)
     first_delta, parent = run.first_delta, event.get("parent_run_id")
     retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
-    return UsageRecord(
+    draft = RecordDraft(
         run_id=run_id,
         parent_run_id=None if parent is None else str(parent),
         started_at=datetime.fromtimestamp(run.started_at, timezone.utc),
@@ -352,6 +360,7 @@ def record_of(
         tags=tags,
         metadata={key: metadata[key] for key in metadata_keys if key in metadata},
     )
+    return sealed_record(draft)
 
 
 def _terms(

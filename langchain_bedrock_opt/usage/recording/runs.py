@@ -77,8 +77,7 @@ class RunTable:
             self._runs.setdefault(run_id, run)
             while True:
                 # Runs start in the table's order, so the first is always the oldest.
-                oldest_id = next(iter(self._runs))
-                oldest = self._runs[oldest_id]
+                oldest_id, oldest = next(iter(self._runs.items()))
                 if len(self._runs) <= self._max_runs and oldest.started > expired:
                     return given_up
                 del self._runs[oldest_id]
