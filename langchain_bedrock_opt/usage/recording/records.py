@@ -130,7 +130,6 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
         release: The langchain-aws that made it; None takes the installed one.
     """
     metadata = message.response_metadata
-    report = _mapping(metadata, REPORT_KEY)
     counts: Mapping[str, Any] | None = getattr(message, "usage_metadata", None)
     usage = None
     if counts is not None:
@@ -141,47 +140,55 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
         usage=usage, stop_reason=metadata.get("stopReason") or metadata.get("stop_reason")
     )
     if "serviceTier" in metadata or "performanceConfig" in metadata:
-        outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
-        outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
-    if report:
-        outcome.model_id = report.get("model_id")
-        outcome.resolved_id = report.get("resolved_id")
-        outcome.region = report.get("region")
-        outcome.route = read_route(report.get("route"))
-    if "trace" in metadata:
-        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
-    outcome.price_tier = _price_tier(report, outcome)
-    _read_cache(outcome, _mapping(report, "cache"), counts)
-    if not outcome.cache_hit:  # a cached answer still says how its call went
+        _read_tier(outcome, metadata)
+    if counts is not None and counts.get("total_cost", 1) == 0:
+        _note_hit(outcome, LANGCHAIN_CACHE, usage)
+    else:  # a cached answer still says how its call went
         outcome.model_latency_ms = _latency(_mapping(metadata, "metrics").get("latencyMs"))
         attempts = _mapping(metadata, "ResponseMetadata").get("RetryAttempts")
-        outcome.retries = report.get("retries") or attempts or 0
-        outcome.throttles = report.get("throttles", 0)
+        outcome.retries = attempts or 0
+    if REPORT_KEY in metadata:
+        _read_report(outcome, _mapping(metadata, REPORT_KEY))
+    if "trace" in metadata:
+        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
     return outcome
 
 
-def _price_tier(report: Mapping[str, Any], outcome: Outcome) -> str:
+def _read_tier(outcome: Outcome, metadata: Mapping[str, Any]) -> None:
     """By what an answer is billed. Latency-optimized inference has prices of its own."""
-    if report.get("batch"):
-        return BATCH
+    outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
+    outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
     if outcome.performance == "optimized":
-        return LATENCY_OPTIMIZED
-    return outcome.service_tier or DEFAULT_TIER
+        outcome.price_tier = LATENCY_OPTIMIZED
+    else:
+        outcome.price_tier = outcome.service_tier or DEFAULT_TIER
 
 
-def _read_cache(
-    outcome: Outcome, cache: Mapping[str, Any], counts: Mapping[str, Any] | None
-) -> None:
+def _read_report(outcome: Outcome, report: Mapping[str, Any]) -> None:
+    """Add what this package says of a call."""
+    outcome.model_id = report.get("model_id")
+    outcome.resolved_id = report.get("resolved_id")
+    outcome.region = report.get("region")
+    outcome.route = read_route(report.get("route"))
+    if report.get("batch"):
+        outcome.price_tier = BATCH
+    if "cache" in report:
+        cache = _mapping(report, "cache")
+        if cache.get("status") == "hit":
+            # LangChain may have stored an answer that was a hit of ours: its usage is zero.
+            saved = TokenUsage.from_dict(_mapping(cache, "saved"))
+            _note_hit(outcome, outcome.cache_tier or cache.get("tier"), saved)
+    if not outcome.cache_hit:
+        outcome.retries = report.get("retries") or outcome.retries
+        outcome.throttles = report.get("throttles", 0)
+
+
+def _note_hit(outcome: Outcome, tier: str | None, saved: TokenUsage | None) -> None:
     """Note a response cache's hit: what the answer names was saved, and nothing spent."""
-    is_langchains = counts is not None and counts.get("total_cost", 1) == 0
-    is_ours = cache.get("status") == "hit"
-    if not (is_langchains or is_ours):
-        return
     outcome.cache_hit = True
-    outcome.cache_tier = LANGCHAIN_CACHE if is_langchains else cache.get("tier")
-    # LangChain may have stored an answer that was a hit of ours: its usage is zero.
-    saved = TokenUsage.from_dict(_mapping(cache, "saved")) if is_ours else outcome.usage
+    outcome.cache_tier = tier
     outcome.saved, outcome.usage = saved or NO_TOKENS, NO_TOKENS
+    outcome.model_latency_ms, outcome.retries = None, 0
 
 
 def _latency(value: object) -> float | None:
@@ -324,7 +331,7 @@ def record_of(
     )
     tags = tuple(event.get("tags") or ())
     rate = rates.rate(model_id, resolved_id=resolved_id, tier=price_tier, region=region, tags=tags)
-    charge = rate.charge(outcome.usage, outcome.saved)
+    price, charge = rate.price, rate.charge(outcome.usage, outcome.saved)
     first_delta, parent = run.first_delta, event.get("parent_run_id")
     retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
     draft = RecordDraft(
@@ -345,8 +352,8 @@ def record_of(
         uncached_pico_usd=charge.uncached,
         saved_pico_usd=charge.saved,
         price_tier=price_tier,
-        price_source=rate.source,
-        price_checked=rate.checked,
+        price_source=None if price is None else price.layer,
+        price_checked=None if price is None else price.checked,
         service_tier=outcome.service_tier,
         performance=outcome.performance,
         latency_ms=(ended - run.started) * 1000,
