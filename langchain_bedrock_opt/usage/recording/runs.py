@@ -81,7 +81,7 @@ class RunTable:
             return self._give_up(expired)
 
     def _give_up(self, expired: float) -> list[tuple[UUID, Run]]:
-        """Take out the oldest runs: those that started before a time, and those too many."""
+        """Take out the oldest runs, too old or too many; the caller holds the lock."""
         given_up: list[tuple[UUID, Run]] = []
         while self._runs:
             oldest_id, oldest = next(iter(self._runs.items()))
