@@ -101,6 +101,18 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
     run_inline = True
     raise_error = False
 
+    # What LangChain need not call this handler for. It asks at each event, and asks an attribute
+    # faster than a property.
+    ignore_llm = False
+    ignore_chat_model = False
+    ignore_retry = True  # a retried run is a run of its own
+    ignore_custom_event = True  # custom events are not about models
+    # Chains, agents, tools and retrievers hold no tokens of their own; they are listened to for
+    # the path only.
+    ignore_chain = False
+    ignore_agent = False
+    ignore_retriever = False
+
     def __init__(
         self,
         sinks: Sequence[UsageSink] = (),
@@ -123,6 +135,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self.unattributed_runs = 0
         self._rates = default_rates() if prices is None else RateCard(prices)
         self._has_path = path
+        self.ignore_chain = self.ignore_agent = self.ignore_retriever = not path
         self._metadata_keys = tuple(metadata_keys)
         self._resolve_timeout = resolve_timeout
         self._clock = clock
@@ -170,34 +183,10 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         if self._desk is not None:
             self._desk.wait(self._resolve_timeout)
         for sink in self.sinks:
-            self._guarded(sink, sink.flush)
-
-    # What this handler does not listen to, so that LangChain does not call it.
-
-    @property
-    def ignore_chain(self) -> bool:
-        """Chains hold no tokens of their own; they are listened to for the path."""
-        return not self._has_path
-
-    @property
-    def ignore_agent(self) -> bool:
-        """Likewise agents and tools."""
-        return not self._has_path
-
-    @property
-    def ignore_retriever(self) -> bool:
-        """Likewise retrievers, which may ask a model."""
-        return not self._has_path
-
-    @property
-    def ignore_retry(self) -> bool:
-        """A retried run is a run of its own."""
-        return True
-
-    @property
-    def ignore_custom_event(self) -> bool:
-        """Custom events are not about models."""
-        return True
+            try:
+                sink.flush()
+            except Exception as error:  # noqa: BLE001, PERF203 - one sink stops no other
+                self._count_failure(sink, error)
 
     def on_chain_start(
         self,
@@ -339,7 +328,10 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         if record.cost_pico_usd is None and is_unpriced(record):
             self._count_unpriced(record.model_id)
         for sink in self.sinks:
-            self._guarded(sink, sink.add, record)
+            try:
+                sink.add(record)
+            except Exception as error:  # noqa: BLE001, PERF203 - the model run goes on, whatever a sink does
+                self._count_failure(sink, error)
 
     def count_unattributed(self) -> None:
         """Count a run that may or may not belong to the block that this handler is for."""
@@ -362,19 +354,16 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
                 "No price is known for model=<%s>: its calls count as unpriced", model_id
             )
 
-    def _guarded(self, sink: UsageSink, method: Callable[..., None], *args: Any) -> None:
-        try:
-            method(*args)
-        except Exception as error:  # whatever a sink does, the model run goes on
-            with self._lock:
-                self.sink_errors += 1
-                first = self._is_news(f"sink {id(sink)}")
-            if first:
-                logger.warning(
-                    "Usage sink=<%s> failed; its later failures are only counted",
-                    type(sink).__name__,
-                    exc_info=error,
-                )
+    def _count_failure(self, sink: UsageSink, error: Exception) -> None:
+        with self._lock:
+            self.sink_errors += 1
+            first = self._is_news(f"sink {id(sink)}")
+        if first:
+            logger.warning(
+                "Usage sink=<%s> failed; its later failures are only counted",
+                type(sink).__name__,
+                exc_info=error,
+            )
 
     def _is_news(self, what: str) -> bool:
         """Whether this is logged for the first time."""

@@ -21,21 +21,9 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
     def __init__(self, outer: BedrockUsageCallbackHandler, *settings: Any, **named: Any) -> None:
         super().__init__(*settings, **named)
         self._outer = outer
-
-    @property
-    def ignore_chain(self) -> bool:
-        """Whether neither of the two listens to chains."""
-        return super().ignore_chain and self._outer.ignore_chain
-
-    @property
-    def ignore_agent(self) -> bool:
-        """Likewise agents and tools."""
-        return self.ignore_chain
-
-    @property
-    def ignore_retriever(self) -> bool:
-        """Likewise retrievers."""
-        return self.ignore_chain
+        # Chains are left out only if neither of the two listens to them.
+        ignores = self.ignore_chain and outer.ignore_chain
+        self.ignore_chain = self.ignore_agent = self.ignore_retriever = ignores
 
     def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
         """Tell both."""

@@ -70,16 +70,6 @@ class Rate:
     price: ModelPrice | None
     default: ModelPrice | None
 
-    @property
-    def source(self) -> str | None:
-        """The layer that the price came from."""
-        return None if self.price is None else self.price.layer
-
-    @property
-    def checked(self) -> str | None:
-        """The date at which the price was checked."""
-        return None if self.price is None else self.price.checked
-
     def charge(self, usage: TokenUsage | None, saved: TokenUsage = NO_TOKENS) -> Charge:
         """Price a call.
 

@@ -22,6 +22,12 @@ from langchain_bedrock_opt.contracts import (
     UsageRecord,
 )
 from langchain_bedrock_opt.errors import BedrockServiceError
+from langchain_bedrock_opt.usage.recording.drafts import (
+    RecordDraft,
+    TokensDraft,
+    sealed_record,
+    sealed_tokens,
+)
 from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache
 from langchain_bedrock_opt.usage.recording.pricing import NO_TOKENS, RateCard, Resolved
 from langchain_bedrock_opt.usage.recording.runs import Run
@@ -101,13 +107,15 @@ def token_usage(usage_metadata: Mapping[str, Any], *, inclusive: bool = True) ->
     write_5m += max(0, (details.get("cache_creation") or 0) - write_5m - write_1h)
     total_input = usage_metadata.get("input_tokens") or 0
     cached = read + write_5m + write_1h
-    return TokenUsage(
-        input=total_input - cached if inclusive and total_input >= cached else total_input,
-        output=usage_metadata.get("output_tokens") or 0,
-        cache_read=read,
-        cache_write_5m=write_5m,
-        cache_write_1h=write_1h,
-        reasoning=output_details.get("reasoning") or 0,
+    return sealed_tokens(
+        TokensDraft(
+            input=total_input - cached if inclusive and total_input >= cached else total_input,
+            output=usage_metadata.get("output_tokens") or 0,
+            cache_read=read,
+            cache_write_5m=write_5m,
+            cache_write_1h=write_1h,
+            reasoning=output_details.get("reasoning") or 0,
+        )
     )
 
 
@@ -122,7 +130,6 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
         release: The langchain-aws that made it; None takes the installed one.
     """
     metadata = message.response_metadata
-    report = _mapping(metadata, REPORT_KEY)
     counts: Mapping[str, Any] | None = getattr(message, "usage_metadata", None)
     usage = None
     if counts is not None:
@@ -133,47 +140,55 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
         usage=usage, stop_reason=metadata.get("stopReason") or metadata.get("stop_reason")
     )
     if "serviceTier" in metadata or "performanceConfig" in metadata:
-        outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
-        outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
-    if report:
-        outcome.model_id = report.get("model_id")
-        outcome.resolved_id = report.get("resolved_id")
-        outcome.region = report.get("region")
-        outcome.route = read_route(report.get("route"))
-    if "trace" in metadata:
-        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
-    outcome.price_tier = _price_tier(report, outcome)
-    _read_cache(outcome, _mapping(report, "cache"), counts)
-    if not outcome.cache_hit:  # a cached answer still says how its call went
+        _read_tier(outcome, metadata)
+    if counts is not None and counts.get("total_cost", 1) == 0:
+        _note_hit(outcome, LANGCHAIN_CACHE, usage)
+    else:  # a cached answer still says how its call went
         outcome.model_latency_ms = _latency(_mapping(metadata, "metrics").get("latencyMs"))
         attempts = _mapping(metadata, "ResponseMetadata").get("RetryAttempts")
-        outcome.retries = report.get("retries") or attempts or 0
-        outcome.throttles = report.get("throttles", 0)
+        outcome.retries = attempts or 0
+    if REPORT_KEY in metadata:
+        _read_report(outcome, _mapping(metadata, REPORT_KEY))
+    if "trace" in metadata:
+        outcome.model_id = _routed_model_id(metadata) or outcome.model_id
     return outcome
 
 
-def _price_tier(report: Mapping[str, Any], outcome: Outcome) -> str:
+def _read_tier(outcome: Outcome, metadata: Mapping[str, Any]) -> None:
     """By what an answer is billed. Latency-optimized inference has prices of its own."""
-    if report.get("batch"):
-        return BATCH
+    outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
+    outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
     if outcome.performance == "optimized":
-        return LATENCY_OPTIMIZED
-    return outcome.service_tier or DEFAULT_TIER
+        outcome.price_tier = LATENCY_OPTIMIZED
+    else:
+        outcome.price_tier = outcome.service_tier or DEFAULT_TIER
 
 
-def _read_cache(
-    outcome: Outcome, cache: Mapping[str, Any], counts: Mapping[str, Any] | None
-) -> None:
+def _read_report(outcome: Outcome, report: Mapping[str, Any]) -> None:
+    """Add what this package says of a call."""
+    outcome.model_id = report.get("model_id")
+    outcome.resolved_id = report.get("resolved_id")
+    outcome.region = report.get("region")
+    outcome.route = read_route(report.get("route"))
+    if report.get("batch"):
+        outcome.price_tier = BATCH
+    if "cache" in report:
+        cache = _mapping(report, "cache")
+        if cache.get("status") == "hit":
+            # LangChain may have stored an answer that was a hit of ours: its usage is zero.
+            saved = TokenUsage.from_dict(_mapping(cache, "saved"))
+            _note_hit(outcome, outcome.cache_tier or cache.get("tier"), saved)
+    if not outcome.cache_hit:
+        outcome.retries = report.get("retries") or outcome.retries
+        outcome.throttles = report.get("throttles", 0)
+
+
+def _note_hit(outcome: Outcome, tier: str | None, saved: TokenUsage | None) -> None:
     """Note a response cache's hit: what the answer names was saved, and nothing spent."""
-    is_langchains = counts is not None and counts.get("total_cost", 1) == 0
-    is_ours = cache.get("status") == "hit"
-    if not (is_langchains or is_ours):
-        return
     outcome.cache_hit = True
-    outcome.cache_tier = LANGCHAIN_CACHE if is_langchains else cache.get("tier")
-    # LangChain may have stored an answer that was a hit of ours: its usage is zero.
-    saved = TokenUsage.from_dict(_mapping(cache, "saved")) if is_ours else outcome.usage
+    outcome.cache_tier = tier
     outcome.saved, outcome.usage = saved or NO_TOKENS, NO_TOKENS
+    outcome.model_latency_ms, outcome.retries = None, 0
 
 
 def _latency(value: object) -> float | None:
@@ -230,7 +245,7 @@ def model_id_at_start(
 
 def read_route(values: object) -> RouteDecision | None:
     """A route decision from its dict form; None if there is none, or it can't be read."""
-    if not isinstance(values, Mapping):
+    if values is None or not isinstance(values, Mapping):  # None is quicker told
         return None
     try:
         return RouteDecision.from_dict(values)
@@ -316,10 +331,10 @@ def record_of(
     )
     tags = tuple(event.get("tags") or ())
     rate = rates.rate(model_id, resolved_id=resolved_id, tier=price_tier, region=region, tags=tags)
-    charge = rate.charge(outcome.usage, outcome.saved)
+    price, charge = rate.price, rate.charge(outcome.usage, outcome.saved)
     first_delta, parent = run.first_delta, event.get("parent_run_id")
     retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
-    return UsageRecord(
+    draft = RecordDraft(
         run_id=run_id,
         parent_run_id=None if parent is None else str(parent),
         started_at=datetime.fromtimestamp(run.started_at, timezone.utc),
@@ -337,8 +352,8 @@ def record_of(
         uncached_pico_usd=charge.uncached,
         saved_pico_usd=charge.saved,
         price_tier=price_tier,
-        price_source=rate.source,
-        price_checked=rate.checked,
+        price_source=None if price is None else price.layer,
+        price_checked=None if price is None else price.checked,
         service_tier=outcome.service_tier,
         performance=outcome.performance,
         latency_ms=(ended - run.started) * 1000,
@@ -352,6 +367,7 @@ def record_of(
         tags=tags,
         metadata={key: metadata[key] for key in metadata_keys if key in metadata},
     )
+    return sealed_record(draft)
 
 
 def _terms(

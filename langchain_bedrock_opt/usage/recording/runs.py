@@ -64,25 +64,32 @@ class RunTable:
         """How many runs are open."""
         return len(self._runs)
 
-    def add(self, run_id: UUID, run: Run) -> list[tuple[UUID, Run]]:
+    def add(self, run_id: UUID, run: Run) -> Sequence[tuple[UUID, Run]]:
         """Remember a run.
 
         Returns:
             The runs that are given up for it, too old or too many: usually none.
         """
-        given_up: list[tuple[UUID, Run]] = []
         expired = run.started - self._ttl
         with self._lock:
             # A start that is told twice is one start.
             self._runs.setdefault(run_id, run)
-            while True:
-                # Runs start in the table's order, so the first is always the oldest.
-                oldest_id = next(iter(self._runs))
-                oldest = self._runs[oldest_id]
-                if len(self._runs) <= self._max_runs and oldest.started > expired:
-                    return given_up
-                del self._runs[oldest_id]
-                given_up.append((oldest_id, oldest))
+            # Runs start in the table's order, so the first is always the oldest.
+            oldest = next(iter(self._runs.values()))
+            if oldest.started > expired and len(self._runs) <= self._max_runs:
+                return ()
+            return self._give_up(expired)
+
+    def _give_up(self, expired: float) -> list[tuple[UUID, Run]]:
+        """Take out the oldest runs, too old or too many; the caller holds the lock."""
+        given_up: list[tuple[UUID, Run]] = []
+        while self._runs:
+            oldest_id, oldest = next(iter(self._runs.items()))
+            if oldest.started > expired and len(self._runs) <= self._max_runs:
+                break
+            del self._runs[oldest_id]
+            given_up.append((oldest_id, oldest))
+        return given_up
 
     def get(self, run_id: UUID) -> Run | None:
         """The run, if it is open."""
