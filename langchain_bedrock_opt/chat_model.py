@@ -10,11 +10,18 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from langchain_aws import ChatBedrockConverse
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
+from langchain_core.utils.uuid import uuid7
 from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
@@ -226,6 +233,39 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         settings = [self.model_id, self.base_model_id, self.provider, self.system, has_tools]
         return digest_of(messages, settings)
 
+    async def agenerate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        *,
+        run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """As in `BaseChatModel`; a cancelled call is told to the handlers that ask for it.
+
+        Where a handler streams tokens, as in LangGraph, langchain-core reads a stream here and
+        says nothing to anybody if it is cancelled. A budget and a bill must know.
+
+        Args:
+            messages: The prompts.
+            stop: Where answers stop.
+            callbacks: The call's callbacks.
+            run_id: The id of its run.
+            **kwargs: As in `BaseChatModel`.
+        """
+        if run_id is None and len(messages) == 1:
+            run_id = uuid7()
+        try:
+            return await super().agenerate(messages, stop, callbacks, run_id=run_id, **kwargs)
+        except asyncio.CancelledError as error:
+            if run_id is not None:
+                manager = AsyncCallbackManager.configure(callbacks, self.callbacks)
+                for handler in manager.handlers:
+                    if isinstance(handler, HearsOfCancels):
+                        handler.on_cancel(error, run_id=run_id)
+            raise
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -263,7 +303,6 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             await reading
         except (asyncio.CancelledError, GeneratorExit) as error:
             setattr(error, UNSENT, not chunks.has_begun)
-            _tell_of_cancel(run_manager, error)
             raise
         finally:
             chunks.stop()
@@ -286,21 +325,6 @@ class _Call:
         """Do the work."""
         self.has_begun = True
         return self._work()
-
-
-def _tell_of_cancel(
-    run_manager: AsyncCallbackManagerForLLMRun | None, error: BaseException
-) -> None:
-    """Tell of a stream that was given up, those who ask for it.
-
-    langchain-core tells all handlers if the stream was the user's own, and none if an `ainvoke`
-    read it; nobody can say which it was, and tracers take a second end for a mistake.
-    """
-    if run_manager is None:
-        return
-    for handler in run_manager.handlers:
-        if isinstance(handler, HearsOfCancels):
-            handler.on_cancel(error, run_id=run_manager.run_id)
 
 
 class _Pump:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import MissingExtraError
 from langchain_bedrock_opt.usage.recording.seen import SeenRuns
-from langchain_bedrock_opt.usage.reporting.totals import is_unmetered, is_unpriced
+from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
 
 DURATION_BUCKETS: Final = tuple(0.01 * 2**power for power in range(14))
 """Bounds in seconds, from 0.01 to 81.92, that the conventions advise for durations."""
@@ -97,7 +97,7 @@ class OpenTelemetrySink:
             (self._savings, record.saved_pico_usd if record.cache_hit else None),
             (self._hits, int(record.cache_hit)),
             (self._unpriced, int(is_unpriced(record))),
-            (self._unmetered, int(is_unmetered(record))),
+            (self._unmetered, int(record.unmetered)),
             (self._retries, record.retries),
             (self._throttles, record.throttles),
         ):

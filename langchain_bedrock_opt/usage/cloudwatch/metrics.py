@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
-from langchain_bedrock_opt.usage.reporting.totals import is_unmetered, is_unpriced
+from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
 
 SERVICE_ONLY: Final = (("Service",),)
 """Dimension sets of a metric that is sent over all models."""
@@ -90,7 +90,7 @@ def _unpriced(record: UsageRecord) -> int | None:
 
 
 def _unmetered(record: UsageRecord) -> int | None:
-    return 1 if is_unmetered(record) else None
+    return 1 if record.unmetered else None
 
 
 def _latency(record: UsageRecord) -> int | None:

@@ -23,16 +23,29 @@ class Block:
         around: The block that it is nested in, if any.
     """
 
-    __slots__ = ("_older_threads", "around", "handler")
+    __slots__ = ("_older_threads", "_thread", "around", "handler", "is_open")
 
     def __init__(self, handler: BedrockUsageCallbackHandler, around: Block | None) -> None:
         self.handler = handler
         self.around = around
+        self.is_open = True
+        self._thread = threading.current_thread()
         self._older_threads = frozenset(threading.enumerate())
+
+    def is_of(self, thread: threading.Thread) -> bool:
+        """Whether the block was opened in a thread: there its context variable tells all."""
+        return thread is self._thread
 
     def may_own(self, thread: threading.Thread) -> bool:
         """Whether a thread may have been started inside the block: it is younger."""
         return thread not in self._older_threads
+
+    def nearest_open(self) -> Block | None:
+        """The block itself, or the nearest one around it that is still open."""
+        block: Block | None = self
+        while block is not None and not block.is_open:
+            block = block.around
+        return block
 
     def outer_blocks(self) -> Iterator[Block]:
         """The blocks around it."""
@@ -78,7 +91,7 @@ class OpenBlocks:
         innermost = [block for block in possible if block not in outer]
         return innermost[0] if len(innermost) == 1 else None
 
-    def forget_parent(self) -> None:
+    def after_fork(self) -> None:
         """In a forked process: its blocks are those of its context, and no thread's."""
         self._blocks = ()
         self._lock = threading.Lock()
@@ -107,4 +120,5 @@ class StrayHandler(BaseCallbackHandler):
     def _count(self) -> None:
         if self._blocks.owner() is None:
             for block in self._blocks:
-                block.handler.count_unattributed()
+                if not block.is_of(threading.current_thread()):
+                    block.handler.count_unattributed()

@@ -6,20 +6,21 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, Literal
+from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook
-from langchain_bedrock_opt.contracts import UsageRecord, UsageSink
+from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.forks import when_forked
+from langchain_bedrock_opt.usage.billing import may_be_billed
 from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 from langchain_bedrock_opt.usage.recording.estimates import estimate_usage
-from langchain_bedrock_opt.usage.recording.lifetime import watch_forks, when_process_ends
-from langchain_bedrock_opt.usage.recording.meaning import release_of
+from langchain_bedrock_opt.usage.recording.lifetime import when_process_ends
 from langchain_bedrock_opt.usage.recording.paths import PlaceTable
 from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved, default_rates
 from langchain_bedrock_opt.usage.recording.records import (
@@ -27,12 +28,13 @@ from langchain_bedrock_opt.usage.recording.records import (
     called_model,
     estimated,
     model_at_start,
-    read_message,
+    outcome_of,
     record_of,
 )
-from langchain_bedrock_opt.usage.recording.resolving import ArnDesk, Resolve
+from langchain_bedrock_opt.usage.recording.resolving import ArnDesk, Resolve, ask_aws
 from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
-from langchain_bedrock_opt.usage.reporting.totals import is_unmetered, is_unpriced
+from langchain_bedrock_opt.usage.refusals import REFUSALS
+from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +65,10 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         sinks: Where records go. With none, they go to an in-memory `UsageLedger`.
         prices: What tokens cost; None takes the process's own book, `default_prices()`.
         resolver: Says what an ARN stands for that does not name its model, such as an application
-            inference profile's: called with the ARN in a thread of its own, once an ARN. Until it
-            answers, records of that ARN wait; if it can't say, they are unpriced. Models of this
-            package resolve theirs themselves; None leaves others' unpriced.
+            inference profile's: called with the ARN in a thread of its own, once an ARN. `aws`
+            asks the control plane in the ARN's region, by boto3's usual credentials. Until there
+            is an answer, records of that ARN wait; if there is none, they are unpriced. Models of
+            this package resolve theirs themselves; None leaves others' unpriced.
         path: Whether records say which runs were around the model's. It takes some microseconds
             for each run of a chain.
         metadata_keys: Keys of the run's metadata that records keep, such as `tenant`. All other
@@ -118,7 +121,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         sinks: Sequence[UsageSink] = (),
         *,
         prices: PriceBook | None = None,
-        resolver: Resolve | None = None,
+        resolver: Resolve | Literal["aws"] | None = None,
         path: bool = True,
         metadata_keys: Sequence[str] = (),
         run_ttl: float = 3 * 3600.0,
@@ -142,13 +145,14 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         self._perf_clock = perf_clock
         self._runs = RunTable(ttl=run_ttl, max_runs=max_runs)
         self._places = PlaceTable(ttl=run_ttl, max_runs=max_runs)
-        self._lock = threading.Lock()
+        # Taken again in one thread if the garbage collector closes an abandoned stream.
+        self._lock = threading.RLock()
         self._reported: set[str] = set()
         self._desk: ArnDesk | None = None
         if resolver is not None:
-            self._desk = ArnDesk(resolver)
-            when_process_ends(self)
-        watch_forks(self)
+            self._desk = ArnDesk(ask_aws if resolver == "aws" else resolver)
+        when_process_ends(self)
+        when_forked(self)
 
     @property
     def ledger(self) -> UsageLedger:
@@ -241,6 +245,8 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         """Note the time of a stream's first text or tool delta."""
         run = self._runs.get(run_id)
         if run is not None:
+            if chunk is not None and run.heard and run.heard[-1] is chunk:
+                return  # a block inside another one told of it too
             run.heard.append(token if chunk is None else chunk)
             if run.first_delta is None and _is_delta(token, chunk):
                 run.first_delta = self._perf_clock()
@@ -251,7 +257,50 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Record a failed or broken-off run; `kwargs["response"]` is what came before."""
+        if kwargs.get("signal"):
+            return  # so ChatBedrock tells of a guardrail; the run ends with its answer after that
         self._finish(run_id, kwargs.get("response"), error)
+
+    def on_cancel(self, error: BaseException, *, run_id: UUID) -> None:
+        """Record a run that was given up below an `ainvoke`, of which LangChain says nothing."""
+        self._finish(run_id, None, error)
+
+    def observe(
+        self,
+        model_id: str,
+        usage: TokenUsage,
+        *,
+        region: str | None = None,
+        price_tier: str = "default",
+        tags: Sequence[str] = (),
+    ) -> None:
+        """Record a call that no LangChain run tells of, such as a cache's renewal.
+
+        Args:
+            model_id: The model id or ARN that was called.
+            usage: What it spent.
+            region: The region that was called.
+            price_tier: By what it is billed; a `PriceTier`.
+            tags: Tags of the record.
+
+        Example:
+            >>> usage = BedrockUsageCallbackHandler()
+            >>> usage.observe("us.amazon.nova-lite-v1:0", TokenUsage(input=1000, output=100))
+            >>> usage.ledger.totals().cost_usd
+            Decimal('0.000084')
+        """
+        outcome = Outcome(usage=usage, region=region, price_tier=price_tier)
+        now = self._perf_clock()
+        event = {"tags": list(tags), "invocation_params": {"model_id": model_id}}
+        run = Run(
+            run_id=uuid4(),
+            started_at=self._clock(),
+            started=now,
+            serialized=None,
+            prompt=(),
+            event=event,
+        )
+        self._record(run, outcome, None, None, now)
 
     def _start(
         self,
@@ -261,6 +310,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         event: dict[str, Any],
     ) -> None:
         run = Run(
+            run_id=run_id,
             started_at=self._clock(),
             started=self._perf_clock(),
             serialized=serialized,
@@ -268,10 +318,9 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
             event=event,
             place=self._places.find(event.get("parent_run_id")) if self._has_path else None,
         )
-        for left_id, left in self._runs.add(run_id, run):
-            with self._lock:
-                self.given_up_runs += 1
-            self._record(left, left_id, None, _NEVER_ENDED, self._perf_clock())
+        self._give_up(self._runs.add(run))
+        if getattr(REFUSALS, "is_used", False):
+            REFUSALS.joined(run_id, self._refused)
         if self._desk is not None:
             self._ask(self._desk, model_at_start(run))
 
@@ -282,23 +331,34 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         # Some models report a failure themselves, and LangChain does so again or ends the run
         # all the same: the first report counts.
         if (run := self._runs.pop(run_id)) is not None:
-            self._record(run, run_id, response, error, ended)
+            self._record(run, outcome_of(response, run.event), response, error, ended)
+        if getattr(REFUSALS, "is_used", False):
+            REFUSALS.ended(run_id)
+
+    def _refused(self, run_id: UUID, error: BaseException) -> None:
+        """Record a run that a budget has refused, of which LangChain says no more."""
+        self._finish(run_id, None, error)
+
+    def _give_up(self, runs: Sequence[Run]) -> None:
+        """Record runs that never ended, as far as can be seen."""
+        for run in runs:
+            with self._lock:
+                self.given_up_runs += 1
+            self._record(run, Outcome(), None, _NEVER_ENDED, self._perf_clock())
 
     def _record(
         self,
         run: Run,
-        run_id: UUID,
+        outcome: Outcome,
         response: LLMResult | None,
         error: BaseException | None,
         ended: float,
     ) -> None:
-        outcome = _outcome(run, response)
         model_id = called_model(run, outcome, error)
 
         def deliver(resolved: Resolved | None = None) -> None:
             record = record_of(
                 run,
-                str(run_id),
                 ended=ended,
                 outcome=outcome,
                 model_id=model_id,
@@ -307,7 +367,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
                 error=error,
                 metadata_keys=self._metadata_keys,
             )
-            if record.usage is None and is_unmetered(record):
+            if record.usage is None and may_be_billed(error, has_begun=bool(run.heard)):
                 record = estimated(record, estimate_usage(run, response), self._rates)
             self._deliver(record)
 
@@ -373,17 +433,20 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         return True
 
     def end_process(self) -> None:
-        """At the end of the process: hand on what waits for its ARN, resolved or not."""
-        if self._desk is not None and self._desk.waiting:
+        """At the end of the process: hand on runs that never ended, and what waits for its ARN."""
+        left = self._runs.pop_all()
+        is_waiting = self._desk is not None and self._desk.waiting > 0
+        self._give_up(left)
+        if self._desk is not None and is_waiting:
             self._desk.wait(self._resolve_timeout)
             self._desk.give_up()
+        if left or is_waiting:
             self.flush()
 
-    def forget_parent(self) -> None:
+    def after_fork(self) -> None:
         """In a forked process: leave the parent's runs to the parent, which records them."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._runs.forget_parent()
-        self._places.forget_parent()
         if self._desk is not None:
             self._desk.forget_parent()
 
@@ -410,16 +473,6 @@ def _name(serialized: Mapping[str, Any] | None, name: str | None) -> str:
         return name
     fields = serialized or _NOTHING
     return str(fields.get("name") or (fields.get("id") or ["chain"])[-1])
-
-
-def _outcome(run: Run, response: LLMResult | None) -> Outcome:
-    """What the first answer of a result says; nothing if there is none."""
-    if response is not None and response.generations and response.generations[0]:
-        generation = response.generations[0][0]
-        if isinstance(generation, ChatGeneration):
-            release = release_of(run.event.get("metadata") or _NOTHING)
-            return read_message(generation.message, release=release)
-    return Outcome()
 
 
 def _is_delta(token: Any, chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:

@@ -14,9 +14,9 @@ from langchain_core.tracers.context import register_configure_hook
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.contracts import UsageSink
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.recording.blocks import Block, OpenBlocks, StrayHandler
 from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
-from langchain_bedrock_opt.usage.recording.lifetime import watch_forks
 from langchain_bedrock_opt.usage.recording.nested import NestedUsageCallbackHandler
 from langchain_bedrock_opt.usage.recording.resolving import Resolve
 
@@ -37,11 +37,14 @@ def get_bedrock_usage_callback(
     """Count every model run that starts inside the block, without passing callbacks around.
 
     Blocks nest: a run counts in all blocks around it. A block reaches tasks and LangChain's own
-    threads, which copy the context, and also plain threads that start while it is open. If
-    several blocks are open then, which do not nest, nobody can say whose a plain thread's run is;
-    nor whose a run is in a thread that is older than the block. Such a run counts in no block's
-    usage but in the handlers' `unattributed_runs`, and is logged once: pass the handler as a
-    callback there, or start the thread with `contextvars.copy_context().run`.
+    threads, which copy the context, and also plain threads that start while it is open. Nothing
+    tells those from threads that somebody else starts at that moment: in a server that makes a
+    thread for each request, open a block in each, or pass handlers as callbacks. If several
+    blocks are open then, which do not nest, nobody can say whose a plain thread's run is; nor
+    whose a run is in a thread that is older than the block. Such a run counts in no block's usage
+    but in the handlers' `unattributed_runs`, and is logged once: pass the handler as a callback
+    there, or start the thread with `contextvars.copy_context().run`. A task that outlives its
+    block counts in the blocks around it that are still open.
 
     Args:
         sinks: Where records go; with none, to the in-memory ledger of the handler.
@@ -61,19 +64,24 @@ def get_bedrock_usage_callback(
         1
     """
     _register_hook_once()
-    around = _current.get()
+    inner = _current.get()
+    around = None if inner is None else inner.nearest_open()
     make: Callable[..., BedrockUsageCallbackHandler] = BedrockUsageCallbackHandler
     if around is not None:
-        make = partial(NestedUsageCallbackHandler, around.handler)
+        make = partial(NestedUsageCallbackHandler, around)
     handler = make(sinks, prices=prices, resolver=resolver, path=path, metadata_keys=metadata_keys)
     block = Block(handler, around)
-    token = _current.set(block)
+    _current.set(block)
     _open.add(block)
     try:
         yield handler
     finally:
+        block.is_open = False
         _open.remove(block)
-        _current.reset(token)
+        # A generator with the block in it may be closed in another context than it was opened in,
+        # or after another block was opened: what is closed is passed over there.
+        if _current.get() is block:
+            _current.set(around)
 
 
 class _BlockVariable:
@@ -85,11 +93,16 @@ class _BlockVariable:
 
     def get(self) -> BaseCallbackHandler | None:
         """The handler of the block that this run belongs to; None outside of all blocks."""
-        block = _current.get()
-        if block is None:
-            if not self._blocks:
-                return None
-            block = self._blocks.owner()
+        inner = _current.get()
+        if inner is not None:
+            block = inner.nearest_open()
+            return None if block is None else block.handler
+        if not self._blocks:
+            return None
+        thread = threading.current_thread()
+        if all(block.is_of(thread) for block in self._blocks):
+            return None  # a task beside theirs
+        block = self._blocks.owner()
         return self._stray if block is None else block.handler
 
 
@@ -102,5 +115,5 @@ def _register_hook_once() -> None:
             # LangChain only reads it, and a ContextVar can't be subclassed.
             variable = cast("ContextVar[Any]", _BlockVariable(_open))
             register_configure_hook(variable, inheritable=True)
-            watch_forks(_open)
+            when_forked(_open)
             _hook_registered = True

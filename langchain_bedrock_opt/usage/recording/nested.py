@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from langchain_bedrock_opt.usage.recording.blocks import Block
 from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
 
 
@@ -14,13 +15,14 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
     knows runs by their id, so each counts once all the same.
 
     Args:
-        outer: The handler of the block around.
+        around: The block around; once it is closed, it is told of no new run.
         settings: As `BedrockUsageCallbackHandler` takes them.
     """
 
-    def __init__(self, outer: BedrockUsageCallbackHandler, *settings: Any, **named: Any) -> None:
+    def __init__(self, around: Block, *settings: Any, **named: Any) -> None:
         super().__init__(*settings, **named)
-        self._outer = outer
+        self._around = around
+        self._outer = outer = around.handler
         # Chains are left out only if neither of the two listens to them.
         ignores = self.ignore_chain and outer.ignore_chain
         self.ignore_chain = self.ignore_agent = self.ignore_retriever = ignores
@@ -45,14 +47,16 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
     on_tool_error = on_retriever_error = on_chain_error
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-        """Tell both."""
+        """Tell both, if the outer block is open."""
         super().on_chat_model_start(*args, **kwargs)
-        self._outer.on_chat_model_start(*args, **kwargs)
+        if self._around.is_open:
+            self._outer.on_chat_model_start(*args, **kwargs)
 
     def on_llm_start(self, *args: Any, **kwargs: Any) -> None:
-        """Tell both."""
+        """Tell both, if the outer block is open."""
         super().on_llm_start(*args, **kwargs)
-        self._outer.on_llm_start(*args, **kwargs)
+        if self._around.is_open:
+            self._outer.on_llm_start(*args, **kwargs)
 
     def on_llm_new_token(self, *args: Any, **kwargs: Any) -> None:
         """Tell both."""
@@ -63,6 +67,11 @@ class NestedUsageCallbackHandler(BedrockUsageCallbackHandler):
         """Tell both."""
         super().on_llm_end(*args, **kwargs)
         self._outer.on_llm_end(*args, **kwargs)
+
+    def on_cancel(self, *args: Any, **kwargs: Any) -> None:
+        """Tell both."""
+        super().on_cancel(*args, **kwargs)
+        self._outer.on_cancel(*args, **kwargs)
 
     def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
         """Tell both."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -52,7 +51,6 @@ class PlaceTable:
         self._young: dict[UUID, Place] = {}
         self._old: dict[UUID, Place] = {}
         self._young_since: float | None = None
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """How many runs are remembered."""
@@ -67,15 +65,16 @@ class PlaceTable:
             name: Its name.
             now: Seconds on a clock that never goes back.
         """
-        # A dict does each of these steps as a whole, so only the change of generations is locked.
+        # No lock: a dict does each of these steps as a whole, and a run that is lost between two
+        # generations costs a path its beginning.
         young = self._young
         young[run_id] = Place(name, self.find(parent_run_id))
         if self._young_since is None:
             self._young_since = now
-        elif len(young) > self._max_runs or now - self._young_since > self._ttl:
-            with self._lock:
-                if self._young is young:  # else another thread has just done it
-                    self._old, self._young, self._young_since = young, {}, now
+            return
+        is_full = len(young) > self._max_runs or now - self._young_since > self._ttl
+        if is_full and self._young is young:  # else another thread has just done it
+            self._old, self._young, self._young_since = young, {}, now
 
     def find(self, run_id: UUID | None) -> Place | None:
         """Where a run stands; None if it is not known."""
@@ -87,7 +86,3 @@ class PlaceTable:
         """Forget a run that has ended."""
         if self._young.pop(run_id, None) is None:
             self._old.pop(run_id, None)
-
-    def forget_parent(self) -> None:
-        """In a forked process: the lock may be held by a thread that is not here."""
-        self._lock = threading.Lock()

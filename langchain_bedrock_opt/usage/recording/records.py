@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 
 from langchain_bedrock_opt.contracts import (
     REPORT_KEY,
@@ -28,7 +29,7 @@ from langchain_bedrock_opt.usage.recording.drafts import (
     sealed_record,
     sealed_tokens,
 )
-from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache
+from langchain_bedrock_opt.usage.recording.meaning import input_includes_cache, release_of
 from langchain_bedrock_opt.usage.recording.pricing import NO_TOKENS, RateCard, Resolved
 from langchain_bedrock_opt.usage.recording.runs import Run
 
@@ -56,6 +57,7 @@ class Outcome:
         usage: Tokens that were spent; None if the answer does not say.
         saved: Tokens that a response cache saved.
         cache_tier: Which response cache answered, if one did.
+        cache_status: What our response cache did.
         model_id: The model that answered, if the answer names it with its scope.
         price_tier: The tier to look a price up by.
         route: The router's decision, if it came with the answer.
@@ -65,6 +67,7 @@ class Outcome:
     saved: TokenUsage = NO_TOKENS
     cache_hit: bool = False
     cache_tier: str | None = None
+    cache_status: str | None = None
     model_id: str | None = None
     resolved_id: str | None = None
     region: str | None = None
@@ -117,6 +120,28 @@ def token_usage(usage_metadata: Mapping[str, Any], *, inclusive: bool = True) ->
             reasoning=output_details.get("reasoning") or 0,
         )
     )
+
+
+def outcome_of(response: LLMResult | None, event: Mapping[str, Any] = _NOTHING) -> Outcome:
+    """What the first answer of a result says; nothing if there is none.
+
+    Args:
+        response: What LangChain tells of an answer, if it does.
+        event: What it told when the run started.
+    """
+    if response is None or not response.generations or not response.generations[0]:
+        return Outcome()
+    generation = response.generations[0][0]
+    if isinstance(generation, ChatGeneration):
+        return read_message(generation.message, release=release_of(event.get("metadata") or {}))
+    # A text model's answer has its tokens beside it.
+    counts = _mapping(response.llm_output or _NOTHING, "usage")
+    if "prompt_tokens" not in counts:
+        return Outcome()
+    usage = TokenUsage(
+        input=counts["prompt_tokens"] or 0, output=counts.get("completion_tokens") or 0
+    )
+    return Outcome(usage=usage)
 
 
 def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome:
@@ -174,10 +199,13 @@ def _read_report(outcome: Outcome, report: Mapping[str, Any]) -> None:
         outcome.price_tier = BATCH
     if "cache" in report:
         cache = _mapping(report, "cache")
+        # What LangChain's own cache answers says how it was for the first call.
+        if not outcome.cache_hit or cache.get("status") == "hit":
+            outcome.cache_status = cache.get("status")
         if cache.get("status") == "hit":
             # LangChain may have stored an answer that was a hit of ours: its usage is zero.
             saved = TokenUsage.from_dict(_mapping(cache, "saved"))
-            _note_hit(outcome, outcome.cache_tier or cache.get("tier"), saved)
+            _note_hit(outcome, cache.get("tier") or outcome.cache_tier, saved)
     if not outcome.cache_hit:
         outcome.retries = report.get("retries") or outcome.retries
         outcome.throttles = report.get("throttles", 0)
@@ -272,7 +300,10 @@ def error_code(error: BaseException) -> str:
     """
     response = getattr(error, "response", None)
     code = _mapping(response, "Error").get("Code") if isinstance(response, Mapping) else None
-    return str(code or type(error).__name__)
+    kind = type(error)
+    if not code and kind.__name__ == BedrockServiceError.__name__ and len(kind.__bases__) > 1:
+        kind = kind.__bases__[0]  # ours says less than botocore's own class
+    return str(code or kind.__name__)
 
 
 def called_model(run: Run, outcome: Outcome, error: BaseException | None) -> str:
@@ -298,7 +329,6 @@ def model_at_start(run: Run) -> str:
 
 def record_of(
     run: Run,
-    run_id: str,
     *,
     ended: float,
     outcome: Outcome,
@@ -312,7 +342,6 @@ def record_of(
 
     Args:
         run: What was known at its start.
-        run_id: LangChain's run id.
         ended: When it ended, on the clock of `run.started`.
         outcome: What its answer says.
         model_id: The model that it called.
@@ -323,10 +352,10 @@ def record_of(
     """
     event, status = run.event, status_of(error)
     metadata: Mapping[str, Any] = event.get("metadata") or _NOTHING
-    resolved_id, price_tier, region = _terms(model_id, outcome, rates, resolved)
+    resolved_id, price_tier, region = _terms(run, model_id, outcome, rates, resolved)
     region = (
         region
-        or getattr(error, "region", None)
+        or (error.region if isinstance(error, BedrockServiceError) else None)
         or _mapping(metadata, "ls_invocation_params").get("region_name")
     )
     tags = tuple(event.get("tags") or ())
@@ -335,7 +364,7 @@ def record_of(
     first_delta, parent = run.first_delta, event.get("parent_run_id")
     retries, throttles = (outcome.retries, outcome.throttles) if error is None else _attempts(error)
     draft = RecordDraft(
-        run_id=run_id,
+        run_id=str(run.run_id),
         parent_run_id=None if parent is None else str(parent),
         started_at=datetime.fromtimestamp(run.started_at, timezone.utc),
         model_id=model_id,
@@ -347,6 +376,7 @@ def record_of(
         saved=outcome.saved,
         cache_hit=outcome.cache_hit,
         cache_tier=outcome.cache_tier,
+        cache_status=outcome.cache_status,
         cost_pico_usd=charge.cost,
         list_pico_usd=charge.list_price,
         uncached_pico_usd=charge.uncached,
@@ -371,7 +401,7 @@ def record_of(
 
 
 def _terms(
-    model_id: str, outcome: Outcome, rates: RateCard, resolved: Resolved | None
+    run: Run, model_id: str, outcome: Outcome, rates: RateCard, resolved: Resolved | None
 ) -> tuple[str | None, str, str | None]:
     """What a model id stands for, by what it is billed, and the region that is called by it."""
     identity = rates.identity(model_id)
@@ -381,7 +411,35 @@ def _terms(
         resolved_id = resolved_id or resolved.resolved_id
         is_provisioned = is_provisioned or resolved.tier == PROVISIONED
     price_tier = PROVISIONED if is_provisioned else outcome.price_tier
+    if price_tier == DEFAULT_TIER and outcome.service_tier is None and not outcome.cache_hit:
+        # InvokeModel's answers, and none at all, name no tier: then it is the one asked for.
+        price_tier = asked_tier(run.serialized, run.event.get("invocation_params"))
     return resolved_id, price_tier, outcome.region or identity.region
+
+
+def asked_tier(
+    serialized: Mapping[str, Any] | None, invocation_params: Mapping[str, Any] | None
+) -> str:
+    """The price tier that a call asks for.
+
+    Args:
+        serialized: The model as LangChain serializes it for callbacks.
+        invocation_params: Parameters of this call.
+
+    Example:
+        >>> asked_tier({"kwargs": {"service_tier": "flex"}}, {})
+        'flex'
+    """
+    params, fields = invocation_params or _NOTHING, _mapping(serialized or _NOTHING, "kwargs")
+    performance = (
+        params.get("performance_config")
+        or params.get("performanceConfig")
+        or fields.get("performance_config")
+    )
+    if isinstance(performance, dict) and performance.get("latency") == "optimized":
+        return LATENCY_OPTIMIZED
+    tier = params.get("service_tier") or params.get("serviceTier") or fields.get("service_tier")
+    return tier if isinstance(tier, str) else DEFAULT_TIER
 
 
 def _attempts(error: BaseException) -> tuple[int, int]:
@@ -391,9 +449,11 @@ def _attempts(error: BaseException) -> tuple[int, int]:
     """
     response = getattr(error, "response", None)
     said = _mapping(response, "ResponseMetadata") if isinstance(response, dict) else _NOTHING
-    retries = getattr(error, "retries", None) or said.get("RetryAttempts") or 0
     is_throttle = error_code(error).lower() in _THROTTLES
-    return retries, getattr(error, "throttles", None) or int(is_throttle)
+    retries, throttles = said.get("RetryAttempts") or 0, int(is_throttle)
+    if isinstance(error, BedrockServiceError):
+        return error.retries or retries, error.throttles or throttles
+    return retries, throttles
 
 
 def estimated(record: UsageRecord, usage: TokenUsage, rates: RateCard) -> UsageRecord:
@@ -411,4 +471,6 @@ def estimated(record: UsageRecord, usage: TokenUsage, rates: RateCard) -> UsageR
         region=record.region,
         tags=record.tags,
     )
-    return replace(record, estimate=usage, estimate_pico_usd=rate.charge(usage).cost)
+    return replace(
+        record, unmetered=True, estimate=usage, estimate_pico_usd=rate.charge(usage).cost
+    )

@@ -25,6 +25,15 @@ _REMEMBER_FAILURE: Final = 300.0
 """Seconds for which an ARN that could not be resolved is not asked about again."""
 
 
+def ask_aws(arn: str) -> Resolved | None:
+    """Ask the control plane in an ARN's region, by boto3's usual credentials."""
+    # Imported here: most handlers are never told to ask.
+    from langchain_bedrock_opt.aws.clients import service_client
+    from langchain_bedrock_opt.aws.resolution import resolve
+
+    return resolve(arn, service_client("bedrock", region_name=arn.split(":")[3] or None))
+
+
 class ArnDesk:
     """Resolves each ARN once, beside the model's runs, and tells those who wait for it.
 

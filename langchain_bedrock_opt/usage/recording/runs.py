@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ class Run:
     """One run that has started. Everything that can wait is read when it ends.
 
     Attributes:
+        run_id: LangChain's run id.
         started_at: When it started, in seconds since the epoch.
         started: The same on the clock that never goes back.
         serialized: The model, as LangChain serializes it for callbacks.
@@ -28,6 +28,7 @@ class Run:
         heard: The chunks of a stream so far, by reference, for the same purpose as `prompt`.
     """
 
+    run_id: UUID
     started_at: float
     started: float
     serialized: Mapping[str, Any] | None
@@ -57,50 +58,62 @@ class RunTable:
             )
         self._ttl = ttl
         self._max_runs = max_runs
-        self._runs: dict[UUID, Run] = {}
-        self._lock = threading.Lock()
+        # No lock: each step below is one of a dict's own. The garbage collector may close an
+        # abandoned stream in the middle of any of them, and its run's end comes here in this very
+        # thread. Keys are whole numbers, since hashing a UUID is Python code.
+        self._runs: dict[int, Run] = {}
 
     def __len__(self) -> int:
         """How many runs are open."""
         return len(self._runs)
 
-    def add(self, run_id: UUID, run: Run) -> Sequence[tuple[UUID, Run]]:
+    def add(self, run: Run) -> Sequence[Run]:
         """Remember a run.
 
         Returns:
             The runs that are given up for it, too old or too many: usually none.
         """
+        # A start that is told twice is one start.
+        self._runs.setdefault(run.run_id.int, run)
         expired = run.started - self._ttl
-        with self._lock:
-            # A start that is told twice is one start.
-            self._runs.setdefault(run_id, run)
+        try:
             # Runs start in the table's order, so the first is always the oldest.
             oldest = next(iter(self._runs.values()))
-            if oldest.started > expired and len(self._runs) <= self._max_runs:
-                return ()
-            return self._give_up(expired)
+        except (StopIteration, RuntimeError):  # another thread changed it: the next start looks
+            return ()
+        if oldest.started > expired and len(self._runs) <= self._max_runs:
+            return ()
+        return self._give_up(expired)
 
-    def _give_up(self, expired: float) -> list[tuple[UUID, Run]]:
-        """Take out the oldest runs, too old or too many; the caller holds the lock."""
-        given_up: list[tuple[UUID, Run]] = []
-        while self._runs:
-            oldest_id, oldest = next(iter(self._runs.items()))
-            if oldest.started > expired and len(self._runs) <= self._max_runs:
+    def _give_up(self, expired: float) -> list[Run]:
+        """Take out the oldest runs, too old or too many."""
+        given_up: list[Run] = []
+        for run in self._snapshot():
+            if run.started > expired and len(self._runs) <= self._max_runs:
                 break
-            del self._runs[oldest_id]
-            given_up.append((oldest_id, oldest))
+            if self.pop(run.run_id) is not None:
+                given_up.append(run)
         return given_up
+
+    def _snapshot(self) -> list[Run]:
+        while True:
+            try:
+                return list(self._runs.values())
+            except RuntimeError:  # it changed meanwhile  # noqa: PERF203 - hardly ever
+                continue
 
     def get(self, run_id: UUID) -> Run | None:
         """The run, if it is open."""
-        return self._runs.get(run_id)
+        return self._runs.get(run_id.int)
 
     def pop(self, run_id: UUID) -> Run | None:
         """Take a run out; None if it has ended already. Of many callers one gets it."""
-        with self._lock:
-            return self._runs.pop(run_id, None)
+        return self._runs.pop(run_id.int, None)
+
+    def pop_all(self) -> list[Run]:
+        """Take all runs out."""
+        return [run for run in self._snapshot() if self.pop(run.run_id) is not None]
 
     def forget_parent(self) -> None:
         """In a forked process: leave the parent's runs to the parent."""
         self._runs = {}
-        self._lock = threading.Lock()  # the parent's may be held by a thread that is not here

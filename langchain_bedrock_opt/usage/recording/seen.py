@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -26,16 +24,15 @@ class SeenRuns:
         (True, False)
     """
 
-    __slots__ = ("_capacity", "_lock", "_old", "_young")
+    __slots__ = ("_capacity", "_old", "_young")
 
     def __init__(self, capacity: int = 10_000) -> None:
         if capacity <= 0:
             raise ConfigurationError(f"capacity={capacity!r} must be positive.")
         self._capacity = capacity
         # Two generations: the old one is dropped as a whole, which costs nothing a run.
-        self._young: set[str] = set()
-        self._old: set[str] = set()
-        self._lock = threading.Lock()
+        self._young: dict[str, object] = {}
+        self._old: dict[str, object] = {}
 
     def __len__(self) -> int:
         """How many runs are remembered."""
@@ -47,10 +44,11 @@ class SeenRuns:
         Args:
             run_id: `UsageRecord.run_id`.
         """
-        with self._lock:
-            if run_id in self._young or run_id in self._old:
-                return False
-            self._young.add(run_id)
-            if len(self._young) >= self._capacity:
-                self._young, self._old = set(), self._young
-            return True
+        # No lock, which a fork or a record out of the garbage collector could meet held: a dict
+        # sets a default in one step.
+        young, mine = self._young, object()
+        if run_id in self._old or young.setdefault(run_id, mine) is not mine:
+            return False
+        if len(young) >= self._capacity and self._young is young:
+            self._young, self._old = {}, young
+        return True

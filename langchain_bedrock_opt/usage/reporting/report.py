@@ -17,7 +17,6 @@ from langchain_bedrock_opt.usage.reporting.timeline import Timeline, model_of, t
 from langchain_bedrock_opt.usage.reporting.totals import (
     UsageTotals,
     grouped,
-    is_unmetered,
     is_unpriced,
     total,
     totals_by,
@@ -189,7 +188,9 @@ def usage_report(
     times = [record.started_at for record in records]
     models = _by_cost(grouped(records, lambda record: (model_of(record),)))
     unpriced = grouped(filter(is_unpriced, records), lambda record: (model_of(record),))
-    unmetered = grouped(filter(is_unmetered, records), lambda record: (model_of(record),))
+    unmetered = grouped(
+        (record for record in records if record.unmetered), lambda record: (model_of(record),)
+    )
     return UsageReport(
         first=min(times, default=None),
         last=max(times, default=None),

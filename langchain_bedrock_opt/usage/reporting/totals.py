@@ -13,9 +13,6 @@ from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.grouping import Several, groups_of
 
-_PAID_ALL_THE_SAME: Final = frozenset({"ModelTimeoutError", "ReadTimeoutError"})
-"""Errors of a client that stopped waiting; the model went on."""
-
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -136,7 +133,7 @@ def measures(record: UsageRecord) -> tuple[int, ...]:
         record.status == "error",
         record.cache_hit,
         is_unpriced(record),
-        is_unmetered(record),
+        record.unmetered,
         is_provisioned(record),
         record.retries,
         record.throttles,
@@ -273,18 +270,6 @@ def grouped(
 def is_unpriced(record: UsageRecord) -> bool:
     """Whether a call's tokens are known and its cost is not."""
     return record.usage is not None and record.cost_pico_usd is None
-
-
-def is_unmetered(record: UsageRecord) -> bool:
-    """Whether a call may be billed and nobody said for how many tokens.
-
-    A call that Bedrock refused is not; one whose answer had begun, or was waited for too long, is.
-    """
-    if record.usage is not None:
-        return False
-    return (
-        record.status != "error" or record.ttft_ms is not None or record.error in _PAID_ALL_THE_SAME
-    )
 
 
 def is_provisioned(record: UsageRecord) -> bool:
