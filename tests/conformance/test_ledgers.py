@@ -126,6 +126,7 @@ def test_threads_add_without_loss(ledger: UsageLedger) -> None:
 def test_streams_may_be_collected_at_any_moment(ledger: UsageLedger) -> None:
     """The garbage collector may close a stream, and so add its record, within any line of ours."""
     numbers = count()
+    lines: set[object] = set()
 
     def stream() -> Iterator[None]:
         try:
@@ -136,6 +137,10 @@ def test_streams_may_be_collected_at_any_moment(ledger: UsageLedger) -> None:
     def collect(frame: FrameType, event: str, _: object) -> Any:
         if Path(frame.f_code.co_filename).parent.name not in {"ledger", "usage"}:
             return None
+        line = (frame.f_code, frame.f_lineno)
+        if line in lines:  # once each: an endless stream of records would never be through
+            return collect
+        lines.add(line)
         abandoned = stream()
         next(abandoned)
         cycle: list[object] = [abandoned]
@@ -155,7 +160,7 @@ def test_streams_may_be_collected_at_any_moment(ledger: UsageLedger) -> None:
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
-    assert ledger.totals().calls == 3 + next(numbers) > 50
+    assert ledger.totals().calls == 3 + next(numbers) > 20
     assert ledger.lost_records == 0
 
 
