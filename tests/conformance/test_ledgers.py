@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -117,6 +121,47 @@ def test_threads_add_without_loss(ledger: UsageLedger) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ledger.add, [record(str(index)) for index in range(400)]))
     assert {each.run_id for each in ledger.records()} == set(map(str, range(400)))
+
+
+def test_streams_may_be_collected_at_any_moment(ledger: UsageLedger) -> None:
+    """The garbage collector may close a stream, and so add its record, within any line of ours."""
+    numbers = count()
+    lines: set[object] = set()
+
+    def stream() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            ledger.add(record(f"abandoned {next(numbers)}"))
+
+    def collect(frame: FrameType, event: str, _: object) -> Any:
+        if Path(frame.f_code.co_filename).parent.name not in {"ledger", "usage"}:
+            return None
+        line = (frame.f_code, frame.f_lineno)
+        if line in lines:  # once each: an endless stream of records would never be through
+            return collect
+        lines.add(line)
+        abandoned = stream()
+        next(abandoned)
+        cycle: list[object] = [abandoned]
+        cycle.append(cycle)
+        del abandoned, cycle
+        gc.collect(0)
+        return collect
+
+    def use() -> None:
+        sys.settrace(collect)
+        for index in range(3):
+            ledger.add(record(str(index)))
+            ledger.totals()
+        sys.settrace(None)
+
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert ledger.totals().calls == 3 + next(numbers) > 20
+    assert ledger.lost_records == 0
 
 
 def test_same_run_counts_once(ledger: UsageLedger) -> None:
@@ -293,6 +338,14 @@ def test_record_without_a_form_is_counted(
     on_disk.add(record("good too"))
     assert [each.run_id for each in on_disk.records()] == ["good", "good too"]
     assert (on_disk.lost_records, len(caplog.messages)) == (2, 1)
+
+
+def test_numbers_that_json_lacks_are_text(on_disk: UsageLedger) -> None:
+    """NaN and infinity in metadata are kept as text, so that every reader of JSON can go on."""
+    odd = {"score": math.nan, "bounds": [-math.inf, 0.5, {"top": math.inf}]}
+    on_disk.add(record("odd", metadata=odd))
+    (found,) = on_disk.records()
+    assert found.metadata == {"score": "nan", "bounds": ["-inf", 0.5, {"top": "inf"}]}
 
 
 def test_folder_that_goes_and_comes_back(tmp_path: Path, on_disk: UsageLedger) -> None:

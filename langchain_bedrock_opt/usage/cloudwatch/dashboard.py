@@ -28,7 +28,13 @@ _OVERALL: Final = (
         "Cost (micro-USD a minute)",
         [("EstimatedCost", "cost", "Sum"), ("CacheSavings", "saved by the cache", "Sum")],
     ),
-    ("Calls", [(name, name, "Sum") for name in ("Calls", "Errors", "CacheHits", "Throttles")]),
+    (
+        "Calls",
+        [
+            (name, name, "Sum")
+            for name in ("Calls", "Errors", "CacheHits", "CacheMisses", "Throttles")
+        ],
+    ),
     ("Client latency (ms)", [("ClientLatency", stat, stat) for stat in _PERCENTILES]),
     (
         "Client time to first token (ms)",

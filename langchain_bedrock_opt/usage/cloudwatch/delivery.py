@@ -55,7 +55,7 @@ class Delivery:
 
     Attributes:
         health: What went wrong so far.
-        retry_at: On the clock: no request is made before.
+        retry_at: On the clock: no request is made before, unless `drain` is told to.
     """
 
     def __init__(
@@ -90,17 +90,21 @@ class Delivery:
         for part in cut(data):
             self.drop(self._outbox.put(Parcel.pack(part)), "there is no more room")
 
-    def drain(self, timeout: float = 0.0) -> bool:
+    def drain(self, timeout: float = 0.0, *, at_once: bool = False) -> bool:
         """Send what waits.
 
         Args:
-            timeout: Seconds to go on after an error; 0 makes one attempt, and none before
-                `retry_at`. A request under way is not broken off.
+            timeout: Seconds to go on after an error; 0 makes one attempt. A request under way is
+                not broken off.
+            at_once: Whether the first attempt does not wait for `retry_at`: CloudWatch may be
+                back since, and there may be no later attempt.
 
         Returns:
             Whether nothing waits any more.
         """
         deadline = self._monotonic() + timeout
+        if at_once:
+            self.retry_at = 0.0
         while self._outbox:
             now = self._monotonic()
             if self.retry_at > now:

@@ -17,7 +17,7 @@ from langchain_bedrock_opt.usage.cloudwatch.limits import (
 
 DimensionSet: TypeAlias = tuple[str, ...]
 """Names of dimensions: `Service`, `Model`, `Tier`, `Route`, `Status`, `ErrorType`, `tag:NAME`
-or `metadata:KEY`."""
+or `metadata:KEY`, of a key that the handler's `metadata_keys` names."""
 
 NONE: Final = "(none)"
 """Value of a dimension that a record does not have."""

@@ -11,12 +11,13 @@ from typing import Any, Final, TextIO
 
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.cloudwatch.aggregate import Distribution
 from langchain_bedrock_opt.usage.cloudwatch.datums import statistics_of
-from langchain_bedrock_opt.usage.cloudwatch.inbox import Inbox
 from langchain_bedrock_opt.usage.cloudwatch.metrics import DEFAULT_METRICS, MetricSet
 from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, Row, SeriesTable
 from langchain_bedrock_opt.usage.cloudwatch.sink import check_names
+from langchain_bedrock_opt.usage.inbox import Inbox
 from langchain_bedrock_opt.usage.recording.seen import SeenRuns
 
 logger = logging.getLogger(__name__)
@@ -38,9 +39,10 @@ class CloudWatchEMFSink:
     """Writes usage in CloudWatch's embedded metric format, one line of JSON for each record.
 
     For AWS Lambda and for containers whose output goes to CloudWatch Logs: there is no thread, no
-    request and no credentials, and a killed process loses nothing that it wrote. A line holds the
-    metrics and, as properties that can be searched in CloudWatch Logs Insights and are no
-    dimensions, what the record says besides: run id, tags, metadata. No prompt text.
+    request and no credentials. Each line is flushed at once, so a killed process loses none, and a
+    fork writes only its own. A line holds the metrics and, as properties that can be searched in
+    CloudWatch Logs Insights and are no dimensions, what the record says besides: run id, tags,
+    metadata. No prompt text.
 
     With `aggregate=True` records are added up, and `flush` writes: one line for each combination
     of dimensions, without properties. That CloudWatch takes statistic sets and counted values in
@@ -52,13 +54,15 @@ class CloudWatchEMFSink:
         stream: Where lines go; None takes standard output, as it is at each write.
         aggregate: Whether to add records up until `flush`.
         metrics: Which metrics to write. It writes none about itself.
-        dimensions: Sets of dimensions, as for `CloudWatchMetricsSink`.
+        dimensions: Sets of dimensions, as for `CloudWatchMetricsSink`. As there, `metadata:KEY`
+            needs the handler's `metadata_keys`, and so does metadata as a property.
         max_series: The most series of this process, as for `CloudWatchMetricsSink`.
         top_values: As for `CloudWatchMetricsSink`.
 
     Attributes:
         lost_lines: Lines that could not be written.
-        shortened_lines: Lines that were too long with their tags and metadata, and went without.
+        shortened_lines: Lines that went without their tags and metadata, since they were too long
+            with them, or these have no JSON form (NaN, say).
 
     Raises:
         ConfigurationError: CloudWatch would refuse the namespace, the service or a dimension, or
@@ -106,6 +110,11 @@ class CloudWatchEMFSink:
         self._inbox: Inbox[UsageRecord] = Inbox(
             self._table.add if aggregate else self._write_record
         )
+        when_forked(self)
+
+    def after_fork(self) -> None:
+        """What a forked child does first: what was added up is written by its parent."""
+        list(self._table.take())
 
     def add(self, record: UsageRecord) -> None:
         """Write one record, or add it up; once a run."""
@@ -134,6 +143,7 @@ class CloudWatchEMFSink:
         for line in lines:
             self._write(timestamp, self._directives(line), line.members, properties)
             properties = {}
+        self._flush_stream()
 
     def _directives(self, line: _Line) -> str:
         """What a line's members are, as JSON: the same for nearly every record."""
@@ -169,6 +179,9 @@ class CloudWatchEMFSink:
                 self._write(
                     minute * SECONDS * 1000, _directives_json(self._namespace, sets), members, {}
                 )
+        self._flush_stream()
+
+    def _flush_stream(self) -> None:
         try:
             self._out.flush()
         except (OSError, ValueError) as error:
@@ -185,8 +198,8 @@ class CloudWatchEMFSink:
         members: Mapping[str, Any],
         properties: Mapping[str, Any],
     ) -> None:
-        text = _json({**properties, **members})
-        if properties and len(text) > MAX_PROPERTIES_BYTES:
+        text = _json_or_none({**properties, **members})
+        if text is None or (properties and len(text) > MAX_PROPERTIES_BYTES):
             self.shortened_lines += 1
             text = _json({name: properties[name] for name in _SHORT} | dict(members))
         head = f'{{"_aws":{{"Timestamp":{timestamp},"CloudWatchMetrics":{directives}}},'
@@ -262,7 +275,14 @@ def _directives_json(
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), default=str, skipkeys=True)
+    return json.dumps(value, separators=(",", ":"), default=str, skipkeys=True, allow_nan=False)
+
+
+def _json_or_none(value: Any) -> str | None:
+    try:
+        return _json(value)
+    except Exception:  # noqa: BLE001 - metadata is the user's own, and its text too
+        return None
 
 
 def _values(row: Row) -> list[Any]:

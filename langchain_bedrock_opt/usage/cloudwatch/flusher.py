@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from langchain_bedrock_opt.forks import when_forked
 
@@ -21,13 +21,17 @@ EXIT_DEADLINE: Final = 3.0
 
 _JITTER: Final = 0.2
 _ATTEMPT: Final = 10.0  # the longest that one request may take
+_SENDING: Final = 0.8  # of the time that is waited for a flush: the last attempt needs an answer
 
 
 class Worker(Protocol):
     """What a flusher does its work with."""
 
     def flush_now(self, timeout: float) -> None:
-        """Send all there is, and try again for so many seconds."""
+        """Send all there is, at once, and try again for so many seconds."""
+
+    def flush_due(self) -> None:
+        """Send all there is, unless it is too early after an error."""
 
     def retry(self) -> float | None:
         """Send what waits, if it is time; seconds until the next attempt, None if none waits."""
@@ -37,9 +41,28 @@ class Worker(Protocol):
 
 
 @dataclass(slots=True)
-class _Flush:
+class Flush:
+    """Tells the thread to flush.
+
+    Attributes:
+        timeout: Seconds that it is waited for.
+        done: Set when it has flushed.
+    """
+
     timeout: float
     done: threading.Event = field(default_factory=threading.Event)
+
+
+Commands: TypeAlias = "queue.SimpleQueue[Flush | None]"
+"""What the thread is told; None is only to look up."""
+
+
+def next_command(commands: Commands, seconds: float) -> Flush | None:
+    """The next command; None also if there is none for so many seconds."""
+    try:
+        return commands.get(timeout=seconds)
+    except queue.Empty:
+        return None
 
 
 class Flusher:
@@ -53,18 +76,30 @@ class Flusher:
         worker: Does the work.
         interval: Seconds between two flushes; None has no thread.
         rng: Where jitter comes from.
+        monotonic: Seconds on a clock that never goes back.
+        wait: Waits so many seconds for the next command.
     """
 
-    def __init__(self, worker: Worker, interval: float | None, rng: random.Random) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        interval: float | None,
+        rng: random.Random,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wait: Callable[[Commands, float], Flush | None] = next_command,
+    ) -> None:
         self._worker = worker
         self._interval = interval
         self._rng = rng
+        self._monotonic = monotonic
+        self._wait = wait
         self._reset()
         when_forked(self)
 
     def _reset(self) -> None:
         # A queue whose `put` may be called anywhere, even in a signal handler or a finalizer.
-        self._commands: queue.SimpleQueue[_Flush | None] = queue.SimpleQueue()
+        self._commands: Commands = queue.SimpleQueue()
         self._state_lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._is_retired = False
@@ -103,7 +138,7 @@ class Flusher:
 
     def request(self, timeout: float) -> threading.Event:
         """Have the thread flush, without waiting; the event is set when it has."""
-        command = _Flush(timeout)
+        command = Flush(timeout)
         self._commands.put(command)
         return command.done
 
@@ -114,18 +149,18 @@ class Flusher:
 
     def _run(self) -> None:
         interval = self._interval or 0.0
-        started = time.monotonic()
+        started = self._monotonic()
         ticks, due = 1, interval * (1 + self._rng.uniform(0, _JITTER))
         retry_in: float | None = None
         while True:
-            wait = max(0.0, started + due - time.monotonic())
-            command = self._next(wait if retry_in is None else min(wait, retry_in))
+            wait = max(0.0, started + due - self._monotonic())
+            command = self._wait(self._commands, wait if retry_in is None else min(wait, retry_in))
             if command is not None:
-                self._guarded(self._worker.flush_now, command.timeout)
+                self._guarded(self._worker.flush_now, command.timeout * _SENDING)
                 command.done.set()
-            elif self._is_retired or time.monotonic() >= started + due:
-                self._guarded(self._worker.flush_now, 0.0)
-                ticks = max(ticks + 1, int((time.monotonic() - started) / interval) + 1)
+            elif self._is_retired or self._monotonic() >= started + due:
+                self._guarded(self._worker.flush_due)
+                ticks = max(ticks + 1, int((self._monotonic() - started) / interval) + 1)
                 due = interval * (ticks + self._rng.uniform(0, _JITTER))
             retry_in = self._guarded(self._worker.retry)
             if self._is_retired and retry_in is None and self._has_ended():
@@ -137,12 +172,6 @@ class Flusher:
             if self._is_retired and self._commands.empty():
                 self._stop()
         return self._thread is None
-
-    def _next(self, wait: float) -> _Flush | None:
-        try:
-            return self._commands.get(timeout=wait)
-        except queue.Empty:
-            return None
 
     def _guarded(self, work: Callable[..., Any], *args: Any) -> Any:
         try:

@@ -13,10 +13,10 @@ from typing import Any, Final
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.cloudwatch.datums import count_datum, datums_of
 from langchain_bedrock_opt.usage.cloudwatch.delivery import Delivery
-from langchain_bedrock_opt.usage.cloudwatch.inbox import Inbox
 from langchain_bedrock_opt.usage.cloudwatch.limits import MAX_PAST, datum_problem
 from langchain_bedrock_opt.usage.cloudwatch.metrics import HEALTH_METRICS
 from langchain_bedrock_opt.usage.cloudwatch.series import SECONDS, Dimensions, Row, SeriesTable
+from langchain_bedrock_opt.usage.inbox import Inbox
 
 _TIMEOUT: Final = 5.0  # to connect, and for an answer
 _MAX_LIVE: Final = 5_000  # combinations by minute, before they are packed
@@ -126,18 +126,25 @@ class Sender:
                 self._flush_lock.release()
 
     def flush_now(self, timeout: float) -> None:
-        """Send all there is.
+        """Send all there is, the first attempt at once.
 
         Args:
             timeout: Seconds to go on after an error; 0 makes one attempt.
         """
+        self._flush(timeout, at_once=True)
+
+    def flush_due(self) -> None:
+        """Take over what has been added up, and send it if it is time."""
+        self._flush(0.0, at_once=False)
+
+    def _flush(self, timeout: float, *, at_once: bool) -> None:
         if not self._flush_lock.acquire(timeout=max(timeout, 0.0)):
             return
         try:
             rows: list[Row] = []
             self.inbox.exclusively(lambda: rows.extend(self.table.take()))
             self._pack(rows)
-            self._drain(timeout)
+            self._drain(timeout, at_once=at_once)
         finally:
             self._flush_lock.release()
 
@@ -146,12 +153,12 @@ class Sender:
         if not len(self.delivery):
             return None
         with self._flush_lock:
-            if self._drain(0.0):
+            if self._drain(0.0, at_once=False):
                 return None
             return max(0.0, self.delivery.retry_at - self._monotonic())
 
-    def _drain(self, timeout: float) -> bool:
-        is_empty = self.delivery.drain(timeout)
+    def _drain(self, timeout: float, *, at_once: bool) -> bool:
+        is_empty = self.delivery.drain(timeout, at_once=at_once)
         if (close := getattr(self._client, "close", None)) is not None:
             # A minute later the server may have closed an idle connection: a request on it would
             # fail as one that may have arrived. Nor should a fork inherit one.

@@ -51,7 +51,8 @@ class CloudWatchMetricsSink:
         metrics: Which metrics to send.
         dimensions: Sets of dimensions to split metrics by, such as
             `[("Service", "Model"), ("Service", "metadata:tenant")]`; `dimensions` lists the
-            names. None takes those of `metrics`.
+            names. None takes those of `metrics`. `metadata:KEY` needs the handler's
+            `metadata_keys=["KEY"]`: other metadata is not recorded.
         max_series: The most series of this process, up to 2,000.
         top_values: How many values of each tag or metadata key get series of their own: the most
             frequent ones.
@@ -202,7 +203,8 @@ class CloudWatchMetricsSink:
         What is left afterwards, as `unsent_requests` tells, is sent later.
 
         Args:
-            timeout: Seconds to wait and, after an error, to try again; 0 makes one attempt.
+            timeout: Seconds to wait and, after an error, to try again; 0 makes one attempt. The
+                first is made at once, however long ago the last one failed.
         """
         self._flusher.flush(timeout)
 

@@ -8,9 +8,10 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from langchain_bedrock_opt.contracts import UsageRecord
+from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.ledger.serialization import record_from_json, record_to_json
@@ -18,50 +19,49 @@ from langchain_bedrock_opt.usage.ledger.stores import AddedUp
 
 logger = logging.getLogger(__name__)
 
+_BEGINNING: Final = b"{"
+
 
 class JsonLinesStore(AddedUp):
     """Appends each record at once, as one line, with one write: nothing waits to be written.
 
+    No lock is held while it writes: the operating system puts whole writes one after the other,
+    and the garbage collector may close an abandoned stream, and so add its record, at any moment.
+
     Args:
         path: The file, made by the first record.
+
+    Raises:
+        ConfigurationError: The file is there and no ledger.
     """
 
     def __init__(self, path: Path) -> None:
+        _check_file(path)
         self.lost_records = 0
         self._path = path
-        self._file: int | None = None
-        self._finalizer: weakref.finalize[Any, Any] | None = None
-        self._lock = threading.Lock()
+        self._file: _AppendedFile | None = None
+        self.after_fork()
         when_forked(self)
 
     def after_fork(self) -> None:
         """What a forked child does first: another thread of its parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._counting = threading.RLock()
 
     def add(self, record: UsageRecord) -> None:
         """Append one record. One that can't be written is lost, logged once and counted."""
         try:
             line = record_to_json(record).encode() + b"\n"
-            with self._lock:
-                self._append(line)
+            file = self._file
+            if file is None:  # of two threads that open it, one keeps its descriptor for later
+                file = self._file = _AppendedFile(self._path)
+            file.write(line)
         except (OSError, ValueError, RecursionError) as error:  # a full disk; odd metadata
-            with self._lock:
-                self._close()  # the next add opens it anew, and mends a line that was cut
+            self._file = None  # the next add opens it anew, and mends a line that was cut
+            with self._counting:
                 self.lost_records += 1
-                if self.lost_records == 1:
-                    logger.warning("Usage ledger path=<%s> lost a record: %s", self._path, error)
-
-    def _append(self, line: bytes) -> None:
-        if self._file is None:
-            self._file = _open_for_append(self._path)
-            # Nobody has to close a ledger: its descriptor goes when it goes.
-            self._finalizer = weakref.finalize(self, os.close, self._file)
-        _write_all(self._file, line)
-
-    def _close(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer()
-        self._file = self._finalizer = None
+                is_first = self.lost_records == 1
+            if is_first:
+                logger.warning("Usage ledger path=<%s> lost a record: %s", self._path, error)
 
     def flush(self) -> None:
         """Nothing to do: each record is in the file as soon as it is added."""
@@ -92,6 +92,39 @@ class JsonLinesStore(AddedUp):
             logger.warning(
                 "Usage ledger path=<%s> has lines=<%d> that can't be read", self._path, unreadable
             )
+
+
+class _AppendedFile:
+    """A file that is open for appending, until the last who writes to it lets go of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = _open_for_append(path)
+        # At exit it stays open: another exit hook may add a record, and with the number given
+        # back the record could go into a file that was opened since.
+        weakref.finalize(self, os.close, self._descriptor).atexit = False
+
+    def write(self, data: bytes) -> None:
+        _write_all(self._descriptor, data)
+
+
+def _check_file(path: Path) -> None:
+    """See that a file, if it is there, may be a ledger: it may be somebody else's.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_BEGINNING))
+    except OSError:
+        return  # who can't read it is told so by the first `add`
+    if beginning not in (b"", _BEGINNING):
+        raise ConfigurationError(
+            f"UsageLedger path {str(path)!r} is no file of JSON lines: name another file, or "
+            "move it away. Ledgers in SQLite have the suffix '.db'."
+        )
 
 
 def _open_for_append(path: Path) -> int:

@@ -86,7 +86,11 @@ class UsageLedger:
         self._store.add(record)
 
     def flush(self) -> None:
-        """Wait until each record that was added is in the file."""
+        """Wait until each record that was added is in the file.
+
+        While another program keeps a SQLite database locked it returns after three seconds; the
+        records are kept, and written when the lock is gone.
+        """
         self._store.flush()
 
     def records(
@@ -156,7 +160,8 @@ class UsageLedger:
         Args:
             by: None for the whole; a property such as `model`, `tier`, `node`, `day`, `status`,
                 `tag`, `tag:NAME` or `metadata:KEY` (`reporting.grouping.groups_of` has all); or a
-                list of several, whose groups are tuples.
+                list of several, whose groups are tuples. `metadata:KEY` needs the handler's
+                `metadata_keys=["KEY"]`: other metadata is not recorded.
             since: Only records that started then or later.
             until: Only records that started before.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import datetime, timezone
@@ -106,9 +107,32 @@ def _utc(text: str) -> datetime:
 def record_to_json(record: UsageRecord) -> str:
     """A record as one line of JSON, without a line break.
 
-    Metadata that JSON has no type for is written as its text.
+    Metadata that JSON has no type for is written as its text, and so are NaN and infinity.
+
+    Raises:
+        ValueError: The record has no JSON form.
+        RecursionError: Its metadata contains itself, or is too deep for JSON.
     """
-    return json.dumps(record_to_dict(record), separators=(",", ":"), default=str, skipkeys=True)
+    values = record_to_dict(record)
+    try:
+        return _json(values)
+    except ValueError:  # rare, so it is not looked for beforehand
+        return _json({**values, "metadata": _finite(dict(record.metadata))})
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, separators=(",", ":"), default=str, skipkeys=True, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """The same with numbers that JSON does not have as their text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {_finite(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
 
 
 def record_from_json(line: str | bytes) -> UsageRecord:

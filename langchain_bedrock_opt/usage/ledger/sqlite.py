@@ -88,18 +88,22 @@ class SqliteStore(AddedUp):
 
     def _start(self) -> None:
         """Have the queue written: by a thread, or here where Python waits for none any more."""
+        # It outlives a ledger that is dropped, until all is written. It is there before it runs:
+        # the garbage collector may close a stream and add its record in this very moment.
+        self._writer = threading.Thread(target=self._write_until_quiet, name="usage-ledger")
         if not _is_exiting():
-            # It outlives a ledger that is dropped, until all is written.
-            writer = threading.Thread(target=self._write_until_quiet, name="usage-ledger")
             with suppress(RuntimeError):  # the process may start no more threads: here, then
-                writer.start()
-                self._writer = writer
+                self._writer.start()
                 return
-        with BatchWriter(self._path, patience=self._interval) as batches:
-            self._write(batches)
+        try:
+            with BatchWriter(self._path, patience=self._interval) as batches:
+                while self._pending:
+                    self._write(batches)
+        finally:
+            self._writer = None
 
     def flush(self) -> None:
-        """Wait until what was added is in the database; not for long if that is locked."""
+        """Wait until what was added is in the database; three seconds if that is locked."""
         with self._changed:
             self._waiting += 1
             self._changed.notify_all()
@@ -129,7 +133,7 @@ class SqliteStore(AddedUp):
             lost = writer.write(batch)
             if lost is not None:
                 break
-            if _is_exiting() or self._writer is None:  # somebody waits for this
+            if _is_exiting() or threading.current_thread() is not self._writer:  # it is waited for
                 locked_at_exit_since = locked_at_exit_since or self._clock()
                 if self._clock() - locked_at_exit_since > _PATIENCE:
                     lost = len(batch)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Protocol
 
 from langchain_bedrock_opt.contracts import UsageRecord
-from langchain_bedrock_opt.forks import when_forked
+from langchain_bedrock_opt.usage.inbox import Inbox
 from langchain_bedrock_opt.usage.ledger.selection import Selection
 from langchain_bedrock_opt.usage.reporting.grouping import Group, Several, groups_of
 from langchain_bedrock_opt.usage.reporting.totals import UsageTotals, grouped, total
@@ -66,27 +66,24 @@ class MemoryStore(AddedUp):
         self.dropped_records = 0
         self._max_records = max_records
         # By run id, and in order: a run that another handler adds too is there once.
-        self._records: dict[str, UsageRecord] = {}
-        self._lock = threading.Lock()
-        when_forked(self)
-
-    def after_fork(self) -> None:
-        """What a forked child does first: another thread of its parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._records: OrderedDict[str, UsageRecord] = OrderedDict()
+        self._inbox: Inbox[UsageRecord] = Inbox(self._keep)
 
     def add(self, record: UsageRecord) -> None:
         """Keep one record; what does not fit any more goes."""
-        with self._lock:
-            self._records.setdefault(record.run_id, record)
-            if self._max_records is not None and len(self._records) > self._max_records:
-                del self._records[next(iter(self._records))]
-                self.dropped_records += 1
+        self._inbox.put(record)
+
+    def _keep(self, record: UsageRecord) -> None:
+        self._records.setdefault(record.run_id, record)
+        if self._max_records is not None and len(self._records) > self._max_records:
+            self._records.popitem(last=False)
+            self.dropped_records += 1
 
     def flush(self) -> None:
         """Nothing to do: no other process can read it."""
 
     def read(self, selection: Selection) -> Iterator[UsageRecord]:
         """Records in the order in which they were added."""
-        with self._lock:
-            records = list(self._records.values())
+        records: list[UsageRecord] = []
+        self._inbox.exclusively(lambda: records.extend(self._records.values()))
         return filter(selection.takes, records)

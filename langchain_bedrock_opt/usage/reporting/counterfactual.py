@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 
 
@@ -13,10 +14,10 @@ def counterfactual_cost(
 ) -> int | None:
     """What the same work would have cost on one model with no cache at all.
 
-    Every record is priced with the tokens it spent and those a cache hit saved; tokens of the
-    prompt cache count as plain input. It is an estimate where `model_id` differs from the
-    recorded model, which may split the same text into another number of tokens. Runs whose
-    tokens are not known add nothing.
+    Every record is priced in its own region, with the tokens it spent and those a cache hit saved;
+    tokens of the prompt cache count as plain input. It is an estimate where `model_id` differs
+    from the recorded model, which may split the same text into another number of tokens. Runs
+    whose tokens are not known add nothing.
 
     Args:
         records: Any records.
@@ -24,8 +25,8 @@ def counterfactual_cost(
         prices: Where its price comes from; by default the prices that are shipped.
 
     Returns:
-        The cost in 10⁻¹² US dollars, or None if the model has no price, or none for a prompt as
-        long as one of these.
+        The cost in 10⁻¹² US dollars, or None if the model has no price in one of the regions, or
+        none for a prompt as long as one of these.
 
     Example:
         >>> counterfactual_cost([], "anthropic.claude-3-haiku-20240307-v1:0")
@@ -33,18 +34,24 @@ def counterfactual_cost(
         >>> counterfactual_cost([], "acme.frontier-v9") is None
         True
     """
-    price = (prices or PriceBook()).price_of(model_id)
-    if price is None:
-        return None
-    cost = 0
+    prices = prices or PriceBook()
+    cost = None if prices.price_of(model_id) is None else 0
     for record in records:
+        price = price_there(model_id, record, prices)
+        if price is None:
+            return None
         # One by one: a long prompt may have a price of its own.
         for usage in (record.usage, record.saved):
             one = 0 if usage is None else price.cost(as_plain(usage))
             if one is None:
                 return None
-            cost += one
+            cost = (cost or 0) + one
     return cost
+
+
+def price_there(model_id: str, record: UsageRecord, prices: PriceBook) -> ModelPrice | None:
+    """A model's price at the default service tier, where and for whom a call was made."""
+    return prices.price_of(model_id, region=record.region, tags=record.tags)
 
 
 def as_plain(usage: TokenUsage) -> TokenUsage:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import UsageRecord
+from langchain_bedrock_opt.usage.reporting.counterfactual import price_there
 from langchain_bedrock_opt.usage.reporting.grouping import UNGROUPED
 from langchain_bedrock_opt.usage.reporting.timeline import model_of
 
@@ -18,6 +19,9 @@ _DEAR: Final = 10_000_000  # pico-USD a token of output: $10 a million
 _REPEATED: Final = 10  # calls from which on a prompt cache may pay
 _MUCH: Final = 0.5
 _MANY_THROTTLES: Final = 0.05
+
+
+_PriceOf: TypeAlias = Callable[[UsageRecord], ModelPrice | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +54,13 @@ def findings(
     """
     book = prices or PriceBook()
     paid = [record for record in records if record.usage is not None and not record.cache_hit]
-    models = {model: book.price_of(model) for model in dict.fromkeys(map(model_of, paid))}
+
+    def price(record: UsageRecord) -> ModelPrice | None:
+        return price_there(model_of(record), record, book)
+
     found = [
-        *_waste(paid, models),
-        *_prompt_caching(paid, models),
+        *_waste(paid, price),
+        *_prompt_caching(paid, price),
         *_truncated(paid),
         *_throttled(records),
         *_top_spenders(paid),
@@ -78,11 +85,8 @@ def _prompt(record: UsageRecord) -> int:
     return 0 if record.usage is None else record.usage.total - record.usage.output
 
 
-def _waste(
-    records: Iterable[UsageRecord], models: dict[str, ModelPrice | None]
-) -> Iterable[Finding]:
+def _waste(records: Iterable[UsageRecord], price_of: _PriceOf) -> Iterable[Finding]:
     """Long prompts with short answers on dear models: a cheaper one may do."""
-    dear = {model for model, price in models.items() if price and price.output >= _DEAR}
     for model, group in _grouped(records, model_of).items():
         wasted = [
             record
@@ -90,8 +94,10 @@ def _waste(
             if _prompt(record) > _LONG_PROMPT
             and record.usage is not None
             and record.usage.output < _SHORT_ANSWER
+            and (price := price_of(record)) is not None
+            and price.output >= _DEAR
         ]
-        if model in dear and wasted:
+        if wasted:
             yield Finding(
                 kind="waste",
                 where=model,
@@ -102,18 +108,21 @@ def _waste(
             )
 
 
-def _prompt_caching(
-    records: Iterable[UsageRecord], models: dict[str, ModelPrice | None]
-) -> Iterable[Finding]:
+def _prompt_caching(records: Iterable[UsageRecord], price_of: _PriceOf) -> Iterable[Finding]:
     """Many long prompts of one place, none of them cached, on a model that can cache."""
 
     def place(record: UsageRecord) -> str:
         return f"{model_of(record)} in {record.path[-1]}" if record.path else model_of(record)
 
     for where, group in _grouped(records, place).items():
-        price = models[model_of(group[0])]
-        long = [record for record in group if _prompt(record) > _LONG_PROMPT]
-        if price is None or price.cache_read is None or len(long) < _REPEATED:
+        long = [
+            record
+            for record in group
+            if _prompt(record) > _LONG_PROMPT
+            and (price := price_of(record)) is not None
+            and price.cache_read is not None
+        ]
+        if len(long) < _REPEATED:
             continue
         if any(record.usage and record.usage.total - record.usage.output != record.usage.input
                for record in group):  # fmt: skip

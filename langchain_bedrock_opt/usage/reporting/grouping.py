@@ -39,7 +39,7 @@ def groups_of(
             * `node` (the innermost run around the call), `path` (all of them)
             * `day`, `hour` (in UTC)
             * `tag` (each tag), `tag:NAME` (what follows in tags such as `NAME:search`),
-              `metadata:KEY`
+              `metadata:KEY` (of the keys that the handler's `metadata_keys` names)
 
     Raises:
         ConfigurationError: `by` is none of these.

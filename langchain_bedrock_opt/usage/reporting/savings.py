@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook
-from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.reporting.counterfactual import as_plain, counterfactual_cost
+from langchain_bedrock_opt.usage.reporting.counterfactual import (
+    as_plain,
+    counterfactual_cost,
+    price_there,
+)
 from langchain_bedrock_opt.usage.reporting.totals import (
     is_provisioned,
     is_unpriced,
@@ -40,7 +43,7 @@ class Waterfall:
         left_out_calls: Calls that are not in here, since they have no price or run on capacity
             that is paid by the hour.
         uncompared_calls: Routed calls that count as not routed, since the baseline has no price
-            for them, such as for a prompt as long as theirs.
+            for them, such as in their region or for a prompt as long as theirs.
     """
 
     without_pico_usd: int
@@ -62,9 +65,9 @@ def waterfall(
 ) -> Waterfall:
     """Split up what was saved.
 
-    A routed call is compared with the same tokens on the baseline model, so this is an estimate:
-    another model splits a text into another number of tokens. A call that was not routed would
-    have gone to its own model.
+    A routed call is compared with the same tokens on the baseline model, at its price in the
+    call's region. This is an estimate: another model splits a text into another number of tokens.
+    A call that was not routed would have gone to its own model.
 
     Args:
         records: Any records.
@@ -83,8 +86,7 @@ def waterfall(
     counted = [record for record in records if _is_counted(record)]
     replaced = _replaced(records)
     answers = [record for record in counted if record.route and not replaced(record)]
-    baseline = _checked(baseline, prices) or _dearest(answers, prices)
-    price = None if baseline is None else prices.price_of(baseline)
+    baseline = _checked(baseline, answers, prices) or _dearest(answers, prices)
     saved = dict.fromkeys(STEPS, 0)
     actual = lost = uncompared = 0
     for record in counted:
@@ -94,12 +96,12 @@ def waterfall(
         saved["batch" if record.price_tier == "batch" else "service tier"] += listed - cost
         saved["prompt cache"] += uncached - listed
         saved["response cache"] += hit
-        if record.route is not None and price is not None:
+        if record.route is not None and baseline is not None:
             if replaced(record):
                 # Without a router nobody would have asked the tier whose answer was no good.
                 saved["routing"] -= uncached + hit
                 lost += cost
-            elif (elsewhere := _on(price, record)) is None:
+            elif (elsewhere := _on(baseline, record, prices)) is None:
                 uncompared += 1
             elif record.route.model_id != baseline:
                 saved["routing"] += elsewhere - uncached - hit
@@ -137,8 +139,12 @@ def _replaced(records: Iterable[UsageRecord]) -> Callable[[UsageRecord], bool]:
     return is_replaced
 
 
-def _checked(baseline: str | None, prices: PriceBook) -> str | None:
-    if baseline is not None and prices.price_of(baseline) is None:
+def _checked(baseline: str | None, answers: Sequence[UsageRecord], prices: PriceBook) -> str | None:
+    if (
+        baseline is not None
+        and prices.price_of(baseline) is None
+        and all(price_there(baseline, record, prices) is None for record in answers)
+    ):
         raise ConfigurationError(
             f"baseline={baseline!r} has no price: name a model that has one, or give "
             "prices=PriceBook(…) that knows it."
@@ -154,11 +160,14 @@ def _dearest(answers: Sequence[UsageRecord], prices: PriceBook) -> str | None:
     return max(known, key=known.__getitem__, default=None)
 
 
-def _on(price: ModelPrice, record: UsageRecord) -> int | None:
-    """What a call would have cost at other prices: without a prompt cache, if it was made.
+def _on(model_id: str, record: UsageRecord, prices: PriceBook) -> int | None:
+    """What a call would have cost on another model: without a prompt cache, if it was made.
 
     What a hit saved is compared as it would have been paid, prompt cache included.
     """
+    price = price_there(model_id, record, prices)
+    if price is None:
+        return None
     spent = 0 if record.usage is None else price.cost(as_plain(record.usage))
     saved = price.cost(record.saved)
     if saved is None:

@@ -157,14 +157,43 @@ time.sleep(60)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
-def test_sigkill_loses_one_interval_at_most(cloudwatch: CloudWatchServer) -> None:
-    """What a flush has sent is safe from a kill; only what came after it is lost."""
-    process = start(
-        "sink = new(flush_interval=1); add(sink, 5); print(flush=True); time.sleep(60)", cloudwatch
-    )
-    cloudwatch.wait_for(CALLS, 5)
-    process.kill()
-    process.communicate(timeout=60)
+def test_sigkill_loses_what_came_after_the_last_flush(cloudwatch: CloudWatchServer) -> None:
+    """Of 12 calls a killed process loses the 7 since the last flush, and none before it."""
+    code = """
+sink = new(flush_interval=3600); add(sink, 2); sink.flush()
+add(sink, 3); sink.flush()
+add(sink, 7)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert run(code, cloudwatch) == -signal.SIGKILL
+    assert cloudwatch.sums[CALLS] == 5
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+            marks=pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM on Windows"),
+        ),
+    ],
+    ids=["exit", "sigterm"],
+)
+def test_counts_of_an_outage_are_sent_at_exit(ending: str, cloudwatch: CloudWatchServer) -> None:
+    """If CloudWatch is back when a process ends, it gets all, though no attempt was due yet."""
+    faults = iter(["throttle"] * 8)
+    cloudwatch.fault = lambda: next(faults, "ok")
+    code = f"""
+import random
+class Longest(random.Random):
+    def uniform(self, low, high):
+        return high
+sink = new(rng=Longest(), flush_on_sigterm=True); add(sink, 5)
+for _ in range(8): sink.flush(timeout=0)  # the next attempt is due in 12.8 seconds
+{ending}
+"""
+    run(code, cloudwatch)
     assert cloudwatch.sums[CALLS] == 5
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -126,6 +130,67 @@ def test_a_line_that_would_be_too_long_goes_without_its_tags(record: Make) -> No
     (line,) = written(stream)
     assert "metadata" not in line
     assert (line["run_id"], line["Calls"], sink.shortened_lines) == ("run-0", 1.0, 1)
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, {"self": ...}])
+def test_a_line_is_json_whatever_the_metadata(record: Make, score: Any) -> None:
+    """Metadata that JSON has no form for goes without; the metrics are written."""
+    if isinstance(score, dict):
+        score["self"] = score
+    stream = io.StringIO()
+    sink = CloudWatchEMFSink(stream=stream)
+    sink.add(record(metadata={"score": score}))
+    (line,) = [json.loads(text, parse_constant=pytest.fail) for text in stream.getvalue().split()]
+    assert "metadata" not in line
+    assert (line["Calls"], sink.shortened_lines) == (1.0, 1)
+
+
+# A container's log is a pipe, which Python buffers unless it is told otherwise.
+_PROGRAM = """
+import os
+from datetime import datetime, timezone
+from langchain_bedrock_opt.contracts import UsageRecord
+from langchain_bedrock_opt.usage.cloudwatch.emf import CloudWatchEMFSink
+
+def add(sink, run_id):
+    at = datetime.now(timezone.utc)
+    sink.add(UsageRecord(run_id=run_id, started_at=at, model_id="m", status="ok"))
+"""
+
+
+def runs_written(ending: str) -> list[str]:
+    """The runs whose lines a process wrote into a pipe."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.run(
+        [sys.executable, "-c", _PROGRAM + ending],
+        env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return [json.loads(line).get("run_id", "") for line in process.stdout.splitlines()]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
+def test_a_killed_process_leaves_its_lines() -> None:
+    """A line is in the log when `add` returns, so nothing can take it back."""
+    ending = "sink = CloudWatchEMFSink()\nfor run in 'abc': add(sink, run)\nos.kill(os.getpid(), 9)"
+    assert runs_written(ending) == ["a", "b", "c"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@pytest.mark.parametrize("aggregate", [False, True])
+def test_a_fork_writes_no_line_of_its_parent(aggregate: bool) -> None:  # noqa: FBT001 - a parameter
+    """A child writes its own records; those from before the fork are written once."""
+    lines = runs_written(
+        f"sink = CloudWatchEMFSink(aggregate={aggregate})\n"
+        "add(sink, 'before')\n"
+        "child = os.fork()\n"
+        "if child: os.waitpid(child, 0)\n"
+        "else: add(sink, 'child')\n"
+        "sink.flush()\n"
+    )
+    if aggregate:  # for each process one line by model, and one over the service
+        assert len(lines) == 4
+    else:
+        assert lines == ["before", "child"]
 
 
 def test_a_stream_that_fails_breaks_nothing(record: Make, caplog: pytest.LogCaptureFixture) -> None:

@@ -136,6 +136,19 @@ def test_a_silent_cloudwatch_costs_one_request(
     assert sink.ambiguous_flushes > 10
 
 
+def test_a_flush_that_is_asked_for_does_not_wait(
+    cloudwatch: Switched, new_sink: Any, record: Make, clock: Any
+) -> None:
+    """However long it would be until the next attempt, an explicit flush tries at once."""
+    sink = new_sink()
+    cloudwatch.is_out = True
+    pass_minutes(20, sink, record, clock)
+    cloudwatch.is_out = False
+    sink.flush(timeout=0)
+    assert sink.unsent_requests == 0
+    assert sum(cloudwatch.calls_by_minute.values()) == 20
+
+
 def test_requests_are_rare_in_an_outage(
     cloudwatch: Switched, new_sink: Any, record: Make, clock: Any
 ) -> None:

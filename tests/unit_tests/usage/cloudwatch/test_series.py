@@ -14,10 +14,10 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.cloudwatch.aggregate import Aggregate
 from langchain_bedrock_opt.usage.cloudwatch.cardinality import TopValues
 from langchain_bedrock_opt.usage.cloudwatch.dimensions import OTHER, ascii_value, error_type
-from langchain_bedrock_opt.usage.cloudwatch.inbox import Inbox
 from langchain_bedrock_opt.usage.cloudwatch.limits import dimension_problem
 from langchain_bedrock_opt.usage.cloudwatch.metrics import DEFAULT_METRICS, Metric, MetricSet
 from langchain_bedrock_opt.usage.cloudwatch.series import SeriesTable
+from langchain_bedrock_opt.usage.inbox import Inbox
 
 Make = Callable[..., UsageRecord]
 ONE = MetricSet(

@@ -6,6 +6,7 @@ What holds for every kind of ledger is in `tests/conformance/test_ledgers.py`.
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,11 +86,11 @@ def test_metadata_that_contains_itself_is_counted(tmp_path: Path, record: Make) 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
 def test_ledgers_leave_no_file_open(tmp_path: Path, record: Make) -> None:
     """A ledger that is no longer used gives its file back, without being closed."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for index in range(20):
         UsageLedger(tmp_path / f"{index}.jsonl").add(record())
     gc.collect()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    files = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    assert not [file for file in files if file.startswith(str(tmp_path.resolve()))]
 
 
 def test_file_holds_only_what_is_allowed(tmp_path: Path, record: Make) -> None:
@@ -107,6 +108,48 @@ def test_path_must_be_a_file_in_a_directory(tmp_path: Path) -> None:
         UsageLedger(tmp_path)
     with pytest.raises(ConfigurationError, match="create"):
         UsageLedger(tmp_path / "missing" / "usage.jsonl")
+
+
+@pytest.mark.parametrize("content", [b"my thesis\n", b"\xff\xd8\xff\xe0JFIF", b"\n"])
+def test_file_of_somebody_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    """A file that does not begin as a ledger is refused, with the fix, and left as it is."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"notes\.txt.*name another file"):
+        UsageLedger(path)
+    assert path.read_bytes() == content
+
+
+def test_empty_file_becomes_a_ledger(tmp_path: Path, record: Make) -> None:
+    """A file without a byte, such as `mktemp` makes, is nobody's."""
+    path = tmp_path / "usage.jsonl"
+    path.touch()
+    UsageLedger(path).add(record(run_id="first"))
+    assert [each.run_id for each in UsageLedger(path).records()] == ["first"]
+
+
+def test_record_added_at_exit_goes_to_the_ledger(tmp_path: Path) -> None:
+    """A record that an exit hook adds is in the ledger, and in no file that was opened since."""
+    program = (
+        "import atexit, sys\n"
+        "from datetime import datetime, timezone\n"
+        "from langchain_bedrock_opt.contracts import UsageRecord\n"
+        "from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger\n"
+        "ledger = UsageLedger(sys.argv[1])\n"
+        "def add(run_id):\n"
+        "    at = datetime.now(timezone.utc)\n"
+        "    ledger.add(UsageRecord(run_id=run_id, started_at=at, model_id='m', status='ok'))\n"
+        "def at_exit():\n"
+        "    global other\n"
+        "    other = open(sys.argv[2], 'w')\n"
+        "    add('last')\n"
+        "atexit.register(at_exit)\n"
+        "add('first')\n"
+    )
+    paths = [tmp_path / "usage.jsonl", tmp_path / "other.csv"]
+    subprocess.run([sys.executable, "-c", program, *map(str, paths)], check=True, timeout=60)
+    assert [each.run_id for each in UsageLedger(paths[0]).records()] == ["first", "last"]
+    assert paths[1].read_bytes() == b""
 
 
 @pytest.mark.parametrize("bound", [0, -1])

@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import price_of
 from langchain_bedrock_opt.contracts import RouteDecision, TokenUsage, UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
-from langchain_bedrock_opt.usage.reporting.counterfactual import counterfactual_cost
+from langchain_bedrock_opt.usage.reporting.counterfactual import as_plain, counterfactual_cost
 from langchain_bedrock_opt.usage.reporting.savings import STEPS, waterfall
-from langchain_bedrock_opt.usage.reporting.totals import total
+from langchain_bedrock_opt.usage.reporting.totals import total, uncached_pico_usd
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 CHEAP = "us.amazon.nova-lite-v1:0"
@@ -49,6 +50,22 @@ def spent(record: Make) -> Make:
     return build
 
 
+def worth(record: UsageRecord, records: list[UsageRecord], baseline: str | None) -> int:
+    """What one call would have cost without any of the steps."""
+    if record.cost_pico_usd is None or record.price_tier == "provisioned":
+        return 0
+    own = (uncached_pico_usd(record) or 0) + (record.saved_pico_usd or 0)
+    if record.route is None or baseline is None:
+        return own
+    others = [other for other in records if other.route and other.status != "error"]
+    if any(other.route and other.route.replaces == record.run_id for other in others):
+        return 0  # nobody would have asked
+    if record.route.model_id == baseline:
+        return own
+    spent = 0 if record.usage is None else cost(baseline, as_plain(record.usage))
+    return spent + cost(baseline, record.saved)
+
+
 COUNTS = st.integers(0, 10**5)
 TOKENS = st.builds(TokenUsage, input=COUNTS, output=COUNTS, cache_read=COUNTS)
 PICO = st.none() | st.integers(0, 10**15)
@@ -73,7 +90,7 @@ ROUTES = st.builds(
     st.sampled_from([None, HAIKU, DEAR]),
 )  # fmt: skip
 def test_steps_add_up(calls: list[tuple[object, ...]], baseline: str | None) -> None:
-    """What it would have cost, less what each step saved, is what it cost: to the pico-dollar."""
+    """What each call would have cost, less what each step saved, is what it cost, exactly."""
     at = datetime(2026, 11, 22, tzinfo=timezone.utc)
     names = ("usage", "saved", "cost_pico_usd", "list_pico_usd", "uncached_pico_usd",
              "saved_pico_usd", "route", "price_tier")  # fmt: skip
@@ -84,7 +101,10 @@ def test_steps_add_up(calls: list[tuple[object, ...]], baseline: str | None) -> 
         )
         for number, call in enumerate(calls)
     ]  # fmt: skip
+    # No run stands in for itself.
+    assume(all(each.route is None or each.route.replaces != each.run_id for each in records))
     found = waterfall(records, baseline=baseline)
+    assert found.without_pico_usd == sum(worth(each, records, found.baseline) for each in records)
     assert tuple(found.saved_pico_usd) == STEPS
     assert found.without_pico_usd - sum(found.saved_pico_usd.values()) == found.actual_pico_usd
     assert found.actual_pico_usd == total(records).cost_pico_usd - sum(
@@ -106,6 +126,22 @@ def test_baseline_can_be_named(spent: Make) -> None:
     records = [spent("a", CHEAP), spent("b", DEAR)]
     found = waterfall(records, baseline=HAIKU)
     assert found.without_pico_usd == counterfactual_cost(records, HAIKU) == 2 * cost(HAIKU)
+
+
+def test_baseline_is_priced_in_the_region_of_each_call(record: Make) -> None:
+    """A call in Ireland is compared with what the baseline costs in Ireland."""
+    book = PriceBook(file=None)
+    model, baseline = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"
+    records = [
+        record(region=region, usage=USAGE, cost_pico_usd=1, model_id=model, route=route(model))
+        for region in ("eu-west-1", "us-east-1")
+    ]
+    prices = [book.price_of(baseline, region=each.region) for each in records]
+    costs = [price and price.cost(USAGE) for price in prices]
+    assert costs[0] != costs[1]
+    expected = sum(each or 0 for each in costs)
+    assert waterfall(records, baseline=baseline, prices=book).without_pico_usd == expected
+    assert counterfactual_cost(records, baseline, prices=book) == expected
 
 
 def test_baseline_needs_a_price() -> None:
