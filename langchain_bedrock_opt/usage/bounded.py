@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 
 
@@ -15,8 +16,6 @@ def keep_newest(entries: OrderedDict[Any, Any], most: int) -> None:
         >>> list(entries)
         ['b', 'c']
     """
-    while len(entries) > most:
-        try:
+    with suppress(KeyError):  # others took them out
+        while len(entries) > most:
             entries.popitem(last=False)
-        except KeyError:
-            return  # others took them out
