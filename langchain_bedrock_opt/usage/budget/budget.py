@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -15,18 +16,21 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
+from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.errors import BudgetExceededError, ConfigurationError
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.budget.account import Account, BudgetStatus, Place, pico_of
 from langchain_bedrock_opt.usage.budget.costs import actual_cost, worst_case
 from langchain_bedrock_opt.usage.budget.reading import Request, read_request
 from langchain_bedrock_opt.usage.budget.runs import Held, OpenRuns
 from langchain_bedrock_opt.usage.budget.stores.base import BudgetStore, Level
 from langchain_bedrock_opt.usage.budget.stores.fallback import FallbackStore
+from langchain_bedrock_opt.usage.budget.stores.late import RequiredStore
 from langchain_bedrock_opt.usage.budget.stores.memory import InMemoryBudgetStore
 from langchain_bedrock_opt.usage.budget.thresholds import Thresholds
 from langchain_bedrock_opt.usage.budget.windows import Per
+from langchain_bedrock_opt.usage.recording.pricing import RateCard, default_rates
 from langchain_bedrock_opt.usage.refusals import REFUSALS
 
 logger = logging.getLogger(__name__)
@@ -38,7 +42,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetCounts:
     """What a budget has seen in this process.
 
@@ -46,11 +50,12 @@ class BudgetCounts:
         refused: Calls that were not made.
         exceeded: Calls that were made beyond the limit, with `on_exceeded="warn"`.
         unpriced: Calls that were let through though nobody knows what they can cost.
-        uncertain: Calls that ended and whose cost nobody knows: a stream that was broken off, a
-            timeout, an unknown error, an answer at a tier without a price. They count what was
-            reserved for them.
+        uncertain: Calls whose cost nobody knows: a stream that was broken off, a timeout, an
+            unknown error, an answer at a tier without a price, a run that never ended. They count
+            what was reserved for them.
         underestimated: Calls that cost more than was reserved for them.
-        unsettled: Calls that ended while the store failed. They stay reserved, so they count.
+        unsettled: Settlements that the store has not taken yet, because it failed: they are
+            repeated with the calls that follow. Until then the calls stay reserved, so they count.
     """
 
     refused: int = 0
@@ -74,10 +79,13 @@ class Budget(BaseCallbackHandler):
     the model's longest answer is reserved. A hit of a response cache costs nothing, nor does an
     error that Bedrock does not bill. Where nobody says what a call cost (a stream that was
     broken off, a timeout), all that was reserved counts as spent, and so it does if the process
-    dies. A request that botocore repeats after a timeout may be billed twice; it counts once.
+    dies. A forked process begins without the runs of its parent, which settles them. A request
+    that botocore repeats after a timeout may be billed twice; it counts once.
 
-    Name it last, `callbacks=[usage, budget]`: of handlers behind one that refuses an async call,
-    Python warns that they were never awaited. With a router, `RoutingPolicy(headroom=budget)`
+    Name it last, `callbacks=[usage, budget]`, behind every handler that may refuse a call: a
+    budget does not hear that one behind it did, so what it reserved stays reserved for `run_ttl`
+    seconds, and counts as spent from then on. Of handlers behind one that refuses an async call,
+    Python also warns that they were never awaited. With a router, `RoutingPolicy(headroom=budget)`
     sends calls to cheaper tiers as the limit comes near.
 
     Args:
@@ -103,10 +111,9 @@ class Budget(BaseCallbackHandler):
         thresholds: Parts of the limit at which what is spent is logged, once a window.
         on_threshold: Called then, with the budget's key, the part, and what is spent in US
             dollars.
+        run_ttl: Seconds after which a run that has not ended is given up: it may have been billed,
+            so what was reserved for it counts as spent.
         clock: Seconds since the epoch.
-
-    Attributes:
-        counts: What it has seen in this process.
 
     Raises:
         ConfigurationError: An argument is out of its range.
@@ -138,6 +145,7 @@ class Budget(BaseCallbackHandler):
         unpriced: Literal["refuse", "allow"] = "refuse",
         thresholds: Sequence[float] = (0.5, 0.8, 1.0),
         on_threshold: Callable[[str, float, Decimal], object] | None = None,
+        run_ttl: float = 3 * 3600.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         _check(on_exceeded=on_exceeded, unpriced=unpriced, on_store_error=on_store_error)
@@ -151,26 +159,38 @@ class Budget(BaseCallbackHandler):
         # A store that waits for a server must not hold up an event loop: LangChain then calls
         # this handler in a thread.
         self.run_inline = not store.is_blocking
-        if store.is_blocking and on_store_error == "allow":
-            store = FallbackStore(store)
+        may_fail = store.is_blocking and on_store_error == "allow"
+        self._store = FallbackStore(store) if may_fail else RequiredStore(store)
         self._warns_only = on_exceeded == "warn"
         self._account = Account(
             pico_of(limit_usd),
             name=name,
             per=per,
             by=by,
-            store=store,
+            store=self._store,
             is_strict=not self._warns_only,
             clock=clock,
         )
         self._allows_unpriced = self._warns_only or unpriced == "allow"
-        self._prices = default_prices() if prices is None else prices
+        self._rates = default_rates() if prices is None else RateCard(prices)
         self._max_tokens = max_tokens
         self._margin = margin
         self._thresholds = Thresholds(thresholds, on_threshold)
-        self._runs = OpenRuns()
-        self.counts = BudgetCounts()
-        self._lock = threading.Lock()
+        self._runs = OpenRuns(ttl=run_ttl)
+        self._clock = clock
+        self._has_warned = False
+        self._seen = {field.name: 0 for field in fields(BudgetCounts)}
+        # The garbage collector may end a run of the same thread in the middle.
+        self._lock = threading.RLock()
+        REFUSALS.use()
+        when_forked(self)
+
+    @property
+    def counts(self) -> BudgetCounts:
+        """What it has seen in this process until now."""
+        with self._lock:
+            seen = {**self._seen, "unsettled": self._store.unsettled}
+        return BudgetCounts(**seen)
 
     def status(self, group: str | None = None) -> BudgetStatus:
         """How full the budget is in the current window.
@@ -268,6 +288,24 @@ class Budget(BaseCallbackHandler):
         """Settle a call that failed or was broken off."""
         self._finish(run_id, kwargs.get("response"), error)
 
+    def on_cancel(self, error: BaseException, *, run_id: UUID) -> None:
+        """Settle a call that was given up, of which LangChain may tell nobody.
+
+        It comes from inside an event loop, so a store that waits for a server is asked in a
+        thread.
+        """
+        ended = self._end(run_id, None, error)
+        if ended is None:
+            return
+        if self._store.is_blocking:
+            try:
+                asyncio.get_running_loop().run_in_executor(None, self._settle, *ended)
+            except RuntimeError:
+                pass  # there is no loop to hold up, or it is being closed
+            else:
+                return
+        self._settle(*ended)
+
     def _start(
         self,
         serialized: Mapping[str, Any] | None,
@@ -275,16 +313,21 @@ class Budget(BaseCallbackHandler):
         run_id: UUID,
         event: Mapping[str, Any],
     ) -> None:
-        if not self._runs.enter(run_id):
+        now = self._clock()
+        run = self._runs.enter(run_id, now)
+        if run is None:
             return  # a start that is told twice is one start
+        for held in self._runs.give_up(now):
+            self._count("uncertain")
+            self._settle(held, held.amount)
         try:
             request = read_request(
                 serialized, prompt, event, margin=self._margin, max_tokens=self._max_tokens
             )
-            self._runs.hold(run_id, self._reserve(request, run_id.hex))
-        except BaseException:
+            run.held = self._reserve(request, run_id.hex)
+        except BaseException as error:
             self._runs.leave(run_id)
-            REFUSALS.refused(run_id)
+            REFUSALS.refused(run_id, error)
             raise
         REFUSALS.joined(run_id, self._release)
 
@@ -294,7 +337,7 @@ class Budget(BaseCallbackHandler):
         Raises:
             BudgetExceededError: It does not fit, or nobody knows what it can cost.
         """
-        amount = worst_case(request, self._prices)
+        amount = worst_case(request, self._rates)
         if amount is None:
             if not self._allows_unpriced:
                 self._count("refused")
@@ -318,29 +361,37 @@ class Budget(BaseCallbackHandler):
     def _finish(
         self, run_id: UUID, response: LLMResult | None, error: BaseException | None
     ) -> None:
+        ended = self._end(run_id, response, error)
+        if ended is not None:
+            self._settle(*ended)
+
+    def _end(
+        self, run_id: UUID, response: LLMResult | None, error: BaseException | None
+    ) -> tuple[Held, int] | None:
+        """What a run held that has ended, and what it cost; None if that was told before."""
         REFUSALS.ended(run_id)
         # Some models report a failure themselves, and LangChain does so again: the first counts.
         held = self._runs.leave(run_id)
         if held is None:
-            return
+            return None
         cost = self._cost(held, response, error)
         if cost is None:
             self._count("uncertain")
             cost = held.amount
         elif cost > held.amount and held.is_priced:
             self._count("underestimated")
-        self._settle(held, cost)
+        return held, cost
 
     def _cost(
         self, held: Held, response: LLMResult | None, error: BaseException | None
     ) -> int | None:
         try:
-            return actual_cost(held.request, response, error, self._prices)
+            return actual_cost(held.request, response, error, self._rates)
         except Exception:  # the call was made and paid: its answer must go through
             logger.warning("Budget=<%s> could not read what a call cost", self._name, exc_info=True)
             return None
 
-    def _release(self, run_id: UUID) -> None:
+    def _release(self, run_id: UUID, _error: BaseException) -> None:
         """Give back what a run holds that another budget has refused."""
         held = self._runs.leave(run_id)
         if held is not None:
@@ -356,15 +407,21 @@ class Budget(BaseCallbackHandler):
         try:
             return self._account.settle(key, held.reservation, held.amount, cost)
         except Exception as error:  # the call was made and paid: its answer must go through
-            self._count("unsettled")
-            if self.counts.unsettled == 1:
+            if not self._has_warned:
+                self._has_warned = True
                 logger.warning(
-                    "Budget=<%s> could not settle a call, which stays reserved; later ones are "
-                    "only counted",
+                    "Budget=<%s> could not settle a call, which stays reserved until that is "
+                    "repeated; later ones are only counted",
                     self._name,
                     exc_info=error,
                 )
             return None
+
+    def after_fork(self) -> None:
+        """In a forked process: leave the parent's runs to the parent, which settles them."""
+        self._lock = threading.RLock()
+        self._runs.after_fork()
+        self._store.after_fork()
 
     def _exceeded(
         self, request: Request, place: Place, amount: int, level: Level
@@ -413,7 +470,7 @@ class Budget(BaseCallbackHandler):
 
     def _count(self, what: str) -> None:
         with self._lock:
-            setattr(self.counts, what, getattr(self.counts, what) + 1)
+            self._seen[what] += 1
 
 
 def _check(**given: str) -> None:

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Final
-
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
-from langchain_bedrock_opt.errors import (
-    AccessDeniedError,
-    BedrockServiceError,
-    ConfigurationError,
-    InvalidRequestError,
-    RequestTooLargeOrOverQuotaError,
-    ServiceUnavailableError,
-    ThrottledError,
-)
+from langchain_bedrock_opt.usage.billing import was_refused
 from langchain_bedrock_opt.usage.budget.reading import Request
-from langchain_bedrock_opt.usage.recording.records import Outcome, read_message
-
-_REFUSALS: Final = (
-    AccessDeniedError,
-    InvalidRequestError,
-    RequestTooLargeOrOverQuotaError,
-    ServiceUnavailableError,
-    ThrottledError,
-)
-"""Errors of calls that no model has worked on. A timeout and a model's own error are not here:
-those may be billed. Unverified against AWS."""
+from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved
+from langchain_bedrock_opt.usage.recording.records import PROVISIONED, Outcome, read_message
 
 
-def worst_case(request: Request, prices: PriceBook) -> int | None:
+def worst_case(request: Request, rates: RateCard) -> int | None:
     """The most that a call can cost, in pico-USD; None if nobody knows.
 
     The prompt is taken at the dearest price it may get, as plain input or as a write to the
@@ -41,10 +20,12 @@ def worst_case(request: Request, prices: PriceBook) -> int | None:
 
     Args:
         request: The call.
-        prices: Where prices come from.
+        rates: What calls cost.
     """
     tokens, output = request.input_tokens, request.output_tokens
-    price = _price(request, prices, request.tier)
+    price = _price(request, rates, Outcome(price_tier=request.tier))
+    if price is not None and price.layer == "hourly":
+        return 0  # however long its prompt and answer are
     if price is None or tokens is None or output is None:
         return None
     worst = price.cost(TokenUsage(input=tokens, output=output))
@@ -58,7 +39,7 @@ def worst_case(request: Request, prices: PriceBook) -> int | None:
 
 
 def actual_cost(
-    request: Request, response: LLMResult | None, error: BaseException | None, prices: PriceBook
+    request: Request, response: LLMResult | None, error: BaseException | None, rates: RateCard
 ) -> int | None:
     """What a call that has ended cost, in pico-USD; None if nobody said, or it has no price.
 
@@ -66,26 +47,52 @@ def actual_cost(
         request: The call.
         response: Its answer, or what came of it before it failed.
         error: Why it failed or was broken off; None if it finished.
-        prices: Where prices come from.
+        rates: What calls cost.
     """
     outcome = _outcome(response)
     if outcome.cache_hit:
         return 0
     if outcome.usage is None:
-        return 0 if error is not None and _was_refused(error) else None
-    price = _price(request, prices, outcome.price_tier, outcome.model_id)
+        return 0 if error is not None and was_refused(error) else None
+    price = _price(request, rates, outcome)
     return None if price is None else price.cost(outcome.usage)
 
 
-def _price(
-    request: Request, prices: PriceBook, tier: str, answered_by: str | None = None
-) -> ModelPrice | None:
-    for model_id in (answered_by, *request.model_ids):
+def _price(request: Request, rates: RateCard, outcome: Outcome) -> ModelPrice | None:
+    """The price of a call: of the model that answered, else of what it is known to call."""
+    for model_id in (outcome.model_id, *request.model_ids):
         if model_id is not None:
-            price = prices.price_of(model_id, tier=tier, region=request.region, tags=request.tags)
+            price = _price_of(model_id, request, rates, outcome)
             if price is not None:
                 return price
     return None
+
+
+def _price_of(
+    model_id: str, request: Request, rates: RateCard, outcome: Outcome
+) -> ModelPrice | None:
+    identity = rates.identity(model_id)
+    known = _known(model_id) if identity.hides_model else None
+    resolved_id = identity.resolved_id
+    if known is not None:
+        resolved_id = known.resolved_id
+    if model_id == outcome.model_id and outcome.resolved_id is not None:
+        resolved_id = outcome.resolved_id
+    is_provisioned = identity.provisioned or (known is not None and known.tier == PROVISIONED)
+    return rates.rate(
+        model_id,
+        resolved_id=resolved_id,
+        tier=PROVISIONED if is_provisioned else outcome.price_tier,
+        region=outcome.region or identity.region or request.region,
+        tags=request.tags,
+    ).price
+
+
+def _known(arn: str) -> Resolved | None:
+    """What an ARN stands for, if this process has asked before."""
+    from langchain_bedrock_opt.aws.resolution import known_resolution
+
+    return known_resolution(arn)
 
 
 def _outcome(response: LLMResult | None) -> Outcome:
@@ -95,26 +102,3 @@ def _outcome(response: LLMResult | None) -> Outcome:
         if isinstance(generation, ChatGeneration):
             return read_message(generation.message)
     return Outcome()
-
-
-def _was_refused(error: BaseException) -> bool:
-    """Whether a call failed before a model worked on it, so that it costs nothing."""
-    if isinstance(error, ConfigurationError):
-        return True  # ours, before anything is sent
-    if not isinstance(error, BedrockServiceError):
-        known = _as_service_error(error)
-        if known is None:
-            return False
-        error = known
-    # An error with a code and without an HTTP status came inside a stream, which had begun.
-    had_begun = bool(error.code) and error.status_code is None
-    return isinstance(error, _REFUSALS) and not had_begun
-
-
-def _as_service_error(error: BaseException) -> BedrockServiceError | None:
-    """An error of a chat model that is not this package's, as ours; None if it is not AWS's."""
-    if "botocore" not in sys.modules:
-        return None  # nobody has called AWS, and importing it takes a moment
-    from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
-
-    return service_error(error, None) if isinstance(error, BOTOCORE_ERRORS) else None

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.usage.bounded import keep_newest
 
 logger = logging.getLogger(__name__)
 
-_MAX_KEYS: Final = 4096
+_MAX_TOLD: Final = 4096
 
 
 class Thresholds:
     """Logs each threshold that is passed, and tells a function of the user's.
+
+    It has no lock: the garbage collector may close an abandoned stream at any point, which settles
+    a call inside `check`.
 
     Args:
         fractions: Parts of the limit, above 0 and at most 1.
@@ -38,8 +42,8 @@ class Thresholds:
             )
         self._fractions = sorted(fractions)
         self._on_threshold = on_threshold
-        self._passed: dict[str, int] = {}
-        self._lock = threading.Lock()
+        # By budget and number of the threshold, who told it: of many callers one finds itself.
+        self._told: OrderedDict[tuple[str, int], object] = OrderedDict()
 
     def check(self, key: str, used: int, limit: int) -> None:
         """Say which thresholds are newly passed.
@@ -50,14 +54,17 @@ class Thresholds:
             limit: Its limit, likewise.
         """
         reached = sum(used >= fraction * limit for fraction in self._fractions)
-        if reached <= self._passed.get(key, 0):
+        me = object()
+        passed: list[float] = []
+        # Downwards: below one that was told, all were.
+        for number in range(reached, 0, -1):
+            if self._told.setdefault((key, number), me) is not me:
+                break
+            passed.append(self._fractions[number - 1])
+        if not passed:
             return
-        with self._lock:
-            before = self._passed.pop(key, 0)
-            self._passed[key] = max(before, reached)
-            if len(self._passed) > _MAX_KEYS:
-                del self._passed[next(iter(self._passed))]
-        for fraction in self._fractions[before:reached]:
+        keep_newest(self._told, _MAX_TOLD)
+        for fraction in reversed(passed):
             self._say(key, fraction, usd(used), usd(limit))
 
     def _say(self, key: str, fraction: float, used: Decimal, limit: Decimal) -> None:

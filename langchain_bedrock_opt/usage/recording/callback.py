@@ -319,7 +319,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
             place=self._places.find(event.get("parent_run_id")) if self._has_path else None,
         )
         self._give_up(self._runs.add(run))
-        if getattr(REFUSALS, "is_used", False):
+        if REFUSALS.is_used:
             REFUSALS.joined(run_id, self._refused)
         if self._desk is not None:
             self._ask(self._desk, model_at_start(run))
@@ -332,7 +332,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         # all the same: the first report counts.
         if (run := self._runs.pop(run_id)) is not None:
             self._record(run, outcome_of(response, run.event), response, error, ended)
-        if getattr(REFUSALS, "is_used", False):
+        if REFUSALS.is_used:
             REFUSALS.ended(run_id)
 
     def _refused(self, run_id: UUID, error: BaseException) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.budget.stores.base import Grant, Level
 
 _EMPTY: Final = Level()
@@ -16,13 +17,24 @@ _EMPTY: Final = Level()
 
 @dataclass(slots=True)
 class _Entry:
+    """One budget. What is spent and what is reserved are apart, so that each step is one sum."""
+
     forget_at: float
-    level: Level = _EMPTY
+    spent: int = 0
+    reserved: int = 0
     held: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level:
+        spent, reserved = self.spent, self.reserved
+        return Level(spent + reserved, reserved)
 
 
 class InMemoryBudgetStore:
     """Counts budgets in memory: threads share them, processes do not.
+
+    A forked process keeps what was spent so far, and counts alone from there on; what calls under
+    way hold is its parent's.
 
     Args:
         clock: Seconds on a clock that never goes back.
@@ -43,7 +55,11 @@ class InMemoryBudgetStore:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._forget_next_at = math.inf
-        self._lock = threading.Lock()
+        # The garbage collector may close an abandoned stream at any call in here, which settles in
+        # the middle: so the same thread may enter again, and no sum is read before a call and
+        # written after it.
+        self._lock = threading.RLock()
+        when_forked(self)
 
     def reserve(
         self, key: str, reservation: str, amount: int, *, limit: int | None, ttl: float | None
@@ -55,11 +71,10 @@ class InMemoryBudgetStore:
                 entry = self._add(key, ttl)
             if reservation in entry.held:
                 return Grant(granted=True, level=entry.level)
-            committed, reserved = entry.level
-            if limit is not None and committed + amount > limit:
+            if limit is not None and entry.spent + entry.reserved + amount > limit:
                 return Grant(granted=False, level=entry.level)
             entry.held[reservation] = amount
-            entry.level = Level(committed + amount, reserved + amount)
+            entry.reserved += amount
             return Grant(granted=True, level=entry.level)
 
     def settle(self, key: str, reservation: str, reserved: int, amount: int) -> Level | None:
@@ -68,8 +83,8 @@ class InMemoryBudgetStore:
             entry = self._entries.get(key)
             if entry is None or entry.held.pop(reservation, None) is None:
                 return None
-            level = entry.level
-            entry.level = Level(level.committed + amount - reserved, level.reserved - reserved)
+            entry.reserved -= reserved
+            entry.spent += amount
             return entry.level
 
     def level(self, key: str) -> Level:
@@ -77,6 +92,13 @@ class InMemoryBudgetStore:
         with self._lock:
             entry = self._entries.get(key)
             return _EMPTY if entry is None else entry.level
+
+    def after_fork(self) -> None:
+        """In a forked process: leave the parent's calls to the parent, which settles them."""
+        self._lock = threading.RLock()  # the parent's may be held by a thread that is not here
+        for entry in self._entries.values():
+            entry.reserved = 0
+            entry.held = {}
 
     def _add(self, key: str, ttl: float | None) -> _Entry:
         """A new budget; those whose time is over go, so that old windows don't pile up."""

@@ -23,6 +23,7 @@ from langchain_bedrock_opt.usage.budget.reading import (
     Request,
     read_request,
 )
+from langchain_bedrock_opt.usage.recording.pricing import RateCard
 from tests.unit_tests.usage.budget.conftest import MODEL
 
 Model = Callable[..., ChatBedrockOptimized]
@@ -194,7 +195,7 @@ def test_an_arn_is_priced_as_its_model() -> None:
     request = read("2+2?", {"model_id": arn, "base_model_id": MODEL[3:], "max_tokens": 10})
 
     assert request.model_ids == (arn, MODEL[3:])
-    assert worst_case(request, PriceBook()) is not None
+    assert worst_case(request, RateCard(PriceBook())) is not None
 
 
 class OnePrice(PriceBook):
@@ -213,17 +214,18 @@ def test_the_dearest_price_of_a_prompt() -> None:
     request = read("2+2?", {"max_tokens": 10})
     assert request.input_tokens is not None
 
-    assert worst_case(request, OnePrice()) == request.input_tokens + 50
-    assert worst_case(request, OnePrice(cache_write_5m=3)) == 3 * request.input_tokens + 50
+    assert worst_case(request, RateCard(OnePrice())) == request.input_tokens + 50
+    cached = OnePrice(cache_write_5m=3)
+    assert worst_case(request, RateCard(cached)) == 3 * request.input_tokens + 50
     dearest = OnePrice(cache_write_5m=3, cache_write_1h=4)
-    assert worst_case(request, dearest) == 4 * request.input_tokens + 50
+    assert worst_case(request, RateCard(dearest)) == 4 * request.input_tokens + 50
 
 
 def test_a_prompt_too_long_for_its_price() -> None:
     """A price that does not hold for so long a prompt is no price."""
     request = read("word " * 1_000, {"max_tokens": 10})
 
-    assert worst_case(request, OnePrice(max_prompt_tokens=100)) is None
+    assert worst_case(request, RateCard(OnePrice(max_prompt_tokens=100))) is None
 
 
 KEYS = st.sampled_from(["type", "text", "content", "document", "toolResult", "bytes"]) | st.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +21,11 @@ from langchain_bedrock_opt.usage.budget import (
 )
 from langchain_bedrock_opt.usage.budget.stores.base import Level
 from langchain_bedrock_opt.usage.budget.stores.fallback import FallbackStore
+from langchain_bedrock_opt.usage.budget.stores.late import LateSettlements, RequiredStore
 from tests.dynamodb import FaultyClient, error, twice
 from tests.redis_server import RedisServer
 from tests.servers import free_port
-from tests.unit_tests.usage.budget.conftest import WORST, spend_all
+from tests.unit_tests.usage.budget.conftest import spend_all
 from tests.unit_tests.usage.conftest import FakeClock
 
 Model = Callable[..., ChatBedrockOptimized]
@@ -247,7 +249,7 @@ def test_a_store_may_be_required(model: Model, emulator: BedrockEmulator) -> Non
 def test_an_answer_comes_though_it_can_not_be_settled(
     model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store that fails while the model answers costs no answer; what was reserved counts."""
+    """A store that fails while the model answers costs no answer; it is told with the next call."""
     store = FailingStore()
     budget = Budget(1, store=store, on_store_error="refuse")
     stream = model().stream("2+2?", {"callbacks": [budget]})
@@ -255,11 +257,55 @@ def test_an_answer_comes_though_it_can_not_be_settled(
     store.is_down = True
 
     list(stream)
-    store.is_down = False
 
     assert budget.counts.unsettled == 1
-    assert budget.reserved_usd > WORST
     assert any("could not settle" in message for message in caplog.messages)
+    store.is_down = False
+    model().invoke("2+2?", {"callbacks": [budget]})
+    assert (budget.counts.unsettled, budget.reserved_usd) == (0, 0)
+    assert budget.spent_usd > 0
+
+
+@pytest.mark.parametrize("build", [FallbackStore, RequiredStore])
+def test_what_was_not_settled_is_settled_later(build: Callable[..., Any]) -> None:
+    """One late answer holds no money back for good: all that failed is repeated, and once."""
+    clock, shared = FakeClock(), FailingStore()
+    store = build(shared, clock=clock)
+    for number in range(50):
+        assert store.reserve("day", str(number), 2, limit=100, ttl=None).granted
+    shared.is_down = True
+    for number in range(50):
+        with contextlib.suppress(BudgetStoreError):
+            store.settle("day", str(number), 2, 1)
+    assert store.unsettled == 50
+
+    shared.is_down = False
+    clock.advance(31)
+    for _ in range(2):
+        store.level("day")
+
+    assert store.unsettled == 0
+    assert store.level("day") == shared.level("day") == Level(50, 0)
+
+
+def test_a_settlement_that_fails_again_waits_again() -> None:
+    """Repeating costs one question a pause, and keeps what it could not settle."""
+    clock, shared = FakeClock(), FailingStore()
+    late = LateSettlements(shared, max_waiting=2, pause=30, clock=clock)
+    for name in ("a", "b", "c"):
+        shared.reserve("day", name, 2, limit=None, ttl=None)
+        late.add("day", name, 2, 1)
+    shared.is_down, shared.asked = True, 0
+
+    for _ in range(3):
+        late.repeat()
+    assert (len(late), shared.asked) == (3, 1)
+
+    shared.is_down = False
+    clock.advance(31)
+    late.repeat()
+    assert len(late) == 1  # one more than may wait: it stays reserved, and counted
+    assert shared.level("day") == Level(4, 2)
 
 
 def test_the_store_is_asked_again_after_a_while() -> None:
