@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import LLMResult
 
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.usage.billing import was_refused
 from langchain_bedrock_opt.usage.budget.reading import Request
 from langchain_bedrock_opt.usage.recording.pricing import RateCard, Resolved
-from langchain_bedrock_opt.usage.recording.records import PROVISIONED, Outcome, read_message
+from langchain_bedrock_opt.usage.recording.records import (
+    DEFAULT_TIER,
+    PROVISIONED,
+    Outcome,
+    outcome_of,
+)
 
 
 def worst_case(request: Request, rates: RateCard) -> int | None:
@@ -49,11 +54,13 @@ def actual_cost(
         error: Why it failed or was broken off; None if it finished.
         rates: What calls cost.
     """
-    outcome = _outcome(response)
+    outcome = outcome_of(response)
     if outcome.cache_hit:
         return 0
     if outcome.usage is None:
         return 0 if error is not None and was_refused(error) else None
+    if outcome.service_tier is None and outcome.price_tier == DEFAULT_TIER:
+        outcome.price_tier = request.tier  # the answer names none
     price = _price(request, rates, outcome)
     return None if price is None else price.cost(outcome.usage)
 
@@ -93,12 +100,3 @@ def _known(arn: str) -> Resolved | None:
     from langchain_bedrock_opt.aws.resolution import known_resolution
 
     return known_resolution(arn)
-
-
-def _outcome(response: LLMResult | None) -> Outcome:
-    """What the first answer of a result says; nothing if there is none."""
-    if response is not None and response.generations and response.generations[0]:
-        generation = response.generations[0][0]
-        if isinstance(generation, ChatGeneration):
-            return read_message(generation.message)
-    return Outcome()

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
-from langchain_bedrock_opt.usage.recording.records import LATENCY_OPTIMIZED, model_id_at_start
+from langchain_bedrock_opt.usage.recording.records import asked_tier, model_id_at_start
 
 IMAGE_TOKENS: Final = 5_000
 """An image; the largest that models take count fewer."""
@@ -178,7 +178,7 @@ def read_request(
     size = _prompt_size(prompt, fields, params)
     return Request(
         model_ids=model_ids,
-        tier=_tier(fields, params),
+        tier=asked_tier(serialized, params),
         region=(metadata.get("ls_invocation_params") or _NOTHING).get("region_name"),
         tags=tuple(event.get("tags") or ()),
         metadata=metadata,
@@ -229,14 +229,6 @@ def _bounded(size: _Size, window: int | None, margin: float) -> int | None:
         return with_margin + size.media if size.is_bounded else None
     media = min(size.media, window) if size.is_bounded else window
     return max(tokens, min(with_margin + media, window))
-
-
-def _tier(fields: Mapping[str, Any], params: Mapping[str, Any]) -> str:
-    """The price tier that a call asks for."""
-    performance = _first(("performance_config", "performanceConfig"), params, fields)
-    if isinstance(performance, Mapping) and performance.get("latency") == "optimized":
-        return LATENCY_OPTIMIZED
-    return str(_first(("service_tier", "serviceTier"), params, fields) or "default")
 
 
 def _asked_tokens(
