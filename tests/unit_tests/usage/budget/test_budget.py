@@ -22,7 +22,6 @@ from langchain_bedrock_opt import (
     ChatBedrockRouter,
     RoutingPolicy,
 )
-from langchain_bedrock_opt.aws.resolution import resolve
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import ModelPrice, price_of
 from langchain_bedrock_opt.contracts import TokenUsage
@@ -30,13 +29,7 @@ from langchain_bedrock_opt.emulator import Fault
 from langchain_bedrock_opt.errors import BudgetExceededError, ConfigurationError, ThrottledError
 from langchain_bedrock_opt.usage.budget import Budget, InMemoryBudgetStore
 from tests.unit_tests.usage.budget.conftest import MODEL, WORST, spend_all
-from tests.unit_tests.usage.conftest import HAIKU, FakeClock
-
-GLOBAL_PROFILE = (
-    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/"
-    "global.anthropic.claude-haiku-4-5-20251001-v1:0"
-)
-PROVISIONED_ARN = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123"
+from tests.unit_tests.usage.conftest import FakeClock
 
 Model = Callable[..., ChatBedrockOptimized]
 Use = Callable[[Any, Any], Any]
@@ -429,38 +422,6 @@ def test_prices_that_fail_cost_no_answer(model: Model) -> None:
     assert model().invoke("2+2?", {"callbacks": [budget]}).text
     assert budget.spent_usd > WORST
     assert budget.counts.uncertain == 1
-
-
-def test_an_application_profile_is_priced_with_its_scope(
-    model: Model, emulator: BedrockEmulator
-) -> None:
-    """An ARN that this process has asked about costs what the profile does that it copies."""
-    arn = emulator.client("bedrock").create_inference_profile(
-        inferenceProfileName="everywhere",
-        modelSource={"copyFrom": GLOBAL_PROFILE},
-    )["inferenceProfileArn"]
-    resolve(arn, emulator.client("bedrock"))
-    by_arn, by_name = Budget(1), Budget(1)
-
-    model(arn).invoke("2+2?", {"callbacks": [by_arn]})
-    model(GLOBAL_PROFILE.rpartition("/")[2]).invoke("2+2?", {"callbacks": [by_name]})
-
-    assert by_arn.spent_usd == by_name.spent_usd > 0
-
-
-def test_provisioned_capacity_costs_nothing_a_call(chat: Callable[..., Any]) -> None:
-    """It is paid by the hour, so no call of it is refused, unless an override prices its ARN."""
-    free = Budget(0)
-    arn_price = {PROVISIONED_ARN: {"input": 1, "output": 2}}
-    shared = Budget("0.0001", prices=PriceBook(overrides=arn_price))
-    named = {"provider": "anthropic", "base_model": HAIKU}
-
-    chat(PROVISIONED_ARN, **named).invoke("2+2?", {"callbacks": [free]})
-    with pytest.raises(BudgetExceededError, match="could cost"):
-        chat(PROVISIONED_ARN, max_tokens=100, **named).invoke("2+2?", {"callbacks": [shared]})
-
-    assert free.spent_usd == 0
-    assert free.counts.uncertain == free.counts.unpriced == 0
 
 
 def test_an_estimate_that_was_too_low_is_put_right(chat: Callable[..., Any], bedrock: Any) -> None:

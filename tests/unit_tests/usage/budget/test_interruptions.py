@@ -28,6 +28,7 @@ from tests.unit_tests.usage.budget.conftest import MODEL, WORST
 from tests.unit_tests.usage.conftest import FakeClock
 
 Model = Callable[..., ChatBedrockOptimized]
+NOTHING = Decimal(0)
 COST = Decimal("0.000066")
 """What ten tokens of prompt and ten of answer cost."""
 
@@ -103,7 +104,7 @@ def test_a_run_may_end_inside_any_step_of_another() -> None:
     assert in_time(every_point)
     assert rounds[0] > 100
     for budget in budgets:
-        assert (budget.spent_usd, budget.reserved_usd) == (2 * COST, 0)
+        assert (budget.spent_usd, budget.reserved_usd) == (2 * COST, NOTHING)
 
 
 def test_the_collector_closes_a_stream_while_the_store_is_busy(model: Model) -> None:
@@ -161,7 +162,7 @@ def test_a_fork_while_another_thread_is_in_a_budget() -> None:
         end(budget, run_id)
         start(budget, run_id)
         end(budget, run_id)
-        os._exit(0 if (begun, budget.spent_usd) == ((COST, 0), 2 * COST) else 1)
+        os._exit(0 if (begun, budget.spent_usd) == ((COST, NOTHING), 2 * COST) else 1)
     codes: list[int] = []
     is_over = in_time(lambda: codes.append(os.waitpid(child, 0)[1]))
     may_go.set()
@@ -170,7 +171,7 @@ def test_a_fork_while_another_thread_is_in_a_budget() -> None:
     assert is_over
     assert codes == [0]
     end(budget, run_id)
-    assert (budget.spent_usd, budget.reserved_usd) == (2 * COST, 0)
+    assert (budget.spent_usd, budget.reserved_usd) == (2 * COST, NOTHING)
 
 
 class Guard(BaseCallbackHandler):

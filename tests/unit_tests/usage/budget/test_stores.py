@@ -262,7 +262,7 @@ def test_an_answer_comes_though_it_can_not_be_settled(
     assert any("could not settle" in message for message in caplog.messages)
     store.is_down = False
     model().invoke("2+2?", {"callbacks": [budget]})
-    assert (budget.counts.unsettled, budget.reserved_usd) == (0, 0)
+    assert budget.counts.unsettled == budget.reserved_usd == 0
     assert budget.spent_usd > 0
 
 
