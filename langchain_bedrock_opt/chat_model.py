@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -25,6 +24,7 @@ from langchain_core.utils.uuid import uuid7
 from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
+from langchain_bedrock_opt.awaiting import Call, Pump
 from langchain_bedrock_opt.aws.call_context import STAND_IN, Conversation, call_context
 from langchain_bedrock_opt.aws.clients import (
     DEFAULT_CONCURRENCY,
@@ -45,8 +45,6 @@ from langchain_bedrock_opt.contracts import UNSENT, HearsOfCancels, SupportsLaye
 from langchain_bedrock_opt.conversion import Conversions, digest_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
-# Chunks that may wait between the thread that reads a stream and the task that awaits it.
-_STREAM_BUFFER: Final = 256
 # Settings that are needed here before pydantic has looked at them.
 _NUMERIC: Final = {"max_tokens": int, "timeout": float, "max_retries": int, "max_concurrency": int}
 # Prefixes that langchain-aws takes off an id itself (1.9.1). With another one, such as `in.` or
@@ -274,7 +272,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         **kwargs: Any,
     ) -> ChatResult:
         manager = run_manager.get_sync() if run_manager else None
-        call = _Call(partial(self._generate, messages, stop, manager, **kwargs))
+        call = Call(partial(self._generate, messages, stop, manager, **kwargs))
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(self._threads, copy_context().run, call)
         try:
@@ -294,7 +292,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         manager = run_manager.get_sync() if run_manager else None
-        chunks = _Pump(partial(self._stream, messages, stop, manager, **kwargs))
+        chunks = Pump(partial(self._stream, messages, stop, manager, **kwargs))
         loop = asyncio.get_running_loop()
         reading = loop.run_in_executor(self._threads, copy_context().run, chunks.read)
         try:
@@ -308,82 +306,6 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             chunks.stop()
             if not reading.cancel():
                 reading.add_done_callback(_forget)
-
-
-class _Call:
-    """Some work, and whether it has begun: one that waits for a thread has not.
-
-    Args:
-        work: The work.
-    """
-
-    def __init__(self, work: Callable[[], ChatResult]) -> None:
-        self._work = work
-        self.has_begun = False
-
-    def __call__(self) -> ChatResult:
-        """Do the work."""
-        self.has_begun = True
-        return self._work()
-
-
-class _Pump:
-    """Carries a stream's chunks from the thread that reads it to the task that awaits them.
-
-    One thread reads the whole stream: LangChain's default hops to a thread for each chunk.
-
-    Args:
-        open_stream: Opens the stream, in the reading thread.
-    """
-
-    def __init__(self, open_stream: Callable[[], Any]) -> None:
-        self._open_stream = open_stream
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
-        self._room = threading.Semaphore(_STREAM_BUFFER)
-        self._is_stopped = False
-        self.has_begun = False
-
-    def read(self) -> None:
-        """Read the stream to its end, or until `stop`. Runs in a thread.
-
-        Raises:
-            BaseException: Whatever the stream raises.
-        """
-        if self._is_stopped:
-            return  # given up while it waited for a thread: nothing is opened, nothing paid
-        self.has_begun = True
-        chunks = self._open_stream()
-        try:
-            for chunk in chunks:
-                self._room.acquire()
-                if self._is_stopped:
-                    break
-                self._send(chunk)
-        finally:
-            chunks.close()
-            self._send(None)
-
-    def stop(self) -> None:
-        """Have the thread give the stream up, at its next chunk."""
-        self._is_stopped = True
-        self._room.release()
-
-    def __aiter__(self) -> AsyncIterator[ChatGenerationChunk]:
-        """The chunks, as they come."""
-        return self
-
-    async def __anext__(self) -> ChatGenerationChunk:
-        """The next chunk."""
-        chunk = await self._queue.get()
-        if chunk is None:
-            raise StopAsyncIteration
-        self._room.release()
-        return chunk
-
-    def _send(self, chunk: ChatGenerationChunk | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, chunk)
 
 
 def _is_in_event_loop() -> bool:

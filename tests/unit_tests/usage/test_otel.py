@@ -95,7 +95,7 @@ def test_failures_and_what_is_not_known_are_counted(
     assert found["langchain_bedrock_opt.retries"].value == 1
 
     sink.add(record(usage=TokenUsage(input=1), region="us-east-1", resolved_id="m"))
-    sink.add(record(status="aborted"))
+    sink.add(record(status="aborted", unmetered=True))
     found = points(reader)
     assert found["langchain_bedrock_opt.calls.unpriced"].value == 1
     assert found["langchain_bedrock_opt.calls.unmetered"].value == 1

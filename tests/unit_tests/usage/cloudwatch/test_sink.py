@@ -175,7 +175,7 @@ def test_many_models_are_cut_into_requests(
     for minute in range(8):
         for index in range(100):
             at = NOON - timedelta(minutes=minute)
-            sink.add(record(model_id=f"acme.model-{index}", started_at=at))
+            sink.add(record(model_id=f"acme.model-{index}", started_at=at, unmetered=True))
     cloudwatch.failures = 1
     sink.flush()
     assert sink.unsent_requests == 0

@@ -56,7 +56,7 @@ async def test_an_agents_run_counts_when_its_consumer_leaves(mode: Any) -> None:
     """A model's run inside an agent that is cancelled is one unmetered record."""
     usage = BedrockUsageCallbackHandler()
     emulator = BedrockEmulator(pace=0.5)
-    agent = create_agent(optimized(emulator), [])
+    agent: Any = create_agent(optimized(emulator), [])
 
     async def consume() -> None:
         question = {"messages": [("user", "Tell me of Kyoto.")]}
@@ -195,7 +195,7 @@ def test_a_guardrail_that_steps_in_keeps_the_tokens() -> None:
         model=HAIKU,
         client=client,
         bedrock_client=client,
-        region_name="us-east-1",
+        region="us-east-1",
         guardrails={"guardrailIdentifier": "g", "guardrailVersion": "1", "trace": True},
     )
     model.invoke("Hello", {"callbacks": [usage]})
@@ -204,7 +204,7 @@ def test_a_guardrail_that_steps_in_keeps_the_tokens() -> None:
 
 
 @pytest.mark.parametrize("tier", ["flex", "priority"])
-def test_an_answer_that_names_no_tier_was_billed_at_the_one_asked_for(tier: str) -> None:
+def test_an_answer_that_names_no_tier_was_billed_at_the_one_asked_for(tier: Any) -> None:
     """InvokeModel's answers name no service tier, so the request's is taken."""
     emulator = BedrockEmulator()
     usage = BedrockUsageCallbackHandler()
@@ -212,7 +212,7 @@ def test_an_answer_that_names_no_tier_was_billed_at_the_one_asked_for(tier: str)
         model="us.amazon.nova-pro-v1:0",
         client=emulator.client(),
         bedrock_client=emulator.client("bedrock"),
-        region_name="us-east-1",
+        region="us-east-1",
         service_tier=tier,
     )
     model.invoke("Hello", {"callbacks": [usage]})
@@ -226,10 +226,10 @@ def test_a_text_models_tokens_count() -> None:
     emulator = BedrockEmulator()
     usage = BedrockUsageCallbackHandler()
     model = BedrockLLM(
-        model_id="amazon.titan-text-express-v1",
+        model="amazon.titan-text-express-v1",
         client=emulator.client(),
         bedrock_client=emulator.client("bedrock"),
-        region_name="us-east-1",
+        region="us-east-1",
     )
     model.invoke("Hello", {"callbacks": [usage]})
     totals = usage.ledger.totals()

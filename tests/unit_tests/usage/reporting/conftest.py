@@ -50,7 +50,13 @@ def week(record: Callable[..., UsageRecord]) -> list[UsageRecord]:
         {"model_id": DEAR, "route": complex_, "usage": cached, "stop_reason": "max_tokens"},
         {"model_id": DEAR, "usage": TokenUsage(), "saved": cached, "cache_hit": True},
         {"model_id": DEAR, "usage": usage, "price_tier": "batch", "path": ("agent", "plan")},
-        {"model_id": DEAR, "status": "aborted", "estimate": usage, "ttft_ms": 90.0},
+        {
+            "model_id": DEAR,
+            "status": "aborted",
+            "unmetered": True,
+            "estimate": usage,
+            "ttft_ms": 90.0,
+        },
         {"model_id": DEAR, "status": "error", "error": "ThrottlingException", "throttles": 3},
         {"model_id": UNKNOWN, "usage": usage},
     ]

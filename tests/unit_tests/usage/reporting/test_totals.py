@@ -37,7 +37,7 @@ def test_every_kind_of_call_is_counted(record: Make) -> None:
             record(usage=TokenUsage(), cost_pico_usd=0, cache_hit=True, saved=usage,
                    saved_pico_usd=10**12),
             record(status="error"),
-            record(status="aborted"),
+            record(status="aborted", unmetered=True),
         ]
     )  # fmt: skip
     assert (totals.calls, totals.errors, totals.cache_hits) == (5, 1, 1)
@@ -150,7 +150,9 @@ def test_troubles_and_estimates_are_counted(record: Make) -> None:
     totals = total(
         [
             record(retries=2, throttles=1, route=again, ttft_ms=30.0, cache_hit=True),
-            record(status="aborted", estimate=TokenUsage(output=8), estimate_pico_usd=9),
+            record(
+                status="aborted", unmetered=True, estimate=TokenUsage(output=8), estimate_pico_usd=9
+            ),
             record(status="error", retries=3, throttles=4),
             record(ttft_ms=10.0),
         ]
