@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 from typing import Any
 
@@ -43,6 +44,10 @@ def add_to(verbs: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from langchain_bedrock_opt.demo.command import demo
+
+    # The cap ends the run by an error in a callback: langchain-core logs that, and the summary
+    # says it in the user's terms.
+    logging.getLogger("langchain_core.callbacks").setLevel(logging.ERROR)
 
     if options.region is None and not options.real:
         options.region = "us-east-1"

@@ -63,7 +63,7 @@ def demo(options: Namespace) -> int:
         )
         outcome = _run(prompts, say, parts)
     if metrics is not None:
-        metrics.flush()
+        metrics.close()
         if metrics.flush_errors:
             say(f"{metrics.flush_errors} requests to CloudWatch failed.")
     summary = summarize(ledger.records(), outcome, DEFAULT_TIERS)
