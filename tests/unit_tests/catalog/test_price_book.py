@@ -7,6 +7,7 @@ import logging
 import sys
 from decimal import Decimal
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ from langchain_bedrock_opt.catalog.price_genai import genai_price
 from langchain_bedrock_opt.catalog.price_rows import RateCard
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import ConfigurationError
+
+needs_genai_prices = pytest.mark.skipif(
+    find_spec("genai_prices") is None, reason="genai-prices needs Python 3.11"
+)
 
 NOVA = "us.amazon.nova-lite-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:{}"
@@ -293,6 +298,7 @@ def test_the_process_has_one_book() -> None:
     assert default_prices() is default_prices()
 
 
+@needs_genai_prices
 def test_genai_prices_answers_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that only genai-prices knows is priced, and says by whom."""
     # Sonic charges for audio too, so its price of text alone is not taken.
@@ -306,6 +312,7 @@ def test_genai_prices_answers_last(monkeypatch: pytest.MonkeyPatch) -> None:
     assert layer_of(book(), model) is None
 
 
+@needs_genai_prices
 def test_genai_prices_are_ours_exactly() -> None:
     """Its price, long prompts and 1-hour writes included, is the shipped one to the pico-dollar."""
     model = parse_model_id("global.anthropic.claude-haiku-5-5")

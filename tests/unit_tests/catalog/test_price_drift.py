@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import pytest
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.price_drift import DriftReport, drift
 from langchain_bedrock_opt.errors import ConfigurationError, MissingExtraError
+
+needs_genai_prices = pytest.mark.skipif(
+    find_spec("genai_prices") is None, reason="genai-prices needs Python 3.11"
+)
 
 
 def entry(**prices: float) -> dict[str, Any]:
@@ -111,6 +116,7 @@ def test_a_book_of_the_users_own_is_compared() -> None:
     assert report.disagreements[0].our_source == "override"
 
 
+@needs_genai_prices
 def test_genai_prices_differs_only_where_it_matches_ids_by_parts() -> None:
     """Every price it has in its own region and scopes is ours; elsewhere it takes us-east-1's."""
     report = drift()
