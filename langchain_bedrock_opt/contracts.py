@@ -294,8 +294,8 @@ class UsageRecord:
         error: The error's code or class name if it failed.
         route: The router's decision, if a router made one.
         path: Names of the runs around it, from the outermost, such as `("agent", "model")`: which
-            node of a chain spent it.
-        tags: The run's tags.
+            node of a chain spent it. Its own name is the last if it was given one (`run_name`).
+        tags: The run's tags, without those that LangChain gives the steps of a chain.
         metadata: Metadata of the run whose keys the user allowed.
     """
 

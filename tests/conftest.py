@@ -16,7 +16,9 @@ pytest_plugins = ["tests.dynamodb", "tests.redis_server"]
 
 
 @pytest.fixture(autouse=True)
-def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def aws_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Dummy credentials and no settings of the machine's own: nothing can reach a real account."""
     for name in tuple(os.environ):
         if name.startswith(("AWS_", "LANGSMITH_", "LANGCHAIN_")):
@@ -26,7 +28,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     # Prices that a developer has refreshed are not those of the tests.
     monkeypatch.delenv("BEDROCK_OPT_PRICES", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent/cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials")
 

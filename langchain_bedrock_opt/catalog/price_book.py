@@ -56,7 +56,9 @@ class PriceBook:
     Args:
         overrides: Prices of the user's own, which win over every list: a model id or ARN, or such
             an id with a tier, and its prices in US dollars a million tokens, as text. Without a
-            tier they hold for the default tier and for provisioned throughput.
+            tier they hold for the default tier and for provisioned throughput. The id is the one
+            that is called, with its profile's scope. Kinds that are left out have no price: a
+            call that uses the prompt cache needs the cache's, or is unpriced.
         by_tag: Overrides for runs that carry a tag. The first tag that has one wins.
         multiplier: What the account pays of the list prices, such as `"0.93"` for 7 % off. Each
             price a token is rounded once, half to even, to a whole pico-dollar, so that costs

@@ -52,6 +52,11 @@ class OverrideTable:
         self._prices: dict[tuple[str, str], ModelPrice] = {}
         for key, prices in overrides.items():
             model_id, tiers = (key, _WITHOUT_TIER) if isinstance(key, str) else (key[0], key[1:])
+            if not isinstance(prices, Mapping | ModelPrice):
+                raise ConfigurationError(
+                    f"The override for {model_id!r} is {prices!r}: give its prices, such as "
+                    "{'input': '0.72', 'output': '2.88'}; by_tag= takes such overrides by tag."
+                )
             price = _override(model_id, prices)
             for tier in tiers:
                 # One with a tier of its own wins, whatever the order.
@@ -83,16 +88,16 @@ def _override(model_id: str, prices: Mapping[str, Amount] | ModelPrice) -> Model
     if isinstance(prices, ModelPrice):
         return replace(prices, layer="override")
     unknown = prices.keys() - set(KINDS)
-    if unknown or "input" not in prices:
+    if unknown or not prices.keys() >= {"input", "output"}:
         raise ConfigurationError(
             f"The override for {model_id!r} has {', '.join(sorted(prices)) or 'nothing'}: it needs "
-            f"input, and may have {', '.join(KINDS[1:])}, in US dollars a million tokens. Pass a "
-            "ModelPrice for more."
+            f"input and output ('0' for embeddings), and may have {', '.join(KINDS[2:])}, in US "
+            "dollars a million tokens. Pass a ModelPrice for more."
         )
     pico = {kind: _pico(amount, f"{kind} of {model_id!r}") for kind, amount in prices.items()}
     return ModelPrice(
         input=pico["input"],
-        output=pico.get("output", 0),
+        output=pico["output"],
         cache_read=pico.get("cache_read"),
         cache_write_5m=pico.get("cache_write_5m"),
         cache_write_1h=pico.get("cache_write_1h"),

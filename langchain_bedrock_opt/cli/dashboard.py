@@ -14,7 +14,9 @@ def add_to(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser("dashboard", help="a CloudWatch dashboard and alarms")
     parser.set_defaults(run=_run)
-    parser.add_argument("--name", default="bedrock", help="the dashboard's name")
+    parser.add_argument(
+        "--name", default=None, help="the dashboard's name; by default bedrock, or bedrock-SERVICE"
+    )
     parser.add_argument("--region", default="us-east-1", help="the region of the metrics")
     parser.add_argument("--namespace", default="LangChainBedrock", help="as the sink's")
     parser.add_argument("--service", default=None, help="as the sink's")
@@ -28,7 +30,7 @@ def add_to(verbs: Any) -> None:
         "--cost-per-hour", type=values.amount, metavar="USD", help="alarm if an hour costs more"
     )
     parser.add_argument(
-        "--daily-budget", type=values.amount, metavar="USD", help="alarm at 80 and 100 % of it"
+        "--daily-budget", type=values.amount, metavar="USD", help="alarm at 80 and 100 %% of it"
     )
     parser.add_argument(
         "--ttft-p95", type=values.speed, metavar="MS", help="alarm if the first token is later"
@@ -49,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
         guide_dashboard_body,
     )
 
+    name = options.name or "-".join(filter(None, ("bedrock", options.service)))
     alarms: list[dict[str, Any]] = []
     if options.guide and not options.model:
         raise ConfigurationError("--guide shows metrics by model: name one with --model ID.")
@@ -59,18 +62,20 @@ def _run(options: argparse.Namespace) -> int:
         body = dashboard_body(region=options.region, models=options.model, **place)
         alarms = alarm_requests(
             **place,
-            prefix=options.name,
+            prefix=name,
             cost_per_hour_usd=options.cost_per_hour,
             daily_budget_usd=options.daily_budget,
             ttft_p95_ms=options.ttft_p95,
             actions=options.action,
         )
-    check_dashboard(options.name, body)
+    check_dashboard(name, body)
     if not options.apply:
         print(json.dumps({"dashboard": body, "alarms": alarms}, indent=2))
         return 0
     from langchain_bedrock_opt.aws.clients import service_client
 
-    apply(options.name, body, alarms, service_client("cloudwatch", region_name=options.region))
-    print(f"Wrote dashboard {options.name} and {len(alarms)} alarms in {options.region}.")
+    apply(name, body, alarms, service_client("cloudwatch", region_name=options.region))
+    print(f"Wrote dashboard {name} and {len(alarms)} alarms in {options.region}.")
+    if alarms and not options.action:
+        print("The alarms notify nobody: name an SNS topic with --action ARN.")
     return 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +23,12 @@ def add_to(verbs: Any) -> None:
     parser.add_argument("--since", type=values.moment, help="from this date or time on, in UTC")
     parser.add_argument("--until", type=values.moment, help="before this date or time, in UTC")
     parser.add_argument("--baseline", metavar="MODEL", help="what routed calls are compared with")
+    parser.add_argument(
+        "--by",
+        metavar="PROPERTY",
+        help="only totals, by model, tag:NAME, day, … or model,day",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--by", metavar="PROPERTY", help="only totals by model, tag, node, day, …")
     form.add_argument("--json", action="store_true", help="print it as JSON")
     form.add_argument("--html", metavar="FILE", help="write it as a page")
 
@@ -33,8 +41,8 @@ def _run(options: argparse.Namespace) -> int:
     ledger = UsageLedger(options.ledger)
     since, until = options.since, options.until
     if options.by:
-        for name, totals in ledger.totals(options.by, since=since, until=until).items():
-            print(f"{name}\t{totals.calls} calls\t{totals.cost_usd:f} USD")
+        groups = ledger.totals(options.by.split(","), since=since, until=until)
+        _show_totals(groups, as_json=options.json)
         return 0
     report = ledger.report(baseline=options.baseline, since=since, until=until)
     if options.html:
@@ -47,11 +55,24 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _show_totals(groups: Mapping[tuple[str, ...], Any], *, as_json: bool) -> None:
+    """Print a line for each group, or all as JSON."""
+    if as_json:
+        rows = [{"group": list(group), **asdict(totals)} for group, totals in groups.items()]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    for group, totals in groups.items():
+        cells = [*group, f"{totals.calls} calls", f"{totals.cost_usd:f} USD"]
+        if totals.unpriced_calls:
+            cells.append(f"{totals.unpriced_calls} unpriced")
+        print("\t".join(cells))
+
+
 def _show(report: Any) -> None:
-    """Print a report, in colours where rich is installed."""
-    try:
+    """Print a report: in colours on a terminal where rich is installed, else whole and plain."""
+    if sys.stdout.isatty() and find_spec("rich") is not None:
         from rich import print as rich_print
-    except ImportError:
-        print(report)
-    else:
+
         rich_print(report)
+    else:
+        print(report)

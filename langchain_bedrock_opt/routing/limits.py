@@ -107,16 +107,41 @@ def lacks(tier: Tier, needs: Needs) -> list[str]:
     return lacking
 
 
+def checked_headroom(budget: Headroom) -> Headroom:
+    """A budget that can say what is left of it, as far as asking it once tells.
+
+    Args:
+        budget: A function, or an object with `headroom()`.
+
+    Raises:
+        ConfigurationError: It says that it can't be asked so, such as a budget by tag, of which
+            somebody must say whose is meant.
+    """
+    try:
+        _read(budget)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"headroom={budget!r} can't be asked without more: {error} Pass a function, such as "
+            "headroom=lambda: budget.headroom('search')."
+        ) from error
+    except Exception:
+        _logger.debug("The budget does not say what is left of it", exc_info=True)
+    return budget
+
+
+def _read(budget: Headroom) -> float:
+    return float(budget.headroom() if isinstance(budget, SupportsHeadroom) else budget())
+
+
 def left_of(budget: Headroom) -> float:
     """What is left of a budget, from 0 to 1. One that fails has its say no more than a full one.
 
     Args:
         budget: A function, or an object with `headroom()`.
     """
-    read = budget.headroom if isinstance(budget, SupportsHeadroom) else budget
     try:
-        return float(read())
-    except Exception:  # noqa: BLE001 - whatever a budget of the user's raises
+        return _read(budget)
+    except Exception as error:  # noqa: BLE001 - whatever a budget of the user's raises
         # A broken gauge must not stop the calls it gauges.
-        _logger.warning("The budget did not say what is left of it; routing without it.")
+        _logger.warning("The budget did not say what is left of it; routing without it: %s", error)
         return 1.0

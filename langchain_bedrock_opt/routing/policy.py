@@ -21,7 +21,13 @@ from langchain_bedrock_opt.routing.learning.bandit import ThresholdBandit, reaso
 from langchain_bedrock_opt.routing.learning.calibration import Calibration
 from langchain_bedrock_opt.routing.learning.exploration import Dice, Ladder, Pick, RandomBits
 from langchain_bedrock_opt.routing.learning.turns import Turn, Turns
-from langchain_bedrock_opt.routing.limits import Headroom, lacks, left_of, residency
+from langchain_bedrock_opt.routing.limits import (
+    Headroom,
+    checked_headroom,
+    lacks,
+    left_of,
+    residency,
+)
 from langchain_bedrock_opt.routing.records import Choice, Needs, Tier
 from langchain_bedrock_opt.routing.scoring.scorer import Scorer
 from langchain_bedrock_opt.routing.targets import (
@@ -135,7 +141,7 @@ class RoutingPolicy:
             sample = calibration.sample
         self.sample = sample
         self.residency = residency(scopes, regions)
-        self.headroom = headroom
+        self.headroom = None if headroom is None else checked_headroom(headroom)
         self.headroom_floor = headroom_floor
         self.effort = effort
         self.explore = explore

@@ -119,7 +119,7 @@ def grouping(by: str | None) -> Callable[[tuple[str, ...], Mapping[str, object]]
     """
     if by is None:
         return lambda _tags, _metadata: ()
-    kind, _, name = by.partition(":")
+    kind, _, name = by.partition(":") if isinstance(by, str) else ("", "", "")
     if name and kind == "tag":
         prefix = f"{name}:"
         return lambda tags, _metadata: (

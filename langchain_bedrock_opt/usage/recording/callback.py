@@ -411,7 +411,9 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
             first = self._is_news(f"model {model_id}")
         if first:
             logger.warning(
-                "No price is known for model=<%s>: its calls count as unpriced", model_id
+                "No price is known for model=<%s>, or not for all the kinds of tokens that a call "
+                "of it spent: such calls count as unpriced",
+                model_id,
             )
 
     def _count_failure(self, sink: UsageSink, error: Exception) -> None:

@@ -46,6 +46,9 @@ PROVISIONED: Final = "provisioned"
 
 _THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
 
+_LANGCHAINS_TAGS: Final = ("seq:step:", "map:key:", "graph:step:", "langsmith:")
+"""How tags begin that LangChain gives runs itself; the path says more."""
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -358,7 +361,7 @@ def record_of(
         or (error.region if isinstance(error, BedrockServiceError) else None)
         or _mapping(metadata, "ls_invocation_params").get("region_name")
     )
-    tags = tuple(event.get("tags") or ())
+    tags = tuple([tag for tag in event.get("tags") or () if not tag.startswith(_LANGCHAINS_TAGS)])
     rate = rates.rate(model_id, resolved_id=resolved_id, tier=price_tier, region=region, tags=tags)
     price, charge = rate.price, rate.charge(outcome.usage, outcome.saved)
     first_delta, parent = run.first_delta, event.get("parent_run_id")
@@ -393,11 +396,18 @@ def record_of(
         throttles=throttles,
         error=error_code(error) if error is not None and status == "error" else None,
         route=read_route(metadata.get(ROUTE_METADATA_KEY)) or outcome.route,
-        path=() if run.place is None else run.place.path(),
+        path=_path(run),
         tags=tags,
         metadata={key: metadata[key] for key in metadata_keys if key in metadata},
     )
     return sealed_record(draft)
+
+
+def _path(run: Run) -> tuple[str, ...]:
+    """The names of the runs around it, and its own if somebody gave it one."""
+    around = () if run.place is None else run.place.path()
+    name = run.event.get("name")
+    return (*around, name) if name else around
 
 
 def _terms(

@@ -98,7 +98,13 @@ def tables(report: UsageReport) -> list[Table]:
     """All sections that have something to say, in order."""
     found = [
         _costs("Cost by model", "model", report.models),
-        _costs("Cost by tag", "tag", report.tags, "A call counts under each of its tags."),
+        _costs(
+            "Cost by tag",
+            "tag",
+            report.tags,
+            "A call counts under each of its tags.",
+            whole=report.totals.cost_pico_usd,
+        ),
         _costs("Cost by chain node", "node", report.nodes),
         _savings(report),
         _latencies(report),
@@ -113,9 +119,15 @@ def tables(report: UsageReport) -> list[Table]:
 
 
 def _costs(
-    title: str, name: str, groups: Mapping[str, UsageTotals], note: str = ""
-) -> Table:  # fmt: skip
-    whole = sum(totals.cost_pico_usd for totals in groups.values())
+    title: str,
+    name: str,
+    groups: Mapping[str, UsageTotals],
+    note: str = "",
+    *,
+    whole: int | None = None,
+) -> Table:
+    if whole is None:
+        whole = sum(totals.cost_pico_usd for totals in groups.values())
 
     def cells(of: Sequence[UsageTotals]) -> tuple[str, str, str]:
         cost = sum(totals.cost_pico_usd for totals in of)

@@ -256,7 +256,7 @@ def test_what_is_refused_takes_nothing_with_it(cloudwatch: CloudWatchServer) -> 
     """A metric that CloudWatch refuses is found, dropped and counted; the others arrive."""
     cloudwatch.refused = {"UnmeteredCalls"}
     sink = sink_of(cloudwatch, flush_interval=None)
-    sink.add(call())
+    sink.add(replace(call(), unmetered=True))
     sink.flush()
     assert sink.unsent_requests == 0
     assert sink.dropped_metrics == 2  # by model, and over the service

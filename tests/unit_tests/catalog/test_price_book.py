@@ -134,7 +134,12 @@ def test_an_override_of_an_arn_wins_over_what_it_stands_for() -> None:
 
 def test_an_override_without_a_tier_is_no_batch_price() -> None:
     """A price of the user's own holds for the tier it was given for."""
-    prices = book({NOVA: {"input": "0.05", "output": "0.2"}, (NOVA, "flex"): {"input": "0.01"}})
+    prices = book(
+        {
+            NOVA: {"input": "0.05", "output": "0.2"},
+            (NOVA, "flex"): {"input": "0.01", "output": "0.1"},
+        }
+    )
     assert layer_of(prices, NOVA, tier="batch") == "shipped"
     assert layer_of(prices, NOVA, tier="flex") == "override"
 
@@ -221,11 +226,14 @@ def test_a_step_starts_behind_its_length(price: ModelPrice, usage: TokenUsage) -
         ({"multiplier": 0.9}, r"multiplier=0\.9 is not exact"),
         ({"multiplier": "0"}, "must be above 0"),
         ({"multiplier": "ten"}, "is not a number"),
-        ({"overrides": {NOVA: {"input": 0.1}}}, "is not exact"),
-        ({"overrides": {NOVA: {"input": "-1"}}}, "must not be negative"),
-        ({"overrides": {NOVA: {"input": "0.0000001"}}}, "be whole in millionths"),
+        ({"overrides": {NOVA: {"input": 0.1, "output": "1"}}}, "is not exact"),
+        ({"overrides": {NOVA: {"input": "-1", "output": "1"}}}, "must not be negative"),
+        ({"overrides": {NOVA: {"input": "0.0000001", "output": "1"}}}, "be whole in millionths"),
         ({"overrides": {NOVA: {"output": "1"}}}, "it needs input"),
         ({"overrides": {NOVA: {"input": "1", "cached": "1"}}}, "has cached, input"),
+        ({"overrides": {NOVA: {"input": "1"}}}, "it needs input and output"),
+        ({"overrides": {NOVA: "1"}}, "give its prices"),
+        ({"by_tag": {"team:a": {"input": "1"}}}, "give its prices"),
         ({"by_tag": {"a": {NOVA: {}}}}, "has nothing"),
         ({"file": "/no/such/file.json"}, "is no file of prices.*prices refresh"),
     ],

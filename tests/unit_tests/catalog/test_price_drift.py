@@ -110,7 +110,7 @@ def test_a_map_is_read_from_a_file(tmp_path: Path) -> None:
 
 def test_a_book_of_the_users_own_is_compared() -> None:
     """Overrides show where they differ from the lists."""
-    book = PriceBook({"us.amazon.nova-lite-v1:0": {"input": "0.05"}}, file=None)
+    book = PriceBook({"us.amazon.nova-lite-v1:0": {"input": "0.05", "output": "0.24"}}, file=None)
     entries = {"us.amazon.nova-lite-v1:0": entry(input_cost_per_token=6e-08)}
     report = drift(book, litellm=entries, genai_prices=False)
     assert report.disagreements[0].our_source == "override"

@@ -72,6 +72,37 @@ def test_totals_by_a_property(ledger: str, capsys: pytest.CaptureFixture[str]) -
     assert len(lines) == 2
 
 
+def test_totals_by_several_as_data(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Properties are put together by commas, and --json makes data of the totals."""
+    assert main(["report", ledger, "--by", "model,day", "--json"]) == 0
+
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["group"] for row in rows] == [[LITE, "2026-11-22"], [LITE, "2026-11-23"]]
+    assert rows[0]["cost_pico_usd"] == 84_000_000
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["demo"],
+        ["emulator"],
+        ["report"],
+        ["prices"],
+        ["prices", "show"],
+        ["prices", "refresh"],
+        ["prices", "drift"],
+        ["dashboard"],
+    ],
+)
+def test_every_verb_explains_itself(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--help of each verb prints its options."""
+    with pytest.raises(SystemExit) as ended:
+        main([*verb, "--help"])
+
+    assert ended.value.code == 0
+    assert "usage: bedrock-opt" in capsys.readouterr().out
+
+
 def test_a_report_as_a_page(
     ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

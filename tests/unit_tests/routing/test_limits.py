@@ -15,7 +15,12 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.tools import tool
 
-from langchain_bedrock_opt import BedrockEmulator, BedrockRoutingMiddleware, ChatBedrockOptimized
+from langchain_bedrock_opt import (
+    BedrockEmulator,
+    BedrockRoutingMiddleware,
+    Budget,
+    ChatBedrockOptimized,
+)
 from langchain_bedrock_opt.contracts import REPORT_KEY, RouteDecision
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import (
@@ -344,3 +349,11 @@ def test_a_local_bedrock_takes_the_effort(model_id: str) -> None:
     calls = emulator.journal.calls()
     assert [call.operation for call in calls] == ["Converse", "ConverseStream"]
     assert all("high" in str(call.params["additionalModelRequestFields"]) for call in calls)
+
+
+def test_a_budget_by_tag_is_refused_as_a_gauge() -> None:
+    """A budget that must be told whose it is can't be asked by a policy, and says what to do."""
+    budget = Budget(5, by="tag:team")
+    with pytest.raises(ConfigurationError, match="headroom=lambda"):
+        RoutingPolicy(headroom=budget)
+    assert RoutingPolicy(headroom=lambda: budget.headroom("search")).headroom is not None

@@ -342,3 +342,15 @@ async def test_a_task_beside_the_blocks_is_nobodys(model: FakeListChatModel) -> 
     is_done.set()
     usage = await task
     assert (usage.ledger.totals().calls, usage.unattributed_runs) == (0, 0)
+
+
+def test_a_runs_own_name_is_the_last_of_its_path(chat: Chat) -> None:
+    """A model that was given a name is told apart from others in its chain; steps are no tags."""
+    usage = BedrockUsageCallbackHandler()
+    draft = chat().with_config(run_name="draft", tags=["team:a"])
+    shorten = chat().with_config(run_name="shorten")
+    chain = (draft | (lambda message: message.content) | shorten).with_config(run_name="letters")
+    chain.invoke("Hello", {"callbacks": [usage]})
+    records = usage.ledger.records()
+    assert [record.path for record in records] == [("letters", "draft"), ("letters", "shorten")]
+    assert [record.tags for record in records] == [("team:a",), ()]
