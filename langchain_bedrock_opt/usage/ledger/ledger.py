@@ -192,7 +192,7 @@ class UsageLedger:
                 the one among the routes on which they would have cost the most.
             since: Only records that started then or later.
             until: Only records that started before.
-            prices: Where prices for comparisons come from; by default those that are shipped.
+            prices: Where prices for comparisons come from; by default the process's own book.
 
         Raises:
             ConfigurationError: The baseline has no price, a time is without time zone, or the

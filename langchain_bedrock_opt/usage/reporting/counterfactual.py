@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 
@@ -22,7 +22,7 @@ def counterfactual_cost(
     Args:
         records: Any records.
         model_id: The model to price them on, with its scope, at the default service tier.
-        prices: Where its price comes from; by default the prices that are shipped.
+        prices: Where its price comes from; by default the process's own book.
 
     Returns:
         The cost in 10⁻¹² US dollars, or None if the model has no price in one of the regions, or
@@ -34,7 +34,7 @@ def counterfactual_cost(
         >>> counterfactual_cost([], "acme.frontier-v9") is None
         True
     """
-    prices = prices or PriceBook()
+    prices = prices or default_prices()
     cost = None if prices.price_of(model_id) is None else 0
     for record in records:
         price = price_there(model_id, record, prices)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.catalog.prices import ModelPrice
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.reporting.counterfactual import price_there
@@ -50,9 +50,9 @@ def findings(
 
     Args:
         records: Any records.
-        prices: Where prices come from; by default those that are shipped.
+        prices: Where prices come from; by default the process's own book.
     """
-    book = prices or PriceBook()
+    book = prices or default_prices()
     paid = [record for record in records if record.usage is not None and not record.cache_hit]
 
     def price(record: UsageRecord) -> ModelPrice | None:

@@ -175,7 +175,7 @@ def usage_report(
         records: Any records.
         baseline: The model that routed calls would have gone to without a router; by default the
             one among the routes on which they would have cost the most.
-        prices: Where prices come from; by default those that are shipped.
+        prices: Where prices come from; by default the process's own book.
 
     Raises:
         ConfigurationError: The baseline has no price.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.reporting.counterfactual import (
@@ -73,7 +73,7 @@ def waterfall(
         records: Any records.
         baseline: The model that routed calls would have gone to without a router; by default the
             one among the routes on which they would have cost the most.
-        prices: Where prices come from; by default those that are shipped.
+        prices: Where prices come from; by default the process's own book.
 
     Raises:
         ConfigurationError: The baseline has no price.
@@ -82,7 +82,7 @@ def waterfall(
         >>> waterfall([]).total_saved_pico_usd
         0
     """
-    prices = prices or PriceBook()
+    prices = prices or default_prices()
     counted = [record for record in records if _is_counted(record)]
     replaced = _replaced(records)
     answers = [record for record in counted if record.route and not replaced(record)]
