@@ -6,9 +6,8 @@ handlers, and of a call without an answer it says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,15 +31,22 @@ class Attempts:
 _current: ContextVar[Attempts | None] = ContextVar("bedrock_opt_attempts", default=None)
 
 
-@contextmanager
-def counted_attempts() -> Iterator[Attempts]:
-    """Count the attempts of the calls that are made inside the block, in its context."""
-    attempts = Attempts()
-    token = _current.set(attempts)
-    try:
-        yield attempts
-    finally:
-        _current.reset(token)
+def count_attempts(attempts: Attempts) -> Token[Attempts | None]:
+    """Count the attempts of the calls that are made in this context from now on.
+
+    Args:
+        attempts: Where to.
+
+    Returns:
+        What `stop_counting` takes. The two are no context manager: that costs as much as they do,
+        at each call.
+    """
+    return _current.set(attempts)
+
+
+def stop_counting(token: Token[Attempts | None]) -> None:
+    """Go back to how it was before `count_attempts`."""
+    _current.reset(token)
 
 
 def attempts_so_far() -> Attempts | None:

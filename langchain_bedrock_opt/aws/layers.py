@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
-from langchain_bedrock_opt.aws.attempts import Attempts, attempts_so_far, counted_attempts
+from langchain_bedrock_opt.aws.attempts import (
+    Attempts,
+    attempts_so_far,
+    count_attempts,
+    stop_counting,
+)
 from langchain_bedrock_opt.aws.call_context import STAND_IN, conversation_for
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
 from langchain_bedrock_opt.aws.resolution import known_resolution
@@ -153,8 +158,12 @@ class LayeredClient:
 
     def _through(self, layers: Call, request: Request) -> Response:
         """Send a request through the layers, and report on it."""
-        with counted_attempts() as attempts:
+        attempts = Attempts()
+        token = count_attempts(attempts)
+        try:
             response = self._with_conversation(layers, request)
+        finally:
+            stop_counting(token)
         self._add_facts(report(response), request.get("modelId"), attempts)
         return response
 
