@@ -128,3 +128,11 @@ def twice(request: dict[str, Any], method: Callable[..., Any]) -> Any:
 def faulty_dynamodb(moto_dynamodb: Any) -> FaultyClient:
     """A client of moto's DynamoDB for which faults can be planned."""
     return FaultyClient(moto_dynamodb)
+
+
+def patient_client(url: str) -> Any:
+    """A client of DynamoDB Local: one Java process on a busy machine may take its time."""
+    from langchain_bedrock_opt.aws.clients import client_config, service_client
+
+    config = client_config(max_concurrency=64, timeout=60.0)
+    return service_client("dynamodb", region_name="us-east-1", endpoint_url=url, config=config)

@@ -16,6 +16,7 @@ from langchain_bedrock_opt.usage.budget.stores.base import BudgetStore, Level
 from langchain_bedrock_opt.usage.budget.stores.dynamodb import DynamoDBBudgetStore
 from langchain_bedrock_opt.usage.budget.stores.memory import InMemoryBudgetStore
 from langchain_bedrock_opt.usage.budget.stores.redis import RedisBudgetStore
+from tests.dynamodb import patient_client
 
 BEYOND_DOUBLES = 2**53 + 1
 """An amount that a double can't hold: nine thousand dollars and a trifle."""
@@ -29,7 +30,7 @@ def on_moto(request: pytest.FixtureRequest) -> BudgetStore:
 
 def on_local(request: pytest.FixtureRequest) -> BudgetStore:
     url = request.getfixturevalue("dynamodb_local")
-    store = DynamoDBBudgetStore("budgets", region_name="us-east-1", endpoint_url=url)
+    store = DynamoDBBudgetStore("budgets", client=patient_client(url))
     store.create_table()
     return store
 

@@ -21,6 +21,7 @@ from langchain_bedrock_opt.usage.budget import (
     DynamoDBBudgetStore,
     RedisBudgetStore,
 )
+from tests.dynamodb import patient_client
 from tests.unit_tests.usage.budget.conftest import MODEL
 
 LIMIT = Decimal("0.01")
@@ -70,7 +71,7 @@ async def test_64_tasks_on_one_budget(model: Model) -> None:
 def open_store(kind: str, url: str) -> BudgetStore:
     if kind == "redis":
         return RedisBudgetStore(url, prefix="race")
-    return DynamoDBBudgetStore("race", region_name="us-east-1", endpoint_url=url)
+    return DynamoDBBudgetStore("race", client=patient_client(url))
 
 
 def spend_in_a_process(kind: str, url: str) -> tuple[int, str]:
