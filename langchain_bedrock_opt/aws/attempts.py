@@ -11,7 +11,8 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, Final
 
-_THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
+THROTTLE_CODES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
+"""AWS's codes for too many requests or tokens, in lower case: streams write them otherwise."""
 _TOO_MANY_REQUESTS: Final = 429
 
 
@@ -83,4 +84,4 @@ def _is_throttle(response: Mapping[str, Any]) -> bool:
     """Whether a parsed answer says that there were too many requests or tokens."""
     code = str(response.get("Error", {}).get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return code.lower() in _THROTTLES or status == _TOO_MANY_REQUESTS
+    return code.lower() in THROTTLE_CODES or status == _TOO_MANY_REQUESTS

@@ -193,8 +193,9 @@ class Resolver:
         """
         parsed = parse_model_id(model_id) if isinstance(model_id, str) else model_id
         if parsed.base is not None:
-            name = f"{parsed.scope}.{parsed.base}" if parsed.scope else parsed.base
-            return Resolution(base=parsed.base, resolved_id=name, region=parsed.region)
+            return Resolution(
+                base=parsed.base, resolved_id=parsed.scoped_base, region=parsed.region
+            )
         known = self._known.get(parsed.raw)
         if known is not None:
             return known

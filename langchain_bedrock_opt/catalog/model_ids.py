@@ -102,6 +102,11 @@ class ModelId:
     region: str | None = None
 
     @property
+    def scoped_base(self) -> str | None:
+        """The base id with its profile's scope, which prices go by; None if it is not known."""
+        return f"{self.scope}.{self.base}" if self.base and self.scope else self.base
+
+    @property
     def provider(self) -> str | None:
         """The provider in the base id, such as `anthropic`; None if the base is not known."""
         return self.base.partition(".")[0] if self.base else None

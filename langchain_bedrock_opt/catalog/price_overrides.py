@@ -79,9 +79,7 @@ def _name(model_id: str) -> str:
         parsed = parse_model_id(model_id)
     except ModelIdError:
         return model_id  # somebody's gateway has names of its own
-    if parsed.base is None:
-        return model_id
-    return f"{parsed.scope}.{parsed.base}" if parsed.scope else parsed.base
+    return parsed.scoped_base or model_id
 
 
 def _override(model_id: str, prices: Mapping[str, Amount] | ModelPrice) -> ModelPrice:

@@ -174,11 +174,8 @@ def _identity(model_id: str) -> Identity:
         parsed = parse_model_id(model_id)
     except ModelIdError:
         return Identity()
-    resolved = parsed.base
-    if parsed.base is not None and parsed.scope is not None:
-        resolved = f"{parsed.scope}.{parsed.base}"
     return Identity(
-        resolved_id=resolved,
+        resolved_id=parsed.scoped_base,
         region=parsed.region,
         hides_model=parsed.base is None,
         provisioned=parsed.kind is ModelIdKind.PROVISIONED_MODEL,

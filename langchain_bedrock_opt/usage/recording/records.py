@@ -14,6 +14,8 @@ from typing import Any, Final
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+from langchain_bedrock_opt.aws.attempts import THROTTLE_CODES
+from langchain_bedrock_opt.catalog.prices import price_tier_of
 from langchain_bedrock_opt.contracts import (
     REPORT_KEY,
     ROUTE_METADATA_KEY,
@@ -43,8 +45,6 @@ DEFAULT_TIER: Final = "default"
 BATCH: Final = "batch"
 LATENCY_OPTIMIZED: Final = "latency-optimized"
 PROVISIONED: Final = "provisioned"
-
-_THROTTLES: Final = frozenset({"throttlingexception", "toomanyrequestsexception"})
 
 _LANGCHAINS_TAGS: Final = ("seq:step:", "map:key:", "graph:step:", "langsmith:")
 """How tags begin that LangChain gives runs itself; the path says more."""
@@ -183,13 +183,10 @@ def read_message(message: BaseMessage, *, release: str | None = None) -> Outcome
 
 
 def _read_tier(outcome: Outcome, metadata: Mapping[str, Any]) -> None:
-    """By what an answer is billed. Latency-optimized inference has prices of its own."""
+    """By what an answer was served, and is billed."""
     outcome.service_tier = _mapping(metadata, "serviceTier").get("type")
     outcome.performance = _mapping(metadata, "performanceConfig").get("latency")
-    if outcome.performance == "optimized":
-        outcome.price_tier = LATENCY_OPTIMIZED
-    else:
-        outcome.price_tier = outcome.service_tier or DEFAULT_TIER
+    outcome.price_tier = price_tier_of(metadata)
 
 
 def _read_report(outcome: Outcome, report: Mapping[str, Any]) -> None:
@@ -459,7 +456,7 @@ def _attempts(error: BaseException) -> tuple[int, int]:
     """
     response = getattr(error, "response", None)
     said = _mapping(response, "ResponseMetadata") if isinstance(response, dict) else _NOTHING
-    is_throttle = error_code(error).lower() in _THROTTLES
+    is_throttle = error_code(error).lower() in THROTTLE_CODES
     retries, throttles = said.get("RetryAttempts") or 0, int(is_throttle)
     if isinstance(error, BedrockServiceError):
         return error.retries or retries, error.throttles or throttles
