@@ -11,6 +11,14 @@ BedrockOptError
 ├── SpendingCapError                      a run's spending cap is reached
 ├── BudgetExceededError                   a call could cost more than its budget has left
 ├── BudgetStoreError                      a budget's shared store failed
+├── BatchError                            something is wrong with a run of invocation jobs
+│   ├── BatchJobError                     Bedrock refused a job, or the job failed; says why
+│   ├── BatchTooSmallError                fewer records than a job takes
+│   ├── BatchCostError                    a run could cost more than it may
+│   ├── BatchStorageError                 S3 refused or lost something that a run needs
+│   ├── InputsChangedError                a run is gone on with, with other inputs
+│   ├── BatchPartialError                 some records have no answer; carries all results
+│   └── BatchIntegrityError               answers do not add up; carries all results
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
 │   └── PortInUseError (OSError)          its port is taken
 └── BedrockServiceError                   Bedrock answered with an error, or did not answer
@@ -21,7 +29,9 @@ BedrockOptError
     ├── InvalidRequestError (ValueError)  Bedrock refuses the request as it is
     │   └── UnknownModelError (LookupError)  it does not know the model, or not under this id
     ├── AccessDeniedError (PermissionError)  credentials, IAM policy or model access are missing
-    └── RequestTooLargeOrOverQuotaError   a hard quota or size limit
+    ├── RequestTooLargeOrOverQuotaError   a hard quota or size limit
+    └── BatchRecordError                  one record of a job ended with an error
+        └── RecordNotProcessedError       it was not processed: it may be sent again
 ```
 
 A service error is raised *as well as* botocore's own: the object is an instance of both
@@ -138,6 +148,91 @@ class BudgetStoreError(BedrockOptError):
     """The store that a budget shares with other processes failed."""
 
 
+class BatchError(BedrockOptError):
+    """Something is wrong with a run of invocation jobs."""
+
+
+class BatchJobError(BatchError):
+    """Bedrock refused to create a job, or the job failed. It is not tried again.
+
+    Args:
+        message: What Bedrock said, and what to do.
+        job_arn: The job, if there is one.
+        status: Its status.
+        code: AWS's error code, if it was an answer to a call.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_arn: str | None = None,
+        status: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.job_arn = job_arn
+        self.status = status
+        self.code = code
+
+
+class BatchTooSmallError(BatchError, ValueError):
+    """There are fewer records than a job takes, and nothing else was allowed."""
+
+
+class BatchCostError(BatchError):
+    """A run could cost more than `max_cost_usd`; nothing was sent.
+
+    Args:
+        message: What it could cost, and what to do.
+        needed_usd: The most it can cost; None if a price is not known.
+        limit_usd: What it may cost.
+    """
+
+    def __init__(
+        self, message: str, *, needed_usd: Decimal | None = None, limit_usd: Decimal | None = None
+    ) -> None:
+        super().__init__(message)
+        self.needed_usd = needed_usd
+        self.limit_usd = limit_usd
+
+
+class BatchStorageError(BatchError):
+    """S3 refused or lost something that a run needs. The message names the URI and the fix."""
+
+
+class InputsChangedError(BatchError, ValueError):
+    """A run is gone on with, with other inputs than it was begun with.
+
+    Args:
+        message: What differs, without prompt text.
+        index: The first input that differs, if it is known.
+    """
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class BatchPartialError(BatchError):
+    """Some records have no answer. All that was paid for is in `results`.
+
+    Args:
+        message: How many records have no answer, why, and what to do.
+        results: Answers by their place, and for the rest the exception.
+        run_uri: Where the run's state lies, for `BatchRun.attach`.
+    """
+
+    def __init__(self, message: str, results: list[Any], run_uri: str = "") -> None:
+        super().__init__(message)
+        self.results = results
+        self.run_uri = run_uri
+
+
+class BatchIntegrityError(BatchPartialError):
+    """A job's answers do not add up with what it says of itself. They are in `results`."""
+
+
 class EmulatorError(BedrockOptError):
     """The local Bedrock could not start, or was told to do something it can't."""
 
@@ -237,3 +332,43 @@ class AccessDeniedError(BedrockServiceError, PermissionError):
 
 class RequestTooLargeOrOverQuotaError(BedrockServiceError):
     """A hard quota or a size limit is exceeded; waiting a minute does not help."""
+
+
+class BatchRecordError(BedrockServiceError):
+    """One record of an invocation job ended with an error.
+
+    Args:
+        message: What Bedrock said.
+        index: The record's place among the inputs.
+        error_code: The code in the job's output, such as `400`, as text.
+        job_arn: The job.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        index: int = -1,
+        error_code: str = "",
+        job_arn: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.index = index
+        self.error_code = error_code
+        self.job_arn = job_arn
+
+    @property
+    def code(self) -> str:
+        """The code in the job's output."""
+        return self.error_code
+
+    @property
+    def status_code(self) -> int | None:
+        """The code as an HTTP status, if it is a number."""
+        return int(self.error_code) if self.error_code.isdigit() else None
+
+
+class RecordNotProcessedError(BatchRecordError):
+    """The job ended without this record, or it was throttled: it may be sent again."""
+
+    retry_safe: ClassVar[bool] = True
