@@ -63,12 +63,12 @@ class Record(NamedTuple):
     """One request to a model, ready to become a line of a job's input.
 
     Attributes:
-        index: Its place among the inputs.
+        place: Its place among the inputs.
         kind: The kind of job that takes it.
         body: `modelInput` as JSON, in UTF-8, without a line break.
     """
 
-    index: int
+    place: int
     kind: JobKind
     body: bytes
 
@@ -77,11 +77,11 @@ class Known(NamedTuple):
     """An input whose answer a cache had: nothing is sent for it.
 
     Attributes:
-        index: Its place among the inputs.
+        place: Its place among the inputs.
         message: The answer.
     """
 
-    index: int
+    place: int
     message: AIMessage
 
 
@@ -89,11 +89,11 @@ class Refused(NamedTuple):
     """An input that no record could be made of: nothing is sent for it.
 
     Attributes:
-        index: Its place among the inputs.
+        place: Its place among the inputs.
         error: Why.
     """
 
-    index: int
+    place: int
     error: Exception
 
 
@@ -105,7 +105,7 @@ class Outcome(NamedTuple):
     """How one input of a stage has ended. Exactly one of `output`, `message` and `error` is set.
 
     Attributes:
-        index: Its place among the inputs.
+        place: Its place among the inputs.
         source: Who answered; for an error, who was asked.
         kind: The kind of its record; None if none was made.
         output: `modelOutput` as JSON text, without an error in it.
@@ -115,7 +115,7 @@ class Outcome(NamedTuple):
         attempts: How many times the record was sent.
     """
 
-    index: int
+    place: int
     source: Source = "job"
     kind: JobKind | None = None
     output: bytes | None = None
@@ -268,21 +268,21 @@ COALESCER: Final[ContextVar[Coalescer | None]] = ContextVar("bedrock_opt_coalesc
 """Who collects the single calls that are made here; None: they go on demand."""
 
 
-def record_id(index: int) -> str:
+def record_id(place: int) -> str:
     """The `recordId` of a place: 11 digits, which old and new versions of the service take.
 
     Example:
         >>> record_id(42)
         '00000000042'
     """
-    return f"{index:011d}"
+    return f"{place:011d}"
 
 
-def index_of(text: object) -> int | None:
+def place_of(text: object) -> int | None:
     """The place that a `recordId` stands for; None if it is none of ours.
 
     Example:
-        >>> index_of("00000000042"), index_of("CALL0000001"), index_of(None)
+        >>> place_of("00000000042"), place_of("CALL0000001"), place_of(None)
         (42, None, None)
     """
     if not isinstance(text, str) or not _RECORD_ID.fullmatch(text):
@@ -290,7 +290,8 @@ def index_of(text: object) -> int | None:
     return int(text)
 
 
-class BatchResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BatchResult:
     """The result of one input of a run.
 
     Attributes:
