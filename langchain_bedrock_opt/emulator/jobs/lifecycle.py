@@ -94,7 +94,7 @@ class Lifecycle:
         source = job.params["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
         quotas = self._settings.quotas
         try:
-            files = checked_input(self._storage, source, job.output_uri, quotas)
+            files = checked_input(self._storage, source, job.output_uri, job.region, quotas)
         except ServiceFailure as failure:
             job.set_status("Failed", at, failure.message)
             return
