@@ -94,13 +94,12 @@ class Storage:
         Raises:
             ServiceFailure: It can't be read.
         """
-        spool = new_spool()
         try:
             body = self._s3().get_object(Bucket=split_uri(uri)[0], Key=file.key)["Body"]
         except ClientError as error:
             raise _no_permission("GetObject", uri) from error
+        spool = new_spool()
         shutil.copyfileobj(body, spool, _PIECE)
-        spool.seek(0)
         return spool
 
     def write(self, uri: str, pieces: Iterable[bytes]) -> None:

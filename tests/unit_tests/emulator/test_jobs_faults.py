@@ -313,6 +313,8 @@ def test_faults_are_checked() -> None:
     ):
         with pytest.raises(EmulatorError, match="is none of"):
             JobFault(**wrong)  # type: ignore[arg-type] # that is the point
+    with pytest.raises(EmulatorError, match="processed is -1"):
+        JobFault(processed=-1)
     with pytest.raises(EmulatorError, match="drop is -1"):
         OutputFault(drop=-1)
 

@@ -181,6 +181,8 @@ def test_faults_can_be_forgotten(emulator: BedrockEmulator, s3: Any, bucket: str
         {"code": "Oops"},
         {"code": "SlowDown", "cut_at": 3},
         {"code": "SlowDown", "operation": "Get"},
+        {"code": "SlowDown", "times": 0},
+        {"cut_at": -1},
         {},
     ],
 )
