@@ -124,6 +124,57 @@ def test_native_records_are_answered_in_their_format(batch_service: BatchService
     assert answer["content"][-1]["name"] == "weather"
 
 
+@pytest.mark.parametrize(
+    ("model_id", "body", "key"),
+    [
+        (
+            "amazon.nova-lite-v1:0",
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+            "output",
+        ),
+        ("amazon.titan-text-express-v1", {"inputText": "Hi"}, "results"),
+        ("meta.llama3-8b-instruct-v1:0", {"prompt": "Hi", "max_gen_len": 50}, "generation"),
+        ("mistral.mistral-7b-instruct-v0:2", {"prompt": "<s>[INST] Hi [/INST]"}, "outputs"),
+        ("cohere.command-r-v1:0", {"message": "Hi"}, "text"),
+        (
+            "openai.gpt-oss-20b-1:0",
+            {"messages": [{"role": "user", "content": "Hi"}], "max_completion_tokens": 50},
+            "choices",
+        ),
+    ],
+)
+def test_every_family_has_its_format(model_id: str, body: dict[str, Any], key: str) -> None:
+    """InvokeModel records are read and answered in the format of their model's family."""
+    service = make_batch_service()
+    service.put("in/a.jsonl", [{"recordId": str(n), "modelInput": body} for n in range(5)])
+
+    arn = service.create(modelId=model_id, modelInvocationType="InvokeModel")
+    job = service.get(arn)
+
+    assert job["successRecordCount"] == 5
+    assert all(line["modelOutput"][key] for line in service.output(arn))
+
+
+def test_structured_output_is_kept_to(batch_service: BatchService) -> None:
+    """A Converse record with a JSON schema is answered by JSON of that schema."""
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    structure = {"jsonSchema": {"name": "place", "schema": json.dumps(schema)}}
+    config = {"textFormat": {"type": "json_schema", "structure": structure}}
+    batch_service.put("in/a.jsonl", records(5, outputConfig=config))
+
+    arn = batch_service.create(modelId=HAIKU)
+
+    assert batch_service.get(arn)["successRecordCount"] == 5
+    for line in batch_service.output(arn):
+        text = line["modelOutput"]["output"]["message"]["content"][0]["text"]
+        assert set(json.loads(text)) == {"city"}
+
+
 def test_embeddings_are_made(batch_service: BatchService) -> None:
     """A job of an embedding model answers with vectors and counts input tokens alone."""
     batch_service.put(
@@ -141,7 +192,7 @@ def test_embeddings_are_made(batch_service: BatchService) -> None:
     assert manifest(batch_service, arn)["inputTokenCount"] > 0
 
 
-def test_blobs_are_base64(batch_service: BatchService) -> None:
+def test_blobs_are_base64() -> None:
     """An image in a Converse record travels as base64, and its responder gets bytes."""
     seen: list[Any] = []
 
