@@ -52,8 +52,9 @@ def compile_prompt(prompt: Runnable[Any, Any], recorder: Recorder) -> Callable[[
         ...     model="amazon.nova-lite-v1:0", client=client, bedrock_client=client
         ... )
         >>> prompt = PromptTemplate.from_template("Translate: {text}")
-        >>> compile_prompt(prompt, Recorder(model))({"text": "Hello"})
-        b'{"messages":[{"role":"user","content":[{"text":"Translate: Hello"}]}],"inferenceConfig":{}}'
+        >>> record = compile_prompt(prompt, Recorder(model))
+        >>> b"Translate: Hello" in record({"text": "Hello"})
+        True
     """
     if not recorder.copies_text or type(prompt) not in (ChatPromptTemplate, PromptTemplate):
         return None

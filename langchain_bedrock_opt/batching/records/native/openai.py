@@ -180,12 +180,13 @@ def _texts(said: Mapping[str, Any]) -> Iterator[Document]:
     content = said.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
-    marked = _THOUGHT.match(content or "")
+    text: str = content or ""
+    marked = _THOUGHT.match(text)
     if marked is not None:
         yield {"reasoningContent": {"reasoningText": {"text": marked[1]}}}
-        content = content[marked.end() :]
-    if content:
-        yield {"text": content}
+        text = text[marked.end() :]
+    if text:
+        yield {"text": text}
 
 
 def _tool_use(call: Mapping[str, Any]) -> Document:
