@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
@@ -87,7 +87,11 @@ class Reader:
         base = base_model or parse_model_id(model_id).base or (known.base if known else None)
         # Nothing is asked of these clients; upstream only needs them to be there.
         nobody = SimpleNamespace(meta=SimpleNamespace(region_name=None))
-        arguments: dict[str, Any] = {"client": nobody, "bedrock_client": nobody}
+        arguments: dict[str, Any] = {
+            "client": nobody,
+            "bedrock_client": nobody,
+            "disable_streaming": True,  # nothing streams here, so that upstream need not say so
+        }
         if model_id.startswith("arn:"):
             # Empty, upstream would ask the control plane; the ARN itself says no less.
             arguments["base_model_id"] = base or model_id
@@ -118,8 +122,9 @@ class Reader:
             BatchRecordError: It is not in the format of its kind.
             ConfigurationError: Its format is not known.
         """
+        read = self._parser(kind)
         try:
-            response = self._response(kind, output)
+            response = read(output)
             response["output"]["message"]["content"]
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             # The error's own text may hold some of the answer.
@@ -143,11 +148,12 @@ class Reader:
             )
         return message
 
-    def _response(self, kind: JobKind, output: bytes) -> Response:
+    def _parser(self, kind: JobKind) -> Callable[[bytes], Response]:
+        """What makes a Converse response of an answer."""
         if kind.invocation == "Converse":
-            return plain_response(output) or response_from_json(output)
+            return _response
         codec = native_codec(base_of(self._model, kind.model_id), kind.model_id)
-        return codec.to_response(orjson.loads(output))
+        return lambda output: codec.to_response(orjson.loads(output))
 
     def _report(self, kind: JobKind, job_arn: str | None, region: str | None) -> CallReport:
         report: CallReport = {"model_id": kind.model_id}
@@ -159,6 +165,10 @@ class Reader:
         if known is not None and known.resolved_id is not None:
             report["resolved_id"] = known.resolved_id
         return report
+
+
+def _response(output: bytes) -> Response:
+    return plain_response(output) or response_from_json(output)
 
 
 def plain_response(output: bytes) -> Response | None:

@@ -254,6 +254,15 @@ def test_tools_of_a_family_without_them_are_refused(
     assert said in str(caught.value)
 
 
+def test_settings_without_a_place_are_told_at_once() -> None:
+    """A setting that the model's own format can't carry is refused before there is a record."""
+    guardrail = {"guardrailIdentifier": "g", "guardrailVersion": "1"}
+    model = chat(guardrail_config=guardrail)
+
+    with pytest.raises(ConfigurationError, match="guardrailConfig has no place"):
+        Recorder(model, kwargs=tools_of(model))
+
+
 def test_tools_in_a_converse_job_are_refused() -> None:
     """Asking for Converse with tools bound is a mistake that is told before anything is sent."""
     model = chat()
