@@ -239,7 +239,6 @@ def test_bytes_of_json_hold_what_text_holds() -> None:
 
 
 def test_what_is_no_response_is_refused() -> None:
-    """JSON that is no Converse response is a ValueError, whatever is wrong with it."""
-    for text in ("{", '{"output":{}}'):
-        with pytest.raises(ValueError, match="not a Converse response"):
-            response_from_json(text)
+    """A document that is no Converse response is a ValueError, and not one of botocore's own."""
+    with pytest.raises(ValueError, match="not a Converse response"):
+        response_from_json('{"output":{}}')
