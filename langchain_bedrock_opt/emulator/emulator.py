@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import boto3
@@ -18,11 +19,15 @@ from langchain_bedrock_opt.emulator.http.inprocess import Attachment, attach
 from langchain_bedrock_opt.emulator.http.other_services import moto_application
 from langchain_bedrock_opt.emulator.http.server import EmulatorServer
 from langchain_bedrock_opt.emulator.http.wire import Wire
+from langchain_bedrock_opt.emulator.jobs.operations import job_operations
+from langchain_bedrock_opt.emulator.jobs.service import JobService
+from langchain_bedrock_opt.emulator.jobs.settings import JobSettings
 from langchain_bedrock_opt.emulator.journal import Journal
 from langchain_bedrock_opt.emulator.models import ModelDirectory
 from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.runtime import OPERATIONS
+from langchain_bedrock_opt.emulator.s3_faults import S3FaultPlan
 from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
 from langchain_bedrock_opt.emulator.validation import rule_names
@@ -31,6 +36,14 @@ from langchain_bedrock_opt.errors import ConfigurationError
 # Any will do; with them nothing on the machine is looked at.
 _ACCESS_KEY = "local"
 _BEDROCK = ("bedrock", "bedrock-runtime")
+
+_session_lock = threading.Lock()
+
+
+@cache
+def _session(region: str) -> boto3.session.Session:
+    """One for all emulators of a region: the first client of a session takes some 100 ms."""
+    return boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=region)
 
 
 class BedrockEmulator:
@@ -59,6 +72,8 @@ class BedrockEmulator:
         application_profiles: Ids to copy from by the name of an application inference profile.
         prompt_routers: Model ids by the name of a prompt router, its fallback last. It takes the
             fallback for long prompts; see `models.register_prompt_router`.
+        jobs: The clock, the pace and the quotas of invocation jobs. They read and write the S3
+            that `client("s3")` speaks to.
         host: Where the server listens; only this machine by default.
         port: The server's port; 0 takes any that is free.
         sleep: Waits for so many seconds.
@@ -71,6 +86,8 @@ class BedrockEmulator:
         faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
         journal: What was asked: `emulator.journal.count("Converse")`.
         quota: What is left of the quotas.
+        jobs: The invocation jobs: `emulator.jobs.list()`, `emulator.jobs.faults.add(…)`.
+        s3_faults: Faults of S3 to come: `emulator.s3_faults.add(S3Fault(code="SlowDown"))`.
         models: The models and resources it knows; `models.register_provisioned(…)` and others.
 
     Example:
@@ -97,6 +114,7 @@ class BedrockEmulator:
         provisioned: Mapping[str, str] | None = None,
         application_profiles: Mapping[str, str] | None = None,
         prompt_routers: Mapping[str, Sequence[str]] | None = None,
+        jobs: JobSettings | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         sleep: Callable[[float], object] = time.sleep,
@@ -113,21 +131,22 @@ class BedrockEmulator:
             prompt_routers=prompt_routers,
             strict=strict,
         )
+        timing = Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock)
         parts = Parts(
             directory=self.models,
             responder=responder or RuleResponder(seed=seed),
             quota=self.quota,
             faults=self.faults,
             journal=self.journal,
-            timing=Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock),
+            timing=timing,
             wire=Wire(),
             without_rules=_checked_rules(without_rules),
         )
-        self._engine = Engine(parts, OPERATIONS)
-        self._server = EmulatorServer(self.handle, host=host, port=port)
+        self.jobs = JobService(jobs or JobSettings(), parts, self._jobs_s3)
+        self._engine = Engine(parts, {**OPERATIONS, **job_operations(self.jobs)})
+        self.s3_faults = S3FaultPlan(timing.wait)
+        self._server = EmulatorServer(self.handle, host=host, port=port, gate=self._gate)
         self._is_serving = False
-        self._session: boto3.session.Session | None = None
-        self._lock = threading.Lock()
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request: what both the server and the clients in process call."""
@@ -145,13 +164,10 @@ class BedrockEmulator:
         Raises:
             MissingExtraError: The service is moto's, and moto is not installed.
         """
-        config = client_config(base=config).merge(Config(signature_version=_signature(service)))
-        with self._lock:  # boto3 sessions are not thread-safe
-            make_client: Any = self._own_session().client
-            endpoint_url = self.endpoint_url if self._is_serving else None
-            client = make_client(service, endpoint_url=endpoint_url, config=config)
-        if not self._is_serving:
-            self.attach(client, other_services=service not in _BEDROCK)
+        if self._is_serving:
+            return self._new_client(service, config, endpoint_url=self.endpoint_url)
+        client = self._new_client(service, config)
+        self.attach(client, other_services=service not in _BEDROCK)
         return client
 
     def attach(self, target: Any, *, other_services: bool = False) -> Attachment:
@@ -168,7 +184,7 @@ class BedrockEmulator:
             MissingExtraError: `other_services`, and moto is not installed.
         """
         application = moto_application() if other_services else None
-        return attach(target, self.handle, other_services=application)
+        return attach(target, self.handle, other_services=application, gate=self._gate)
 
     @property
     def endpoint_url(self) -> str:
@@ -213,10 +229,26 @@ class BedrockEmulator:
         """Stop serving."""
         self.stop()
 
-    def _own_session(self) -> boto3.session.Session:
-        if self._session is None:
-            self._session = boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=self.region)
-        return self._session
+    def _new_client(
+        self, service: str, config: Config | None = None, *, endpoint_url: str | None = None
+    ) -> Any:
+        config = client_config(base=config).merge(Config(signature_version=_signature(service)))
+        with _session_lock:  # boto3 sessions are not thread-safe
+            make_client: Any = _session(self.region).client
+            return make_client(service, endpoint_url=endpoint_url, config=config)
+
+    def _gate(
+        self, request: HttpRequest, answer: Callable[[HttpRequest], HttpResponse]
+    ) -> HttpResponse:
+        """What requests for S3 and the like go through; those of jobs do not."""
+        self.jobs.settle_outputs()
+        return self.s3_faults.answer(request, answer)
+
+    def _jobs_s3(self) -> Any:
+        """The S3 client of invocation jobs: in process, whether HTTP is served or not."""
+        client = self._new_client("s3")
+        attach(client, self.handle, other_services=moto_application())
+        return client
 
 
 def _checked_rules(names: Collection[str]) -> frozenset[str]:
