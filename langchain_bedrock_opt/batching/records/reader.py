@@ -15,6 +15,7 @@ from langchain_bedrock_opt.aws.replay import response_from_json
 from langchain_bedrock_opt.aws.resolution import known_resolution
 from langchain_bedrock_opt.batching.parts import JobKind
 from langchain_bedrock_opt.batching.records.kinds import base_of, native_codec
+from langchain_bedrock_opt.batching.records.native.codec import parsed
 from langchain_bedrock_opt.batching.records.seam import SeamClient
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
 from langchain_bedrock_opt.contracts import REPORT_KEY, CallReport
@@ -24,8 +25,8 @@ from langchain_bedrock_opt.errors import BatchRecordError
 # as raw blocks it is not converted anew for each.
 _ANY_PROMPT: Final = ({"role": "user", "content": [{"text": "-"}]},)
 
-# Of an answer that holds only these, plain values of the right types, botocore's parser makes
-# what any JSON parser makes, in 30 µs instead of 3.
+# Of an answer that holds only these, plain values of the right types, botocore's parser takes
+# 30 µs for what any JSON parser makes in 3.
 _PARTS: Final = {"output": dict, "stopReason": str, "usage": dict, "metrics": dict}
 _COUNTS: Final = frozenset(
     {
@@ -153,7 +154,7 @@ class Reader:
         if kind.invocation == "Converse":
             return _response
         codec = native_codec(base_of(self._model, kind.model_id), kind.model_id)
-        return lambda output: codec.to_response(orjson.loads(output))
+        return lambda output: codec.to_response(parsed(output))
 
     def _report(self, kind: JobKind, job_arn: str | None, region: str | None) -> CallReport:
         report: CallReport = {"model_id": kind.model_id}

@@ -150,6 +150,16 @@ def test_reasoning_of_chat_completions_comes_back(said: Document) -> None:
     assert response["usage"]["cacheReadInputTokens"] == 4
 
 
+def test_marks_that_a_user_asked_for_stay() -> None:
+    """Only gpt-oss marks its reasoning so: another model's marks are its answer."""
+    text = "<reasoning>Hm</reasoning>Kyoto"
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+
+    response = converse(QWEN, {"choices": [choice]})
+
+    assert response["output"]["message"]["content"] == [{"text": text}]
+
+
 @pytest.mark.parametrize("arguments", ["{", "[]"])
 def test_a_broken_tool_call_is_shown(arguments: str) -> None:
     """Arguments that are no JSON object were paid for: they are text, and the reason says so."""

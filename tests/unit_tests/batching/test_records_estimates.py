@@ -75,6 +75,14 @@ def test_tools_and_documents_count() -> None:
     assert estimate(body, recorder.kind)[0] == pytest.approx(2 * estimate_tokens(TEXT), rel=0.02)
 
 
+def test_a_text_that_is_cut_within_a_character_is_estimated() -> None:
+    """Half of a surrogate pair in a record does not stop its estimate."""
+    recorder = Recorder(chat(CLAUDE, max_tokens=77))
+    body = recorder.record([HumanMessage("cut \ud83d")])
+
+    assert estimate(body, recorder.kind) == (estimate_tokens("cut \ud83d"), 77)
+
+
 @pytest.mark.parametrize(("model", "most"), [(CLAUDE, 64_000), ("acme.frontier-v9", 4096)])
 def test_without_a_limit_it_is_the_models(model: str, most: int) -> None:
     """A record that sets no limit may be answered with as much as its model writes."""

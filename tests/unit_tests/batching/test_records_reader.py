@@ -198,6 +198,15 @@ def test_a_native_answer_is_the_message_of_the_converse_one() -> None:
     assert message.tool_calls[0]["args"] == {"snakeCase": 1}
 
 
+@pytest.mark.parametrize("kind", [CONVERSE, NATIVE])
+def test_a_text_that_is_cut_within_a_character_is_read(kind: JobKind) -> None:
+    """Half of a surrogate pair, as models now and then write it, does not lose the answer."""
+    native = b'{"content":[{"type":"text","text":"cut \\ud83d"}]}'
+    text = answer({"text": "CUT"}).replace(b"CUT", b"cut \\ud83d") if kind is CONVERSE else native
+
+    assert Reader(chat()).message(kind, text).content == "cut \ud83d"
+
+
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
