@@ -123,6 +123,31 @@ class Reader:
             BatchRecordError: It is not in the format of its kind.
             ConfigurationError: Its format is not known.
         """
+        response = self.response(kind, output, job_arn=job_arn)
+        response[REPORT_KEY] = self._report(kind, job_arn, region)
+        self._client.response = response
+        result = self._model._generate([HumanMessage("-")], None, **self._kwargs)  # noqa: SLF001 - a documented override point
+        message = result.generations[0].message
+        if not isinstance(message, AIMessage):
+            raise BatchRecordError(
+                f"{type(self._model).__name__} made a {type(message).__name__} of an answer, and "
+                "no AIMessage.",
+                job_arn=job_arn,
+            )
+        return message
+
+    def response(self, kind: JobKind, output: bytes, *, job_arn: str | None = None) -> Response:
+        """One answer as boto3's `converse` gives it: what a cache stores of a call.
+
+        Args:
+            kind: The kind of its record.
+            output: `modelOutput` as JSON.
+            job_arn: The job, for an error.
+
+        Raises:
+            BatchRecordError: It is not in the format of its kind.
+            ConfigurationError: Its format is not known.
+        """
         read = self._parser(kind)
         try:
             response = read(output)
@@ -137,17 +162,7 @@ class Reader:
         # Some formats don't count tokens, and upstream does not do without.
         if not response.get("usage"):
             response["usage"] = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
-        response[REPORT_KEY] = self._report(kind, job_arn, region)
-        self._client.response = response
-        result = self._model._generate([HumanMessage("-")], None, **self._kwargs)  # noqa: SLF001 - a documented override point
-        message = result.generations[0].message
-        if not isinstance(message, AIMessage):
-            raise BatchRecordError(
-                f"{type(self._model).__name__} made a {type(message).__name__} of an answer, and "
-                "no AIMessage.",
-                job_arn=job_arn,
-            )
-        return message
+        return response
 
     def _parser(self, kind: JobKind) -> Callable[[bytes], Response]:
         """What makes a Converse response of an answer."""

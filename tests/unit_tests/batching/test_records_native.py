@@ -407,6 +407,16 @@ def test_json_results_travel_as_text() -> None:
     ]
 
 
+def test_results_that_are_cut_within_a_character_travel() -> None:
+    """Half of a surrogate pair in a tool's arguments or result is escaped, as on demand."""
+    use = {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": "\ud83d"}}}
+    request: Document = {"messages": [{"role": "assistant", "content": [use]}]}
+
+    (call,) = native(QWEN, request)["messages"][0]["tool_calls"]
+
+    assert json.loads(call["function"]["arguments"]) == {"a": "\ud83d"}
+
+
 def test_binary_redacted_thoughts_travel_as_base64() -> None:
     """Redacted reasoning that is no text is base64 for Claude."""
     block = {"reasoningContent": {"redactedContent": b"\xff\xfe"}}

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from langchain_bedrock_opt.aws.replay import to_json_bytes
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -65,7 +66,7 @@ class Format:
         """The error for something that the format has no place for."""
         return ConfigurationError(
             f"{what} has no place in the format of {self.name} that InvokeModel jobs use: leave "
-            'it out, or, without tools, take invocation="Converse".'
+            "it out, or bind no tools: without them it is a Converse job, which takes it."
         )
 
     def block(self, block: Mapping[str, Any]) -> tuple[str, Any]:
@@ -169,7 +170,7 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def parsed(text: bytes) -> Any:
+def parsed(text: str | bytes) -> Any:
     """A value from its JSON, also with the halves of surrogate pairs that models now and then cut.
 
     Raises:
@@ -187,7 +188,7 @@ def parsed(text: bytes) -> Any:
 
 def compact(value: Any) -> str:
     """A value as JSON text."""
-    return orjson.dumps(value).decode()
+    return to_json_bytes(value).decode()
 
 
 def response(content: list[Document], stop_reason: str | None, usage: Document) -> Document:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.batching.records.native.codec import (
     Codec,
     Document,
@@ -19,6 +17,7 @@ from langchain_bedrock_opt.batching.records.native.codec import (
     compact,
     encoded,
     json_schema,
+    parsed,
     response,
     settings,
     usage_of,
@@ -212,7 +211,7 @@ def _tool_use(call: Mapping[str, Any]) -> Document:
     function = call["function"]
     arguments = function.get("arguments") or "{}"
     try:
-        given = orjson.loads(arguments) if isinstance(arguments, str) else arguments
+        given = parsed(arguments) if isinstance(arguments, str) else arguments
     except ValueError:
         given = None
     if not isinstance(given, dict):  # paid for all the same: shown as the text that it is
