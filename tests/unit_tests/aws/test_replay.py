@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -220,6 +220,7 @@ requests = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(requests)
 def test_requests_survive_their_json(request: dict[str, Any]) -> None:
     """A request read back from its JSON is the request: bytes are bytes, and text stays text."""

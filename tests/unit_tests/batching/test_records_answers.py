@@ -61,7 +61,7 @@ def reply(*blocks: Document, reason: str = "end_turn") -> Reply:
 
 @pytest.mark.parametrize("model", [*CHATS, LLAMA, TITAN, MIXTRAL, COHERE])
 @pytest.mark.parametrize("reason", ["end_turn", "max_tokens"])
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(text=words)
 def test_answers_come_back(model: str, reason: str, text: str) -> None:
     """An answer in each native format is the text, the stop reason and the tokens that it was."""

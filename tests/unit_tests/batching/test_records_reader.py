@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, HumanMessage
@@ -128,6 +128,7 @@ responses: st.SearchStrategy[Document] = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(responses)
 def test_plain_answers_are_what_botocore_makes_of_them(document: Document) -> None:
     """Where the short way is taken, botocore's parser would have given the same."""

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -78,6 +78,7 @@ def outcome(function: Callable[[Any], bytes], item: Any) -> Any:
 @pytest.mark.parametrize("prompt", COMPILED)
 @pytest.mark.parametrize("recorder", RECORDERS)
 @pytest.mark.filterwarnings("ignore:Tool messages were passed")
+@settings(deadline=None)
 @given(items=st.lists(inputs, min_size=1, max_size=4))
 def test_compiled_is_what_the_prompt_and_the_model_make(
     prompt: Any, recorder: Recorder, items: list[dict[str, Any]]
