@@ -32,8 +32,10 @@ class Recorder:
     """Turns lists of LangChain messages into records' bodies, by the user's own chat model.
 
     All of upstream's conversion is upstream's: tools, system prompts, cache points, `stop`, output
-    schemas. What the model is asked is what it would be asked without a job. Used by many threads
-    at once.
+    schemas. What the model is asked is what it would be asked without a job, at the job's price: a
+    service tier or a latency setting is left out, with a warning. Guardrails and cache points stay
+    in Converse records; what a job makes of them is unverified against AWS. Used by many threads at
+    once.
 
     Args:
         model: The user's model. It is not changed, and its client is not used.
