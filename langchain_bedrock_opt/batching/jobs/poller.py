@@ -95,7 +95,8 @@ class JobPoller:
         self._began: dict[str, float] = {}
         self._not_found: dict[str, float] = {}
         self._failures = 0
-        self._warned: set[str] = set()
+        self._said: set[str] = set()
+        self._troubles: set[str] = set()
         self._last_look = self._next_look = float("-inf")
 
     def wait(
@@ -174,10 +175,10 @@ class JobPoller:
             self._look_at(live)
         except BOTOCORE_ERRORS as error:
             self._failures += 1
-            self._warn_once(error)
+            self._warn_once(error, self._troubles)
         else:
             self._failures = 0
-            self._warned = {key for key in self._warned if key.startswith("status ")}
+            self._troubles.clear()
         self._last_look = self._clock()
         jobs = [self._seen[arn] for arn in live if arn in self._seen and not self._is_over(arn)]
         pause = pause_before_look(jobs, self._now(), failures=self._failures)
@@ -210,7 +211,7 @@ class JobPoller:
             if trouble_of(error) != "refused":
                 raise
             # Without the permission to list there is still Get.
-            self._warn_once(error)
+            self._warn_once(error, self._said)
             return {}
 
     def _get(self, arn: str) -> JobState | None:
@@ -226,22 +227,22 @@ class JobPoller:
 
     def _take_down(self, state: JobState) -> None:
         self._seen[state.arn] = state
-        key = f"status {state.status}"
-        if not state.is_over and state.status not in PASSING and key not in self._warned:
-            self._warned.add(key)
+        is_known = state.is_over or state.status in PASSING
+        if not is_known and state.status not in self._said:
+            self._said.add(state.status)
             _logger.warning(
                 "Job %s has the status %r, which is not known here: it is waited for.",
                 state.arn,
                 state.status,
             )
 
-    def _warn_once(self, error: BotocoreError) -> None:
-        """Say what is in the way, once until all is well again."""
+    def _warn_once(self, error: BotocoreError, warned: set[str]) -> None:
+        """Say what is in the way, unless it was said."""
         trouble = trouble_of(error)
         key = f"{trouble} {error_code(error)}"
-        if key in self._warned:
+        if key in warned:
             return
-        self._warned.add(key)
+        warned.add(key)
         if trouble == "credentials":
             _logger.warning(
                 "The AWS credentials have expired: the jobs go on, and are seen again as soon as "
