@@ -124,11 +124,10 @@ class S3FaultPlan:
         self._planned: list[S3Fault] = []
         self._used: Counter[int] = Counter()
 
-    def add(self, fault: S3Fault) -> S3Fault:
+    def add(self, fault: S3Fault) -> None:
         """Plan one more fault; of several that are due, the one planned first comes."""
         with self._lock:
             self._planned.append(fault)
-        return fault
 
     def clear(self) -> None:
         """Forget all faults."""

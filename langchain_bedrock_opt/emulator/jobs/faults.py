@@ -203,7 +203,7 @@ class JobFaultPlan:
 
     Example:
         >>> plan = JobFaultPlan()
-        >>> _ = plan.add(JobFault(status="Failed", message="The role is missing.", times=1))
+        >>> plan.add(JobFault(status="Failed", message="The role is missing.", times=1))
         >>> [plan.next_for(name)[0].status for name in ("a", "b")]
         ['Failed', None]
     """
@@ -213,11 +213,10 @@ class JobFaultPlan:
         self._planned: list[JobFault | OutputFault] = []
         self._used: Counter[int] = Counter()
 
-    def add(self, fault: _FaultT) -> _FaultT:
+    def add(self, fault: JobFault | OutputFault) -> None:
         """Plan one more fault, for jobs that are created from now on."""
         with self._lock:
             self._planned.append(fault)
-        return fault
 
     def clear(self) -> None:
         """Forget all faults. Jobs keep theirs."""
