@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, said, trouble_of
-from langchain_bedrock_opt.batching.jobs.pace import pause_before_look
+from langchain_bedrock_opt.batching.jobs.pace import LONGEST_IN_TROUBLE, pause_before_look
 from langchain_bedrock_opt.batching.jobs.states import JobState, get_job, list_jobs
 from langchain_bedrock_opt.batching.parts import Services
 from langchain_bedrock_opt.catalog.batch_limits import PASSING, TIMEOUT_HOURS
@@ -31,6 +31,7 @@ _logger: Final = logging.getLogger(__name__)
 States: TypeAlias = Mapping[str, JobState]
 """Jobs by ARN, as they were last seen. One that was not seen yet is not in it."""
 
+_LIST_REFUSED: Final = "list refused"
 _NOT_FOUND: Final = "ResourceNotFoundException"
 # Waits get shorter by up to this share, never longer: how late an end is seen has a limit.
 _JITTER: Final = 0.02
@@ -137,7 +138,7 @@ class JobPoller:
                 if end is not None and now >= end:
                     return states
                 wake = self._next_look if end is None else min(self._next_look, end)
-                self._sleep(max(0.0, wake - now))
+                self._sleep(min(max(0.0, wake - now), LONGEST_IN_TROUBLE))
         finally:
             self._leave(wanted)
 
@@ -165,7 +166,8 @@ class JobPoller:
     def _look_if_due(self, wanted: Collection[str]) -> dict[str, JobState]:
         # Whoever comes first looks, for all; the others wait here for what was seen.
         with self._lock:
-            if self._clock() >= self._next_look:
+            # A look that is further off than any may be was planned before the clock was put back.
+            if not 0 < self._next_look - self._clock() <= LONGEST_IN_TROUBLE:
                 self._look()
             return {arn: self._seen[arn] for arn in wanted if arn in self._seen}
 
@@ -175,7 +177,7 @@ class JobPoller:
             self._look_at(live)
         except BOTOCORE_ERRORS as error:
             self._failures += 1
-            self._warn_once(error, self._troubles)
+            self._warn_once(error)
         else:
             self._failures = 0
             self._troubles.clear()
@@ -210,8 +212,13 @@ class JobPoller:
         except BOTOCORE_ERRORS as error:
             if trouble_of(error) != "refused":
                 raise
-            # Without the permission to list there is still Get.
-            self._warn_once(error, self._said)
+            if _LIST_REFUSED not in self._said:
+                self._said.add(_LIST_REFUSED)
+                _logger.warning(
+                    "Jobs can't be listed, so each is asked for by itself: allow "
+                    "bedrock:ListModelInvocationJobs (%s).",
+                    said(error),
+                )
             return {}
 
     def _get(self, arn: str) -> JobState | None:
@@ -236,13 +243,13 @@ class JobPoller:
                 state.status,
             )
 
-    def _warn_once(self, error: BotocoreError, warned: set[str]) -> None:
-        """Say what is in the way, unless it was said."""
+    def _warn_once(self, error: BotocoreError) -> None:
+        """Say what is in the way, once until a look has been all right."""
         trouble = trouble_of(error)
         key = f"{trouble} {error_code(error)}"
-        if key in warned:
+        if key in self._troubles:
             return
-        warned.add(key)
+        self._troubles.add(key)
         if trouble == "credentials":
             _logger.warning(
                 "The AWS credentials have expired: the jobs go on, and are seen again as soon as "

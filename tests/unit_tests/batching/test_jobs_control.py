@@ -215,6 +215,10 @@ def test_a_creation_ends_when_the_job_would_have_ended(make: Make) -> None:
         ("The size of file x exceeds 200 MB", "pass it as max_file_bytes"),
         ("The bucket is in another region", "in the job's region"),
         ("Bedrock can't assume the role", "trust policy"),
+        (
+            "arn:x:assumed-role/y is not authorized to perform: bedrock:CreateModelInvocationJob",
+            "Allow the caller bedrock:CreateModelInvocationJob",
+        ),
     ],
 )
 def test_a_refusal_says_what_to_do(make: Make, message: str, hint: str) -> None:

@@ -212,6 +212,20 @@ def test_a_job_that_a_list_leaves_out_is_asked_for(bench: Bench) -> None:
     assert bench.poller.wait([arn])[arn].status == "Completed"
 
 
+def test_a_clock_that_is_put_back_holds_nothing_up(bench: Bench) -> None:
+    """When the machine's clock is put back by hours, jobs are looked at as before."""
+    arn = bench.service.create()
+    began = bench.clock.now
+
+    def clock() -> float:
+        return bench.clock.now - (2 * HOUR if bench.clock.now > began + 100 else 0)
+
+    poller = JobPoller(bench.client, clock=clock, sleep=bench.clock.sleep)
+
+    assert poller.wait([arn])[arn].status == "Completed"
+    assert bench.clock.now - began <= 310
+
+
 def test_a_status_that_is_new_is_waited_for(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """A status that is not known here is a passing one, and said once."""
     arn = bench.service.create()
