@@ -67,7 +67,7 @@ class JobPoller:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self.after_fork()
+        self._begin_anew()
         when_forked(self)
 
     @classmethod
@@ -90,6 +90,9 @@ class JobPoller:
         """In a forked process: nobody waits, and no lock is held."""
         global _registry_lock  # noqa: PLW0603 - a thread of the parent's may hold it
         _registry_lock = threading.Lock()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
         self._seen: dict[str, JobState] = {}
@@ -189,12 +192,22 @@ class JobPoller:
     def _look_at(self, live: Collection[str]) -> None:
         """One List, and a Get for each job that it does not have or that has ended."""
         listed = self._list([self._seen[arn] for arn in live if arn in self._seen])
+        refusal: BotocoreError | None = None
         for arn in live:
             state = listed.get(arn)
-            if state is None or state.is_over:
-                state = self._get(arn)
-            if state is not None:
-                self._take_down(state)
+            try:
+                if state is None or state.is_over:
+                    state = self._get(arn)
+            except BOTOCORE_ERRORS as error:
+                if trouble_of(error) != "refused":
+                    raise
+                # It is about this job alone: the others are still looked at.
+                refusal = error
+            else:
+                if state is not None:
+                    self._take_down(state)
+        if refusal is not None:
+            raise refusal
 
     def _list(self, known: Collection[JobState]) -> dict[str, JobState]:
         if not known:

@@ -112,6 +112,20 @@ def test_a_lost_answer_makes_no_second_job(make: Make, jobs: dict[str, Any]) -> 
     assert [job.arn for job in service.emulator.jobs.list()] == [arn]
 
 
+def test_an_answer_without_the_job_is_looked_up(make: Make) -> None:
+    """If a creation is answered without the job's ARN, the job is found by its name."""
+    service, client, control = make()
+    create = client.__getattr__("create_model_invocation_job")
+
+    def nameless(**asked: Any) -> dict[str, Any]:
+        create(**asked)
+        return {}
+
+    client.__dict__["create_model_invocation_job"] = nameless
+
+    assert control.create(request(service)) == service.emulator.jobs.list()[0].arn
+
+
 @pytest.mark.parametrize("taken_name", ["conflict", "validation", "allowed"])
 def test_a_process_that_begins_again_finds_its_job(make: Make, taken_name: str) -> None:
     """After a crash the same request gives the same job, even when its token is forgotten."""

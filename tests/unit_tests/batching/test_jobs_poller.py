@@ -212,6 +212,24 @@ def test_a_job_that_a_list_leaves_out_is_asked_for(bench: Bench) -> None:
     assert bench.poller.wait([arn])[arn].status == "Completed"
 
 
+def test_one_job_that_may_not_be_seen_hides_no_other(bench: Bench) -> None:
+    """Where one job is refused, the others are seen to end."""
+    arns = [bench.service.create(f"job-{number}") for number in range(2)]
+    get = bench.client.__getattr__(GET)
+
+    def refusing(jobIdentifier: str) -> Any:  # noqa: N803 - boto3's
+        if jobIdentifier == arns[0]:
+            raise service_says("AccessDeniedException", 403)
+        return get(jobIdentifier=jobIdentifier)
+
+    bench.client.__dict__[GET] = refusing
+
+    states = bench.poller.wait(arns, timeout=HOUR)
+
+    assert [state.name for state in states.values()] == ["job-1"]
+    assert states[arns[1]].status == "Completed"
+
+
 def test_a_clock_that_is_put_back_holds_nothing_up(bench: Bench) -> None:
     """When the machine's clock is put back by hours, jobs are looked at as before."""
     arn = bench.service.create()
