@@ -8,6 +8,7 @@ from typing import Final
 from langchain_bedrock_opt.contracts import UNSENT
 from langchain_bedrock_opt.errors import (
     AccessDeniedError,
+    BatchRecordError,
     BedrockServiceError,
     BudgetExceededError,
     BudgetStoreError,
@@ -24,12 +25,13 @@ _OURS: Final = (BudgetExceededError, BudgetStoreError, ConfigurationError, Model
 
 _REFUSALS: Final = (
     AccessDeniedError,
+    BatchRecordError,
     InvalidRequestError,
     RequestTooLargeOrOverQuotaError,
     ServiceUnavailableError,
     ThrottledError,
 )
-"""Errors of calls that no model has worked on. A timeout, a model's own error and a connection
+"""Errors of calls that no model has worked on, and of a job's records without an answer. A timeout, a model's own error and a connection
 that broke are not here: those may be billed. Unverified against AWS."""
 
 
