@@ -14,7 +14,6 @@ from __future__ import annotations
 import heapq
 from hashlib import sha256
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
@@ -67,24 +66,22 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A record that an earlier process has sent."""
+def stored_records(stage: Stage, shards: list[Shard]) -> Iterator[Record]:
+    """The records of some shards of one attempt, by rising place.
 
-    place: int
-    kind: JobKind
-    body: bytes
+    Args:
+        stage: Their stage.
+        shards: The shards by their number: those of a kind follow one another.
+    """
 
+    sent = [shard for shard in shards if shard.route != "refused"]
 
-def _stored(stage: Stage, shards: list[Shard]) -> Iterator[_Stored]:
-    """What was sent before, by rising place. A kind's shards follow one another."""
-
-    def of_kind(kind: JobKind) -> Iterator[_Stored]:
-        for shard in shards:
+    def of_kind(kind: JobKind) -> Iterator[Record]:
+        for shard in sent:
             if shard.kind == kind:
-                yield from (_Stored(place, kind, body) for place, body in stage.records(shard))
+                yield from (Record(place, kind, body) for place, body in stage.records(shard))
 
-    lanes = [of_kind(kind) for kind in dict.fromkeys(shard.kind for shard in shards)]
+    lanes = [of_kind(kind) for kind in dict.fromkeys(shard.kind for shard in sent)]
     return heapq.merge(*lanes, key=lambda record: record.place)
 
 
@@ -96,8 +93,8 @@ class Sender:
         stage: The stage they belong to.
         stored: The shards of this attempt that are already there.
         attempt: The how manieth time the records are sent.
-        route_below: How shards that are too small for a job are answered; None if they are not.
-        too_small: Is told the places of a shard that is not sent for that.
+        route_below: How shards that are too small for a job are answered; None forgets them.
+        refuse: May raise an error for a shard whose route below is `refused`.
         is_strict: Whether a stored record must be equal to the one at hand. Without, the
             stored one stands: records of a later stage may depend on the moment.
         always: Send all records by this route, and no job.
@@ -111,7 +108,7 @@ class Sender:
         *,
         attempt: int = 1,
         route_below: Route | None = None,
-        too_small: Callable[[Places], object] | None = None,
+        refuse: Callable[[Shard], object] | None = None,
         is_strict: bool = True,
         always: Route | None = None,
     ) -> None:
@@ -119,13 +116,14 @@ class Sender:
         self.stage = stage
         self.attempt = attempt
         self.route_below = route_below
-        self.too_small = too_small
         self.always = always
+        self.refuse = refuse
         self.records = 0
         self.shards = len(stored)
-        self._stored = stored
+        self.few = 0
+        self._stored = [shard for shard in stored if shard.route != "refused"]
         self._is_strict = is_strict
-        self._earlier = _stored(stage, stored)
+        self._earlier = stored_records(stage, stored)
         self._next_earlier = next(self._earlier, None)
         self._lanes: dict[JobKind, _Lane] = {}
 
@@ -229,13 +227,14 @@ class _Lane:
         sender = self._sender
         count = len(self._places)
         route = sender.always or ("job" if count >= self._min_records else sender.route_below)
-        if route is None:
-            self.abort(InputsTooFew())
-            if sender.too_small is not None:
-                sender.too_small(self._places)
-            return
         upload, self._upload = self._upload, None
-        upload.__exit__(None, None, None)
+        if route is None or route == "refused":
+            upload.__exit__(_NotSent, _NotSent(), None)
+            sender.few += count
+        else:
+            upload.__exit__(None, None, None)
+        if route is None:
+            return
         shard = Shard(
             number=self._number,
             kind=self._kind,
@@ -247,6 +246,8 @@ class _Lane:
             places=self._places,
             attempt=sender.attempt,
         )
+        if route == "refused" and sender.refuse is not None:
+            sender.refuse(shard)
         part = Part(_agreed(sender.context, sender.stage, shard))
         sender.shards += 1
         self._number += 1
@@ -254,7 +255,7 @@ class _Lane:
             create_job(sender.context, sender.stage, part)
 
 
-class InputsTooFew(Exception):  # noqa: N818 - it ends an upload and is never seen
+class _NotSent(Exception):  # noqa: N818 - it ends an upload and is never seen
     """An upload is given up, since its records are too few for a job."""
 
 
@@ -269,7 +270,9 @@ def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
         if theirs.sha256 != shard.sha256:
             raise inputs_changed(context, _first_difference(stage, theirs, shard))
     finally:
-        stage.folder.delete(shard.input)
+        # The same name is no other process: an answer of S3's was lost.
+        if theirs.input != shard.input:
+            stage.folder.delete(shard.input)
     return theirs
 
 

@@ -3,13 +3,14 @@
 ```
 runs/<run id>/
   run.json                     what it is: settings, fingerprint, number of stages
+  cancelled.json               it was cancelled: nothing more is sent
   stage-0/
     input/00000-<owner>.jsonl  a shard's records; the process that uploaded it is in its name
     shards/00000.json          the shard is complete: where its input is, its digest, its places
     shards/00000.job.json      the job that was made of it
     shards/00000.end.json      how that ended
     output/00000/…             what Bedrock wrote
-    direct/<recordId>.json     an answer that came on demand
+    direct/00000/<recordId>.json   an answer that came on demand
     notes.jsonl                inputs that are in no job: equal ones, known ones, refused ones
     plan.json                  all inputs were taken: how many of what
     retry-2.json               what failed was sent a second time: how many records
@@ -22,7 +23,7 @@ whoever comes second takes over what the first one wrote.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -32,11 +33,12 @@ from langchain_bedrock_opt.errors import BatchStorageError
 
 VERSION: Final = 1
 RUN: Final = "run.json"
+CANCELLED: Final = "cancelled.json"
 PLAN: Final = "plan.json"
 NOTES: Final = "notes.jsonl"
 
-Route = Literal["job", "on_demand", "flex"]
-"""How a shard's records are answered."""
+Route = Literal["job", "on_demand", "flex", "refused"]
+"""How a shard's records are answered; `refused` are too few for a job, and nobody is asked."""
 
 
 def checked(document: Mapping[str, Any], uri: str) -> Mapping[str, Any]:
@@ -82,6 +84,13 @@ class Places:
     def ranges(self) -> list[list[int]]:
         """Firsts and lasts, for JSON."""
         return [list(pair) for pair in zip(self._bounds[::2], self._bounds[1::2], strict=True)]
+
+    def as_sequence(self) -> Sequence[int]:
+        """The places, to be looked up by their index."""
+        ranges = self.ranges()
+        if len(ranges) == 1:
+            return range(ranges[0][0], ranges[0][1] + 1)
+        return array("Q", self)
 
     def __len__(self) -> int:
         """How many places there are."""

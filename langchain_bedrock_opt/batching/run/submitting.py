@@ -13,7 +13,7 @@ from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.sending import Sender, inputs_changed
 from langchain_bedrock_opt.batching.run.sharding import line_bytes
 from langchain_bedrock_opt.batching.run.stage import Stage
-from langchain_bedrock_opt.batching.run.state import NOTES, Places, Plan, Route
+from langchain_bedrock_opt.batching.run.state import NOTES, Plan, Route, Shard
 from langchain_bedrock_opt.errors import BatchTooSmallError, InvalidRequestError
 
 Items = Iterable[tuple[int, Any] | Note]
@@ -51,8 +51,8 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
         context,
         stage,
         stored,
-        route_below=route_below(context),
-        too_small=intake.few.append,
+        route_below=route_below(context) or "refused",
+        refuse=lambda shard: intake.refuse_few(shard, sender),
         is_strict=number == 0,
     )
     with notes, sender:
@@ -60,7 +60,9 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
         entries = guarded(context, context.program.entries(number, pairs))
         for entry in entries:
             intake.take(entry, sender)
-        intake.close(sender)
+        sender.finish()
+    intake.plan.records = sender.records - sender.few
+    intake.plan.refused += sender.few
     stage.store_plan(intake.plan)
 
 
@@ -100,7 +102,6 @@ class _Intake:
 
     def __init__(self, context: Context, stage: Stage, notes: _Notes) -> None:
         self.plan = Plan()
-        self.few: list[Places] = []
         self._context = context
         self._stage = stage
         self._notes = notes
@@ -155,22 +156,10 @@ class _Intake:
         self.plan.refused += 1
         self._notes.add(Note(refused.place, error=refused.error))
 
-    def close(self, sender: Sender) -> None:
-        """Send what was held back, and do as `below_minimum` says with what is too little.
-
-        Raises:
-            BatchTooSmallError: Nothing was sent at all.
-        """
-        sender.finish()
-        few = sum(map(len, self.few))
-        self.plan.records = sender.records - few
-        self.plan.refused += few
-        for places in self.few:
-            error = too_small(self._context, len(places))
-            if self._stage.number == 0 and not sender.shards:
-                raise error
-            for place in places:
-                self._notes.add(Note(place, error=error))
+    def refuse_few(self, shard: Shard, sender: Sender) -> None:
+        """Raise the error of too few records, if nothing was sent at all."""
+        if self._stage.number == 0 and not sender.shards:
+            raise too_small(self._context, shard.records)
 
 
 def too_small(context: Context, records: int) -> BatchTooSmallError:
@@ -197,6 +186,10 @@ def _compare(context: Context, stage: Stage, plan: Plan, items: Items) -> None:
     for note in stage.notes():
         noted[note.place] = 1
     stored = [part.shard for part in stage.parts() if part.shard.attempt == 1]
+    for shard in stored:
+        if shard.route == "refused":
+            for place in shard.places:
+                noted[place] = 1
     sender = Sender(context, stage, stored)
     count = 0
     pairs = (item for item in items if not isinstance(item, Note))
