@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -88,6 +89,8 @@ class BedrockBatch(OnDemandChatModel):
         progress: Show how far a batch is: True, or a function that is told of each status.
         warn_after: Single calls from inside of a chain that are nobody's business.
         on_invoke: What becomes of those beyond: `warn`, `error` or `ignore`.
+        clock: Seconds since 1970.
+        sleep: Waits for so many seconds.
 
     Raises:
         ConfigurationError: An argument is out of its range or unknown, the model is of another
@@ -157,6 +160,12 @@ class BedrockBatch(OnDemandChatModel):
     progress: Any = Field(default=False, exclude=True)
     """Whether, or to whom, it is told how far a batch is."""
 
+    clock: Callable[[], float] = Field(default=time.time, exclude=True, repr=False)
+    """Seconds since 1970."""
+
+    sleep: Callable[[float], object] = Field(default=time.sleep, exclude=True, repr=False)
+    """Waits for so many seconds."""
+
     def __init__(self, **kwargs: Any) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
         known = set(type(self).model_fields)
@@ -193,6 +202,8 @@ class BedrockBatch(OnDemandChatModel):
             bedrock=self.bedrock_client or self.model.bedrock_client,
             s3=self.s3_client or self._own_s3_client,
             direct=direct_for(self.model),
+            clock=self.clock,
+            sleep=self.sleep,
         )
 
     # --- Batches ---
@@ -310,7 +321,7 @@ class BedrockBatch(OnDemandChatModel):
             InputsChangedError: The run was begun with other inputs.
             BatchError: It can't be submitted.
         """
-        from langchain_bedrock_opt.batching.run.batch_run import submit
+        from langchain_bedrock_opt.batching.run.starting import submit
 
         program = self.program(**kwargs)
         return submit(program, inputs, self.settings, self.services, run_id=run_id)

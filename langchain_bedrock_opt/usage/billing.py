@@ -15,6 +15,7 @@ from langchain_bedrock_opt.errors import (
     ConfigurationError,
     InvalidRequestError,
     ModelIdError,
+    RecordNotProcessedError,
     RequestTooLargeOrOverQuotaError,
     ServiceUnavailableError,
     ThrottledError,
@@ -25,13 +26,12 @@ _OURS: Final = (BudgetExceededError, BudgetStoreError, ConfigurationError, Model
 
 _REFUSALS: Final = (
     AccessDeniedError,
-    BatchRecordError,
     InvalidRequestError,
     RequestTooLargeOrOverQuotaError,
     ServiceUnavailableError,
     ThrottledError,
 )
-"""Errors of calls that no model has worked on, and of a job's records without an answer. A timeout, a model's own error and a connection
+"""Errors of calls that no model has worked on. A timeout, a model's own error and a connection
 that broke are not here: those may be billed. Unverified against AWS."""
 
 
@@ -81,6 +81,9 @@ def was_refused(error: BaseException) -> bool | None:
     known = error if isinstance(error, BedrockServiceError) else _as_service_error(error)
     if known is None:
         return None
+    if isinstance(known, BatchRecordError):
+        # Without a code it is an answer that can't be read: that is on the bill.
+        return isinstance(known, RecordNotProcessedError) or bool(known.code)
     # An error with a code and without an HTTP status came inside a stream, which had begun.
     had_begun = bool(known.code) and known.status_code is None
     return isinstance(known, _REFUSALS) and not had_begun
