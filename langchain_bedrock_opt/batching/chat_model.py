@@ -17,6 +17,8 @@ from pydantic import BaseModel, Field
 
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
+from langchain_bedrock_opt.batching.guard import InvokeGuard
+from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
 from langchain_bedrock_opt.batching.parts import (
@@ -179,11 +181,11 @@ class BedrockBatch(OnDemandChatModel):
             )
         own["model"] = _model_of(own["model"], own, others)
         own["max_cost_usd"] = _money(own.get("max_cost_usd"))
+        _check(own)
         own.setdefault("profile", own["model"].profile)
         own["cache"] = False  # single calls and batches ask the inner model's
         super().__init__(**own)
-        _ = self.settings, self._guard  # what is wrong with them, is said now
-        Recorder(self.model)
+        Recorder(self.model)  # whether a job takes it, is said now
 
     @property
     def settings(self) -> BatchSettings:
@@ -437,6 +439,18 @@ def _advice(model: Any) -> str:
             "ChatBedrockOptimized(model='us.amazon.nova-lite-v1:0')."
         )
     return "is no chat model: pass ChatBedrockOptimized(model='us.amazon.nova-lite-v1:0')."
+
+
+def _check(own: Mapping[str, Any]) -> None:
+    """Refuse what can't be."""
+    given = {name: own[name] for name in _SETTINGS if name in own and name != "tags"}
+    BatchSettings(**given)
+    S3Folder(own.get("s3_client"), own["s3_uri"])
+    fields = OnDemandChatModel.model_fields
+    limit, on_invoke = (
+        own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")
+    )
+    InvokeGuard(limit, on_invoke)
 
 
 def _money(value: Any) -> Decimal | None:
