@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import boto3
@@ -35,6 +36,14 @@ from langchain_bedrock_opt.errors import ConfigurationError
 # Any will do; with them nothing on the machine is looked at.
 _ACCESS_KEY = "local"
 _BEDROCK = ("bedrock", "bedrock-runtime")
+
+_session_lock = threading.Lock()
+
+
+@cache
+def _session(region: str) -> boto3.session.Session:
+    """One for all emulators of a region: the first client of a session takes some 100 ms."""
+    return boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=region)
 
 
 class BedrockEmulator:
@@ -138,8 +147,6 @@ class BedrockEmulator:
         self.s3_faults = S3FaultPlan(timing.wait)
         self._server = EmulatorServer(self.handle, host=host, port=port, gate=self._gate)
         self._is_serving = False
-        self._session: boto3.session.Session | None = None
-        self._lock = threading.Lock()
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request: what both the server and the clients in process call."""
@@ -226,12 +233,8 @@ class BedrockEmulator:
         self, service: str, config: Config | None = None, *, endpoint_url: str | None = None
     ) -> Any:
         config = client_config(base=config).merge(Config(signature_version=_signature(service)))
-        with self._lock:  # boto3 sessions are not thread-safe
-            if self._session is None:
-                self._session = boto3.session.Session(
-                    _ACCESS_KEY, _ACCESS_KEY, region_name=self.region
-                )
-            make_client: Any = self._session.client
+        with _session_lock:  # boto3 sessions are not thread-safe
+            make_client: Any = _session(self.region).client
             return make_client(service, endpoint_url=endpoint_url, config=config)
 
     def _gate(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -47,13 +48,14 @@ class Work:
         self, files: Sequence[CountedFile], runner: RecordRunner, fault: OutputFault
     ) -> None:
         firsts = accumulate((file.records for file in files), initial=0)
-        self._files = tuple(files)
         self._runner = runner
         self._fault = fault
         self._outputs = [
             Output(file.name, first) for file, first in zip(files, firsts, strict=False)
         ]
-        self._lines = self._all_lines()
+        closers = [file.spool.close for file in files] + [out.close for out in self._outputs]
+        self._finalizer = weakref.finalize(self, _call_each, closers)
+        self._lines = _all_lines(files, self._outputs)
         self._next: tuple[Output, bytes] | None = None
         self.total = sum(file.records for file in files)
         self.succeeded = 0
@@ -105,19 +107,24 @@ class Work:
             storage.write(f"{folder}manifest.json.out", [compact_json({**figures, **tokens})])
 
     def close(self) -> None:
-        """Give the disk back."""
-        for file in self._files:
-            file.spool.close()
-        for output in self._outputs:
-            output.close()
-
-    def _all_lines(self) -> Iterator[tuple[Output, bytes]]:
-        for file, output in zip(self._files, self._outputs, strict=True):
-            for line in lines_of(file.spool):
-                yield output, line
+        """Give the disk back. It happens by itself to a job that nobody follows to its end."""
+        self._finalizer()
 
     def _count(self, answer: RecordAnswer) -> None:
         self.failed += answer.is_error
         self.succeeded += not answer.is_error
         self.input_tokens += answer.input_tokens
         self.output_tokens += answer.output_tokens
+
+
+def _all_lines(
+    files: Sequence[CountedFile], outputs: Sequence[Output]
+) -> Iterator[tuple[Output, bytes]]:
+    for file, output in zip(files, outputs, strict=True):
+        for line in lines_of(file.spool):
+            yield output, line
+
+
+def _call_each(functions: Iterable[Callable[[], object]]) -> None:
+    for function in functions:
+        function()
