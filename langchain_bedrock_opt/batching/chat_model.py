@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final, cast
@@ -288,8 +289,10 @@ class BedrockBatch(OnDemandChatModel):
                 yield each
             return
         call = BatchCall(self, inputs, config, kwargs)
-        async for each in call.aas_completed(return_exceptions=return_exceptions):
-            yield each
+        answers = call.aas_completed(return_exceptions=return_exceptions)
+        async with aclosing(cast("Any", answers)) as results:
+            async for each in results:
+                yield each
 
     def plan(self, inputs: Iterable[LanguageModelInput], **kwargs: Any) -> BatchPlan:
         """What a batch would make of inputs: jobs, bytes, tokens and cost. Nothing is sent.
