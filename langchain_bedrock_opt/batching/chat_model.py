@@ -47,6 +47,15 @@ from langchain_bedrock_opt.errors import ConfigurationError
 
 _SETTINGS: Final = tuple(BatchSettings.__dataclass_fields__)
 
+_INNER: Final = (
+    "cache",
+    "custom_get_token_ids",
+    "disable_streaming",
+    "output_version",
+    "rate_limiter",
+)
+"""Fields of every chat model that are the inner model's business here."""
+
 _Tools = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
 
@@ -183,7 +192,8 @@ class BedrockBatch(OnDemandChatModel):
         own["max_cost_usd"] = _money(own.get("max_cost_usd"))
         _check(own)
         own.setdefault("profile", own["model"].profile)
-        own["cache"] = False  # single calls and batches ask the inner model's
+        # Single calls and batches go by the inner model's.
+        own = {name: value for name, value in own.items() if name not in _INNER} | {"cache": False}
         super().__init__(**own)
         Recorder(self.model)  # whether a job takes it, is said now
 
@@ -404,20 +414,21 @@ class BedrockBatch(OnDemandChatModel):
 
 def _model_of(model: Any, own: Mapping[str, Any], others: Mapping[str, Any]) -> ChatBedrockConverse:
     """The inner model, made if it is given by its id."""
+    about_it = {name: own[name] for name in _INNER if own.get(name)}
     if isinstance(model, str):
-        given = dict(others)
-        if own.get("cache") is not None:
-            given["cache"] = own["cache"]
-        return ChatBedrockOptimized(model=model, **given)
+        if own.get("bedrock_client") is not None:
+            about_it["bedrock_client"] = own["bedrock_client"]
+        return ChatBedrockOptimized(model=model, **about_it, **others)
     if others:
         raise ConfigurationError(
             f"BedrockBatch has no argument {', '.join(map(repr, others))}: what is about the model "
             "is given to the model, ChatBedrockOptimized(…)."
         )
     if isinstance(model, ChatBedrockConverse):
-        if own.get("cache"):
+        if about_it:
             raise ConfigurationError(
-                "BedrockBatch asks its model's cache: ChatBedrockOptimized(cache=…)."
+                f"BedrockBatch goes by its model's {', '.join(about_it)}: give it to the model, "
+                "ChatBedrockOptimized(…)."
             )
         return model
     raise ConfigurationError(f"model={type(model).__name__}(…) {_advice(model)}")
