@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
-from langchain_bedrock_opt.batching.guard import InvokeGuard
+from langchain_bedrock_opt.batching.guard import check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
@@ -222,8 +222,8 @@ class BedrockBatch(OnDemandChatModel):
 
     def batch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -246,13 +246,13 @@ class BedrockBatch(OnDemandChatModel):
         """
         if COALESCER.get() is not None or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
-            return super().batch(inputs, config, **told)
+            return super().batch(list(inputs), _listed(config), **told)
         return BatchCall(self, inputs, config, kwargs).outputs(return_exceptions=return_exceptions)
 
     async def abatch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -260,7 +260,7 @@ class BedrockBatch(OnDemandChatModel):
         """As `batch`, without blocking the event loop."""
         if COALESCER.get() is not None or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
-            return await super().abatch(inputs, config, **told)
+            return await super().abatch(list(inputs), _listed(config), **told)
         call = BatchCall(self, inputs, config, kwargs)
         return await call.aoutputs(return_exceptions=return_exceptions)
 
@@ -457,8 +457,14 @@ def _check(own: Mapping[str, Any]) -> None:
     BatchSettings(**given)
     S3Folder(own.get("s3_client"), own["s3_uri"])
     fields = OnDemandChatModel.model_fields
-    limit, on_invoke = (own.get(name, fields[name].default) for name in ("warn_after", "on_invoke"))
-    InvokeGuard(limit, on_invoke)
+    check_guarding(*(own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")))
+
+
+def _listed(
+    config: RunnableConfig | Sequence[RunnableConfig] | None,
+) -> RunnableConfig | list[RunnableConfig] | None:
+    """Configs as LangChain's own methods are typed to take them."""
+    return list(config) if isinstance(config, Sequence) else config
 
 
 def _money(value: Any) -> Decimal | None:

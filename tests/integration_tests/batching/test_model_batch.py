@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
 from langchain_bedrock_opt.emulator import JobFault, OutputFault
@@ -151,7 +151,10 @@ async def test_failures_can_be_had_in_the_list(batch_service: BatchService) -> N
     outputs = [
         model.batch(questions(8), return_exceptions=True),
         await model.abatch(questions(8), return_exceptions=True),
-        [each for _, each in sorted(model.batch_as_completed(questions(8), return_exceptions=True))],
+        [
+            each
+            for _, each in sorted(model.batch_as_completed(questions(8), return_exceptions=True))
+        ],
         [
             each
             for _, each in sorted(
@@ -173,7 +176,7 @@ async def test_reading_as_they_come_raises_behind_the_last(batch_service: BatchS
     """Without it the answers come first, and then the error that carries everything."""
     batch_service.emulator.jobs.faults.add(OutputFault(errors=[2]))
     model = batch_model(batch_service)
-    read = []
+    read: list[Any] = []
 
     with pytest.raises(BatchPartialError, match="1 of 8 inputs"):
         read.extend(model.batch_as_completed(questions(8)))
@@ -229,7 +232,7 @@ def test_too_few_can_be_an_error(batch_service: BatchService) -> None:
 
 def test_a_named_batch_is_not_paid_twice(batch_service: BatchService) -> None:
     """The same batch under the same name, in another process say, finds the job that there is."""
-    config = {"metadata": {"bedrock_opt_run_id": "nightly"}}
+    config: RunnableConfig = {"metadata": {"bedrock_opt_run_id": "nightly"}}
 
     first = batch_model(batch_service).batch(questions(8), config)
     again = batch_model(batch_service).batch(questions(8), config)
@@ -242,7 +245,7 @@ def test_a_name_holds_for_each_step_of_a_chain(batch_service: BatchService) -> N
     """A chain that asks twice has two jobs under one name, and none when it is run again."""
     model = batch_model(batch_service)
     chain = model | RunnableLambda(lambda message: f"Shorten: {message.text}") | model
-    config = {"metadata": {"bedrock_opt_run_id": "twice"}}
+    config: RunnableConfig = {"metadata": {"bedrock_opt_run_id": "twice"}}
 
     first = chain.batch(questions(8), config)
     again = chain.batch(questions(8), config)

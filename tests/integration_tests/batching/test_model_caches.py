@@ -34,8 +34,8 @@ def statuses(answers: list[AIMessage]) -> list[Any]:
 
 
 CACHES = [
-    pytest.param(lambda: BedrockSemanticCache(), id="layer"),
-    pytest.param(lambda: InMemoryCache(), id="langchain"),
+    pytest.param(BedrockSemanticCache, id="layer"),
+    pytest.param(InMemoryCache, id="langchain"),
     pytest.param(lambda: set_llm_cache(BedrockSemanticCache()), id="global"),
 ]
 
@@ -121,9 +121,7 @@ def test_statistics_count_each_question_once(batch_service: BatchService) -> Non
 
 
 @pytest.mark.parametrize(("mode", "stored"), [("bypass", 8), ("refresh", 16)])
-def test_a_call_can_speak_to_the_cache(
-    batch_service: BatchService, mode: str, stored: int
-) -> None:
+def test_a_call_can_speak_to_the_cache(batch_service: BatchService, mode: str, stored: int) -> None:
     """What the config's metadata asks of the cache holds for each record."""
     cache = BedrockSemanticCache()
     model = cached_model(batch_service, cache)

@@ -120,9 +120,7 @@ def test_failed_records_end_with_their_error(batch_service: BatchService) -> Non
     batch_service.emulator.jobs.faults.add(OutputFault(errors=[2]))
     watch = Watch()
 
-    batch_model(batch_service).batch(
-        questions(6), {"callbacks": [watch]}, return_exceptions=True
-    )
+    batch_model(batch_service).batch(questions(6), {"callbacks": [watch]}, return_exceptions=True)
 
     assert list(watch.errors) == [watch.run_ids[2]]
     assert len(watch.ends) == 5
@@ -214,9 +212,7 @@ def test_a_failed_record_costs_nothing(batch_service: BatchService) -> None:
     batch_service.emulator.jobs.faults.add(OutputFault(errors=[2], drop=[3]))
     usage = BedrockUsageCallbackHandler()
 
-    batch_model(batch_service).batch(
-        questions(6), {"callbacks": [usage]}, return_exceptions=True
-    )
+    batch_model(batch_service).batch(questions(6), {"callbacks": [usage]}, return_exceptions=True)
 
     failed = [record for record in records_of(usage) if record.status == "error"]
     assert len(failed) == 2

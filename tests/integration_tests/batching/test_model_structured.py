@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from langchain_bedrock_opt.errors import BatchPartialError
 from langchain_bedrock_opt.emulator import OutputFault
+from langchain_bedrock_opt.errors import BatchPartialError
 from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import HAIKU, NOVA, BatchService
 
