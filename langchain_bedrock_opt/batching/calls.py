@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 RUN_ID_KEY: Final = "bedrock_opt_run_id"
 """Key of a durable run's name in the metadata of a batch's config."""
 
+_TOLD: Final = ("tool_calls", "tool_call_id")
+"""What tells messages of some kinds apart, besides their content."""
+
 _RETRY: Final = "retry:attempt:"
 """How LangChain's tags of repeated attempts begin."""
 
@@ -211,7 +214,12 @@ def _described(prompt: LanguageModelInput) -> bytes:
     except ValueError:
         return b"no prompt"
     said = [
-        (message.type, message.content, getattr(message, "tool_calls", None), message.name)
+        (
+            message.type,
+            message.name,
+            message.content,
+            *(getattr(message, name, None) for name in _TOLD),
+        )
         for message in messages
     ]
     return repr(said).encode("utf-8", "surrogatepass")

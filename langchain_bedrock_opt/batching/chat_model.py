@@ -14,7 +14,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.tools import BaseTool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PrivateAttr
 
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
@@ -176,6 +176,8 @@ class BedrockBatch(OnDemandChatModel):
 
     sleep: Callable[[float], object] = Field(default=time.sleep, exclude=True, repr=False)
     """Waits for so many seconds."""
+
+    _taken: set[frozenset[str]] = PrivateAttr(default_factory=set)
 
     def __init__(self, **kwargs: Any) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
@@ -408,7 +410,11 @@ class BedrockBatch(OnDemandChatModel):
                 "no batch can be made of."
             )
         batch = self if inner is self.model else self.model_copy(update={"model": inner})
-        ModelProgram(batch.model, kwargs=bound.kwargs)  # whether a job takes it, is said now
+        # Whether a job takes it is said now, once: agents bind their tools anew for each call.
+        names = frozenset(bound.kwargs)
+        if batch is not self or names not in self._taken:
+            ModelProgram(batch.model, kwargs=bound.kwargs)
+            self._taken.add(names)
         return batch.bind(**bound.kwargs)
 
 

@@ -58,7 +58,9 @@ class OnDemandChatModel(BaseChatModel):
         merged = merge_configs(own, config)
         callbacks = merged.get("callbacks")
         if isinstance(callbacks, list):  # a handler that is given twice is told once
-            merged["callbacks"] = list(dict.fromkeys(callbacks))
+            merged["callbacks"] = [
+                each for at, each in enumerate(callbacks) if each not in callbacks[:at]
+            ]
         return merged
 
     def _single(self, config: RunnableConfig | None) -> RunnableConfig:

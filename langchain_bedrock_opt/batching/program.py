@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cached_property, partial
+from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
@@ -21,6 +24,9 @@ from langchain_bedrock_opt.batching.known import Known as Cache
 from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Outcome, Record, Refused
 from langchain_bedrock_opt.batching.records.reader import Reader
 from langchain_bedrock_opt.batching.records.recorder import Recorder
+
+_QUESTIONS: Final = 32
+"""Questions to a cache at once."""
 
 _NO_ERRORS: Mapping[int, Exception] = MappingProxyType({})
 
@@ -72,7 +78,18 @@ class ModelProgram:
 
     def entries(self, _stage: int, items: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
         """Make a record of each prompt that has to be asked."""
+        if self._cache is not None:
+            return self._looked_up(items)
         return (self._entry(place, item) for place, item in items)
+
+    def _looked_up(self, items: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
+        """The entries, with several questions to the cache at once: it may be a network away."""
+        waiting = iter(items)
+        with ThreadPoolExecutor(_QUESTIONS, "bedrock-opt-batch-cache") as pool:
+            while chunk := list(islice(waiting, _QUESTIONS)):
+                # A cache may have been told something for the calls of this context.
+                tasks = [partial(copy_context().run, self._entry, *item) for item in chunk]
+                yield from pool.map(lambda task: task(), tasks)
 
     def _entry(self, place: int, item: Any) -> Entry:
         try:
