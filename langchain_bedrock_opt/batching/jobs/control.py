@@ -103,18 +103,14 @@ class JobControl:
                 arn = found or self._create(request)
                 if arn:
                     return arn
-                # Bedrock "ignores" a token that it knows; that it then names the job is
-                # unverified against AWS.
-                attempt.may_exist = True
+                attempt.was_answered_without_a_job()
             except BOTOCORE_ERRORS as error:
                 attempt.judge(error)
-                if self._clock() >= until:
-                    raise BatchJobError(
-                        f"Job {request.name} could not be made for "
-                        f"{self._settings.timeout_hours} hours: {said(error)}. Go on with the "
-                        "run later.",
-                        code=error_code(error),
-                    ) from error
+            if self._clock() >= until:
+                raise BatchJobError(
+                    f"Job {request.name} could not be made for {self._settings.timeout_hours} "
+                    f"hours: {attempt.reason}. Go on with the run later.",
+                )
             backoff.pause()
 
     def get(self, arn: str) -> JobState:
@@ -191,7 +187,13 @@ class JobControl:
 
     def _adopted(self, request: JobRequest) -> str | None:
         """The job that was made from this request before; None if there is none."""
-        state = self._named(request.name)
+        try:
+            state = self._named(request.name)
+        except BOTOCORE_ERRORS as error:
+            if trouble_of(error) != "refused":
+                raise
+            # Who may not list jobs has the token alone against a second one.
+            return None
         if state is None:
             return None
         mine = (request.input_uri, request.output_uri.rstrip("/"))
@@ -244,8 +246,16 @@ class _Creation:
     def __init__(self, request: JobRequest, *, may_exist: bool) -> None:
         self._request = request
         self.may_exist = may_exist
+        self.reason = ""
         self._clashes = 0
         self._has_warned = False
+
+    def was_answered_without_a_job(self) -> None:
+        """Look for the job from now on."""
+        # Bedrock "ignores" a token that it knows; that it then names the job is unverified
+        # against AWS.
+        self.may_exist = True
+        self.reason = "Bedrock named no job"
 
     def judge(self, error: BotocoreError) -> None:
         """Return if the job is to be asked for again.
@@ -256,6 +266,7 @@ class _Creation:
         """
         if error_code(error) == _QUOTA:
             raise NoFreeSlot(f"Job {self._request.name} waits for a free slot: {said(error)}.")
+        self.reason = said(error)
         trouble = trouble_of(error)
         if trouble == "refused":
             self._count_a_clash(error)

@@ -6,6 +6,7 @@ import random as random_module
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -93,9 +94,8 @@ class S3Folder:
         Raises:
             ConfigurationError: A job could not use its URI.
         """
-        child = object.__new__(type(self))
-        child.__dict__.update(self.__dict__)
-        _, child._prefix = _parts_of(self.uri + name)
+        child = copy(self)
+        _, child._prefix = _parts_of(self.uri + name)  # noqa: SLF001 - of this class
         return child
 
     def uri_of(self, name: str) -> str:

@@ -125,6 +125,20 @@ def test_an_answer_without_the_job_is_looked_up(make: Make) -> None:
 
     assert control.create(request(service)) == service.emulator.jobs.list()[0].arn
 
+    client.__dict__["create_model_invocation_job"] = lambda **_: {}
+    with pytest.raises(BatchJobError, match="for 24 hours: Bedrock named no job"):
+        control.create(request(service, "nightly-1"))
+
+
+def test_who_may_not_list_jobs_may_still_make_them(make: Make) -> None:
+    """Without the permission to list, the token keeps a second job from being made."""
+    service, client, control = make()
+    client.fail("list_model_invocation_jobs", *[service_says("AccessDeniedException", 403)] * 9)
+    first = control.create(request(service), may_exist=True)
+
+    assert control.create(request(service), may_exist=True) == first
+    assert len(service.emulator.jobs.list()) == 1
+
 
 @pytest.mark.parametrize("taken_name", ["conflict", "validation", "allowed"])
 def test_a_process_that_begins_again_finds_its_job(make: Make, taken_name: str) -> None:
