@@ -1,0 +1,70 @@
+"""Runs that wait for jobs are kept for as long as jobs take."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
+from langchain_bedrock_opt.usage.billing import was_refused
+from langchain_bedrock_opt.usage.budget.runs import OpenRuns
+from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
+from langchain_bedrock_opt.usage.waiting import BATCH_KEY
+
+DAY = 24 * 3600.0
+
+
+def run_at(started: float, *, waits: bool) -> Run:
+    event = {"metadata": {BATCH_KEY: True} if waits else {}}
+    return Run(uuid4(), started, started, serialized=None, prompt=(), event=event)
+
+
+def test_a_usage_handler_keeps_runs_that_wait() -> None:
+    """Neither days nor thousands of other runs make a table give up a run that waits."""
+    table = RunTable(ttl=3600, max_runs=10)
+    waiting, plain = run_at(0, waits=True), run_at(0, waits=False)
+    table.add(waiting)
+    table.add(plain)
+
+    given_up = [run for _ in range(100) for run in table.add(run_at(DAY, waits=False))]
+
+    assert plain in given_up
+    assert waiting not in given_up
+    assert table.get(waiting.run_id) is waiting
+    assert table.pop(waiting.run_id) is waiting
+    assert table.pop(waiting.run_id) is None
+
+
+def test_runs_that_wait_are_among_all_runs() -> None:
+    """They count as open, are handed on at the end of the process, and are no child's."""
+    table = RunTable(ttl=3600, max_runs=10)
+    runs = [run_at(0, waits=True), run_at(0, waits=False)]
+    for run in runs:
+        table.add(run)
+
+    assert len(table) == 2
+    assert {run.run_id for run in table.pop_all()} == {run.run_id for run in runs}
+    table.add(run_at(0, waits=True))
+    table.forget_parent()
+    assert len(table) == 0
+
+
+def test_a_budget_keeps_runs_that_wait() -> None:
+    """What is held for a run that waits is neither given up nor forgotten, and settled once."""
+    runs = OpenRuns(ttl=3600, max_runs=1)
+    run_id = uuid4()
+    assert runs.enter(run_id, 0, waits=True) is not None
+    assert runs.enter(run_id, 0, waits=True) is None
+    runs.enter(uuid4(), DAY)
+
+    runs.give_up(2 * DAY)
+
+    assert len(runs) == 1
+    runs.leave(run_id)
+    assert len(runs) == 0
+
+
+def test_records_without_an_answer_cost_nothing() -> None:
+    """A record that failed or was not processed is free; an answer that can't be read is not."""
+    assert was_refused(BatchRecordError("no", error_code="400")) is True
+    assert was_refused(RecordNotProcessedError("not yet")) is True
+    assert was_refused(BatchRecordError("An answer is not in the format.")) is False
