@@ -22,6 +22,10 @@ REPORT_KEY: Final = "bedrock_opt"
 ROUTE_METADATA_KEY: Final = "bedrock_opt_route"
 """Key of the route decision, as a dict, in the metadata of a LangChain run."""
 
+BATCH_METADATA_KEY: Final = "bedrock_opt_batch"
+"""Key in the metadata of a run that waits for an invocation job: for hours or days, beside many
+thousands of others. Who opens such a run ends it."""
+
 
 class TokenCounts(TypedDict):
     """`TokenUsage` as a dict, for reports that travel as JSON."""

@@ -7,10 +7,9 @@ from leaking which never end are not for them. Whoever opens such runs ends them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-BATCH_KEY: Final = "bedrock_opt_batch"
-"""Key in the metadata of a run that waits for a job."""
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
 
 
 def waits_for_job(event: Mapping[str, Any]) -> bool:
@@ -24,4 +23,4 @@ def waits_for_job(event: Mapping[str, Any]) -> bool:
         (True, False)
     """
     metadata = event.get("metadata")
-    return metadata is not None and BATCH_KEY in metadata
+    return metadata is not None and BATCH_METADATA_KEY in metadata

@@ -16,11 +16,10 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tracers.context import collect_runs
 
 from langchain_bedrock_opt import BedrockUsageCallbackHandler, Budget
-from langchain_bedrock_opt.batching import callbacks
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.emulator import JobFault, OutputFault
 from langchain_bedrock_opt.errors import BudgetExceededError
-from langchain_bedrock_opt.usage import get_bedrock_usage_callback, waiting
+from langchain_bedrock_opt.usage import get_bedrock_usage_callback
 from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import NOVA, BatchService, make_batch_service
 
@@ -249,11 +248,6 @@ def test_long_and_large_batches_are_not_given_up(batch_service: BatchService) ->
     assert usage.given_up_runs == usage.open_runs == 0
     spent = sum(record.cost_pico_usd or 0 for record in records_of(usage))
     assert budget.status().spent_usd == Decimal(spent) / 10**12
-
-
-def test_both_rooms_have_the_same_key() -> None:
-    """Runs are marked by the key that usage handlers look for."""
-    assert callbacks.BATCH_KEY == waiting.BATCH_KEY
 
 
 @pytest.mark.parametrize("is_async", [False, True])

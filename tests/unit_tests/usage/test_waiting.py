@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
 from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
 from langchain_bedrock_opt.usage.billing import was_refused
 from langchain_bedrock_opt.usage.budget.runs import OpenRuns
 from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
-from langchain_bedrock_opt.usage.waiting import BATCH_KEY
 
 DAY = 24 * 3600.0
 
 
 def run_at(started: float, *, waits: bool) -> Run:
-    event = {"metadata": {BATCH_KEY: True} if waits else {}}
+    event = {"metadata": {BATCH_METADATA_KEY: True} if waits else {}}
     return Run(uuid4(), started, started, serialized=None, prompt=(), event=event)
 
 
