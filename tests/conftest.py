@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytest_plugins = ["tests.dynamodb", "tests.redis_server"]
+pytest_plugins = ["tests.batch_service", "tests.dynamodb", "tests.redis_server"]
 
 
 @pytest.fixture(autouse=True)

@@ -191,7 +191,7 @@ class LayeredClient:
             told.setdefault("throttles", attempts.throttles)
 
     def _call_base(self, request: Request) -> Response:
-        base = self._own_base()
+        base = self.own_base()
         try:
             response: Response = base.converse(**request)
         except BOTOCORE_ERRORS as error:
@@ -201,7 +201,7 @@ class LayeredClient:
         return _from_region(response, base)
 
     def _stream_base(self, request: Request) -> Response:
-        base = self._own_base()
+        base = self.own_base()
         try:
             response = base.converse_stream(**request)
         except BOTOCORE_ERRORS as error:
@@ -212,8 +212,8 @@ class LayeredClient:
         mapped = EventStream(_mapped(events, request.get("modelId")), events)
         return _from_region({**response, "stream": mapped}, base)
 
-    def _own_base(self) -> Any:
-        """The base client of this process."""
+    def own_base(self) -> Any:
+        """The base client of this process: in a forked one, a client of its own."""
         if self._renew is not None and self._process != os.getpid():
             self.base = self._renew()
             self._process = os.getpid()

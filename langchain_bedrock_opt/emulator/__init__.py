@@ -3,7 +3,7 @@
 Lives here: the emulator (`emulator`), its engine and operations (`engine`, `runtime`), HTTP and
 event streams (`http`), what the service refuses, remembers and throttles (`validation`, `models`,
 `faults`, `journal`, `quota`), what models say (`replies`, and `families` for InvokeModel's native
-formats) and how fast (`timing`). Does not live here: anything that the rest of the package needs;
+formats) and how fast (`timing`), and invocation jobs (`jobs`). Does not live here: anything that the rest of the package needs;
 only the command line and the demo start it. Start at `emulator.BedrockEmulator`.
 Tests: `tests/unit_tests/emulator` and `tests/integration_tests`.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from langchain_bedrock_opt.emulator.emulator import BedrockEmulator
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
+from langchain_bedrock_opt.emulator.jobs.settings import JobPace, JobQuotas, JobSettings
 from langchain_bedrock_opt.emulator.journal import Journal, JournalEntry
 from langchain_bedrock_opt.emulator.quota import Quota
 from langchain_bedrock_opt.emulator.replies.delegate import DelegatingResponder
@@ -24,6 +25,9 @@ __all__ = [
     "DelegatingResponder",
     "Fault",
     "FaultPlan",
+    "JobPace",
+    "JobQuotas",
+    "JobSettings",
     "Journal",
     "JournalEntry",
     "Pace",

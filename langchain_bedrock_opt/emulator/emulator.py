@@ -18,6 +18,9 @@ from langchain_bedrock_opt.emulator.http.inprocess import Attachment, attach
 from langchain_bedrock_opt.emulator.http.other_services import moto_application
 from langchain_bedrock_opt.emulator.http.server import EmulatorServer
 from langchain_bedrock_opt.emulator.http.wire import Wire
+from langchain_bedrock_opt.emulator.jobs.operations import job_operations
+from langchain_bedrock_opt.emulator.jobs.service import JobService
+from langchain_bedrock_opt.emulator.jobs.settings import JobSettings
 from langchain_bedrock_opt.emulator.journal import Journal
 from langchain_bedrock_opt.emulator.models import ModelDirectory
 from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
@@ -59,6 +62,8 @@ class BedrockEmulator:
         application_profiles: Ids to copy from by the name of an application inference profile.
         prompt_routers: Model ids by the name of a prompt router, its fallback last. It takes the
             fallback for long prompts; see `models.register_prompt_router`.
+        jobs: The clock, the pace and the quotas of invocation jobs. They read and write the S3
+            that `client("s3")` speaks to.
         host: Where the server listens; only this machine by default.
         port: The server's port; 0 takes any that is free.
         sleep: Waits for so many seconds.
@@ -71,6 +76,7 @@ class BedrockEmulator:
         faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
         journal: What was asked: `emulator.journal.count("Converse")`.
         quota: What is left of the quotas.
+        jobs: The invocation jobs: `emulator.jobs.list()`.
         models: The models and resources it knows; `models.register_provisioned(…)` and others.
 
     Example:
@@ -97,6 +103,7 @@ class BedrockEmulator:
         provisioned: Mapping[str, str] | None = None,
         application_profiles: Mapping[str, str] | None = None,
         prompt_routers: Mapping[str, Sequence[str]] | None = None,
+        jobs: JobSettings | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         sleep: Callable[[float], object] = time.sleep,
@@ -123,7 +130,8 @@ class BedrockEmulator:
             wire=Wire(),
             without_rules=_checked_rules(without_rules),
         )
-        self._engine = Engine(parts, OPERATIONS)
+        self.jobs = JobService(jobs or JobSettings(), parts, self._jobs_s3)
+        self._engine = Engine(parts, {**OPERATIONS, **job_operations(self.jobs)})
         self._server = EmulatorServer(self.handle, host=host, port=port)
         self._is_serving = False
         self._session: boto3.session.Session | None = None
@@ -145,13 +153,10 @@ class BedrockEmulator:
         Raises:
             MissingExtraError: The service is moto's, and moto is not installed.
         """
-        config = client_config(base=config).merge(Config(signature_version=_signature(service)))
-        with self._lock:  # boto3 sessions are not thread-safe
-            make_client: Any = self._own_session().client
-            endpoint_url = self.endpoint_url if self._is_serving else None
-            client = make_client(service, endpoint_url=endpoint_url, config=config)
-        if not self._is_serving:
-            self.attach(client, other_services=service not in _BEDROCK)
+        if self._is_serving:
+            return self._new_client(service, config, endpoint_url=self.endpoint_url)
+        client = self._new_client(service, config)
+        self.attach(client, other_services=service not in _BEDROCK)
         return client
 
     def attach(self, target: Any, *, other_services: bool = False) -> Attachment:
@@ -213,10 +218,23 @@ class BedrockEmulator:
         """Stop serving."""
         self.stop()
 
-    def _own_session(self) -> boto3.session.Session:
-        if self._session is None:
-            self._session = boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=self.region)
-        return self._session
+    def _new_client(
+        self, service: str, config: Config | None = None, *, endpoint_url: str | None = None
+    ) -> Any:
+        config = client_config(base=config).merge(Config(signature_version=_signature(service)))
+        with self._lock:  # boto3 sessions are not thread-safe
+            if self._session is None:
+                self._session = boto3.session.Session(
+                    _ACCESS_KEY, _ACCESS_KEY, region_name=self.region
+                )
+            make_client: Any = self._session.client
+            return make_client(service, endpoint_url=endpoint_url, config=config)
+
+    def _jobs_s3(self) -> Any:
+        """The S3 client of invocation jobs: in process, whether HTTP is served or not."""
+        client = self._new_client("s3")
+        attach(client, self.handle, other_services=moto_application())
+        return client
 
 
 def _checked_rules(names: Collection[str]) -> frozenset[str]:

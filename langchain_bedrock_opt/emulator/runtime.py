@@ -27,6 +27,11 @@ from langchain_bedrock_opt.emulator.http.eventstream import (
 )
 from langchain_bedrock_opt.emulator.http.invocation import invocation_headers
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
+from langchain_bedrock_opt.emulator.questions import (
+    Question,
+    converse_question,
+    native_question,
+)
 from langchain_bedrock_opt.emulator.quota import Reservation
 from langchain_bedrock_opt.emulator.replies.counting import input_tokens
 from langchain_bedrock_opt.emulator.types import HttpResponse, Pace, Reply, ServiceFailure
@@ -87,7 +92,7 @@ def invoke_model(parts: Parts, visit: Visit) -> HttpResponse:
     base, body = _invoked(parts, visit)
     if is_embedding(base):
         return _embedding(parts, visit, base, body)
-    turn = _turn(parts, visit, base, to_converse(base, body))
+    turn = _turn(parts, visit, native_question(base, body))
     latency = _deliver_whole(parts, visit, turn)
     answer = compact_json(to_body(base, turn.reply, body))
     output = {"body": answer, "contentType": "application/json"}
@@ -100,7 +105,7 @@ def invoke_model(parts: Parts, visit: Visit) -> HttpResponse:
 def invoke_model_stream(parts: Parts, visit: Visit) -> HttpResponse:
     """Answer an InvokeModelWithResponseStream call in the model family's own format."""
     base, body = _invoked(parts, visit)
-    turn = _turn(parts, visit, base, to_converse(base, body))
+    turn = _turn(parts, visit, native_question(base, body))
     chunks = list(to_chunks(base, turn.reply, body, pace=turn.pace))
     share = turn.reply.output_tokens / max(1, len(chunks))
     frames = (
@@ -140,15 +145,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
 def _converse_turn(parts: Parts, visit: Visit, *, streaming: bool) -> Turn:
     params = visit.call.params
     chosen, traced = _routed(parts, params)
-    # Behind an ARN nobody registered the model is a guess, which must not decide what is valid.
     known = parts.directory.base_of(chosen, region=visit.region)
-    base = parts.directory.default_model_id if known is None else known
-    check_converse(params, known, streaming=streaming, without=parts.without_rules)
-    turn = _turn(parts, visit, base, params)
     extra = {key: params[key] for key in _ECHOED if params.get(key)} | traced
-    if not extra:
-        return turn
-    return replace(turn, reply=replace(turn.reply, extra={**extra, **turn.reply.extra}))
+    question = converse_question(parts, params, known, streaming=streaming, extra=extra)
+    return _turn(parts, visit, question)
 
 
 def _routed(parts: Parts, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -161,8 +161,9 @@ def _routed(parts: Parts, params: Mapping[str, Any]) -> tuple[str, dict[str, Any
     return chosen, {"trace": {"promptRouter": {"invokedModelId": chosen}}}
 
 
-def _turn(parts: Parts, visit: Visit, base: str, request: Mapping[str, Any]) -> Turn:
+def _turn(parts: Parts, visit: Visit, question: Question) -> Turn:
     """Admit a request, and have it answered."""
+    base, request = question.base, question.request
     model_id = str(visit.call.model_id)
     reservation = parts.quota.reserve(
         model_id,
@@ -172,8 +173,7 @@ def _turn(parts: Parts, visit: Visit, base: str, request: Mapping[str, Any]) -> 
         max_tokens=(request.get("inferenceConfig") or {}).get("maxTokens"),
     )
     try:
-        # The model that answers is the one behind the id.
-        reply = parts.responder.reply({**request, "modelId": base})
+        reply = question.ask(parts.responder)
     except BaseException:
         reservation.release()
         raise

@@ -101,6 +101,20 @@ class ParameterReader:
             params[self._payload] = request.body
         return params
 
+    def read_document(self, document: Any) -> dict[str, Any]:
+        """Read and check the parameters that travel in the body, and nothing else.
+
+        Args:
+            document: The body's JSON.
+
+        Raises:
+            ServiceFailure: `ValidationException`.
+        """
+        try:
+            return self._convert_body(document)  # type: ignore[no-any-return]
+        except Refused as refused:
+            raise validation_failure(refused.problems) from None
+
     def _outside_the_body(
         self, request: HttpRequest, labels: Mapping[str, str]
     ) -> Iterator[tuple[str, Any, Converter]]:

@@ -89,6 +89,22 @@ class Wire:
             request_id=request_id,
         )
 
+    def parse_document(self, service: Service, operation: str, document: Any) -> dict[str, Any]:
+        """Read a request's body that has come by another way than a call.
+
+        Args:
+            service: The service whose model names the operation.
+            operation: The operation whose body it is.
+            document: The body's JSON.
+
+        Returns:
+            The parameters in it, blobs as bytes.
+
+        Raises:
+            ServiceFailure: `ValidationException` for what breaks the model.
+        """
+        return _parameter_reader(service, operation).read_document(document)
+
     def serialise(
         self, call: Call, output: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
@@ -149,7 +165,7 @@ class Wire:
         statuses = error_statuses()
         sent = self._headers(request_id, _JSON)
         sent[_ERROR_TYPE] = f"{code}:{_SERVICE if code in statuses else _FRONT_DOOR}"
-        status = failure.status or statuses.get(code) or _FRONT_DOOR_STATUSES.get(code, 400)
+        status = status_of(failure)
         body = compact_json({"message": failure.message})
         return HttpResponse(status=status, headers=sent, body=body)
 
@@ -159,6 +175,12 @@ class Wire:
             "Content-Type": content_type,
             "x-amzn-RequestId": request_id,
         }
+
+
+def status_of(failure: ServiceFailure) -> int:
+    """The HTTP status of an error: its own, else botocore's for its code, else 400."""
+    code = failure.code
+    return failure.status or error_statuses().get(code) or _FRONT_DOOR_STATUSES.get(code, 400)
 
 
 def _operation(service: Service, name: str) -> OperationModel:

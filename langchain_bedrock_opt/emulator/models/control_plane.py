@@ -78,7 +78,7 @@ def list_inference_profiles(directory: ModelDirectory, params: Params) -> Result
     ]
     profiles += [_application_profile(profile) for profile in directory.application_profiles]
     wanted = params.get("typeEquals")
-    return _page(
+    return page(
         "inferenceProfileSummaries",
         [profile for profile in profiles if wanted in (None, profile["type"])],
         params,
@@ -151,7 +151,7 @@ def list_provisioned_model_throughputs(directory: ModelDirectory, params: Params
         key=lambda summary: summary["creationTime"],
         reverse=params.get("sortOrder") == "Descending",
     )
-    return _page("provisionedModelSummaries", found, params)
+    return page("provisionedModelSummaries", found, params)
 
 
 def get_prompt_router(directory: ModelDirectory, params: Params) -> Result:
@@ -170,7 +170,7 @@ def list_prompt_routers(directory: ModelDirectory, params: Params) -> Result:
     """The registered prompt routers."""
     routers = [_prompt_router(router) for router in directory.prompt_routers]
     wanted = params.get("type")
-    return _page(
+    return page(
         "promptRouterSummaries",
         [router for router in routers if wanted in (None, router["type"])],
         params,
@@ -306,8 +306,17 @@ def _resource_id(arn: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def _page(key: str, items: Sequence[Result], params: Params) -> Result:
-    """One page of a list; the token is the number of items before the next page."""
+def page(key: str, items: Sequence[Result], params: Params) -> Result:
+    """One page of a list; the token is the number of items before the next page.
+
+    Args:
+        key: The result's key for the items.
+        items: All items.
+        params: The operation's parameters; its `maxResults` and `nextToken` count.
+
+    Raises:
+        ServiceFailure: The token is none.
+    """
     try:
         start = int(params.get("nextToken") or 0)
     except ValueError as error:

@@ -1,0 +1,119 @@
+"""The guard on single calls: a batch model that is asked one by one pays the full price.
+
+LangChain breaks some compositions into single calls (a parallel step, a branch, the
+`batch_as_completed` of a chain). They work, on demand and at twice the price, so somebody has to
+say so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables import RunnableConfig, ensure_config
+
+from langchain_bedrock_opt.errors import ConfigurationError
+
+OnInvoke = Literal["warn", "error", "ignore"]
+"""What becomes of single calls inside of chains, once there are too many of them."""
+
+QUIET_SECONDS: Final = 60.0
+"""Seconds without a call after which the next one begins a new burst."""
+
+_MOST_RUNS: Final = 1000
+"""Parent runs that are remembered."""
+
+
+class FullPriceWarning(UserWarning):
+    """A chain asks a batch model one call at a time: on demand, at twice the price of a job."""
+
+
+class InvokeGuard:
+    """Counts the single calls that come from inside of chains.
+
+    Calls count for the run that they are a part of, and for the burst that they are a part of:
+    where LangChain breaks a batch up, each of its inputs has a run of its own. A call that no
+    chain has made is the user's own wish and does not count.
+
+    Args:
+        limit: How many calls are nobody's business.
+        on_invoke: What becomes of those beyond: a warning once for each run and burst, an error
+            for each of them, or nothing.
+        clock: Seconds on a clock that never goes back.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+
+    Example:
+        >>> guard = InvokeGuard(0, "error")
+        >>> guard.called(None)
+    """
+
+    def __init__(
+        self, limit: int, on_invoke: OnInvoke, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if limit < 0:
+            raise ConfigurationError(f"warn_after={limit} is below 0.")
+        if on_invoke not in {"warn", "error", "ignore"}:
+            raise ConfigurationError(f"on_invoke={on_invoke!r} is none of warn, error, ignore.")
+        self._limit = limit
+        self._on_invoke = on_invoke
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._by_run: OrderedDict[UUID, int] = OrderedDict()
+        self._in_burst = 0
+        self._last = float("-inf")
+
+    def called(self, config: RunnableConfig | None) -> None:
+        """A single call is about to be made.
+
+        Args:
+            config: Its config.
+
+        Raises:
+            ConfigurationError: It is one too many, and `on_invoke` is `error`.
+        """
+        if self._on_invoke == "ignore":
+            return
+        parent = _parent_of(config)
+        if parent is None:
+            return
+        with self._lock:
+            in_run, in_burst = self._count(parent)
+        if max(in_run, in_burst) <= self._limit:
+            return
+        told = (
+            f"A BedrockBatch was invoked {max(in_run, in_burst)} times by a chain, one call at a "
+            "time: on demand, at twice the price of a job. Call .batch() on the model or on a "
+            "sequence of steps, or wrap the chain, as_batch(chain), for parallel steps, branches, "
+            "agents and batch_as_completed. on_invoke='ignore' if this is meant."
+        )
+        if self._on_invoke == "error":
+            raise ConfigurationError(told)
+        if self._limit + 1 in (in_run, in_burst):
+            warnings.warn(told, FullPriceWarning, stacklevel=4)
+
+    def _count(self, parent: UUID) -> tuple[int, int]:
+        """Count a call, for its run and for its burst."""
+        now = self._clock()
+        if now - self._last > QUIET_SECONDS:
+            self._in_burst = 0
+        self._last = now
+        self._in_burst += 1
+        in_run = self._by_run.pop(parent, 0) + 1
+        self._by_run[parent] = in_run
+        if len(self._by_run) > _MOST_RUNS:
+            self._by_run.popitem(last=False)
+        return in_run, self._in_burst
+
+
+def _parent_of(config: RunnableConfig | None) -> UUID | None:
+    """The run that a call is a part of, if there is one."""
+    callbacks: Any = ensure_config(config).get("callbacks")
+    return callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
