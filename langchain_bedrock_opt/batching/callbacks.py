@@ -183,4 +183,7 @@ def _format(kwargs: Mapping[str, Any]) -> dict[str, Any]:
         schema = convert_to_json_schema(told["schema"])
     except ValueError:
         return {}
-    return cast("dict[str, Any]", {TRACING_ARGUMENTS[0]: {"kwargs": told.get("kwargs", {}), "schema": schema}})
+    return cast(
+        "dict[str, Any]",
+        {TRACING_ARGUMENTS[0]: {"kwargs": told.get("kwargs", {}), "schema": schema}},
+    )

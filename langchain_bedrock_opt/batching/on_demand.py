@@ -50,7 +50,9 @@ class OnDemandChatModel(BaseChatModel):
 
     def own_config(self, config: RunnableConfig | None) -> RunnableConfig:
         """A call's config with this model's own callbacks, tags and metadata."""
-        metadata = {name: value for name, value in (self.metadata or {}).items() if name != _VERSIONS}
+        metadata = {
+            name: value for name, value in (self.metadata or {}).items() if name != _VERSIONS
+        }
         config = ensure_config(config)
         if not (metadata or self.tags or self.callbacks):
             return config

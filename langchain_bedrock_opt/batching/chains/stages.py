@@ -7,19 +7,20 @@ of an answer, so that a run of any length streams through: nothing is held but w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from langchain_core.language_models import BaseChatModel
+from langchain_aws import ChatBedrockConverse
+from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import BaseOutputParser
 from langchain_core.prompts import BasePromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnablePassthrough
 from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
 
-from langchain_bedrock_opt.batching.callbacks import ModelRuns
+from langchain_bedrock_opt.batching.callbacks import TRACING_ARGUMENTS, ModelRuns
 from langchain_bedrock_opt.batching.chains.anatomy import (
     Step,
     is_async_only,
@@ -28,9 +29,16 @@ from langchain_bedrock_opt.batching.chains.anatomy import (
 )
 from langchain_bedrock_opt.batching.chains.fingerprint import fingerprint_of
 from langchain_bedrock_opt.batching.chains.traces import Traces
-from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
-from langchain_bedrock_opt.batching.parts import BatchResult, Entry, Outcome, Record, Refused
+from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
+from langchain_bedrock_opt.batching.parts import (
+    COALESCER,
+    BatchResult,
+    Entry,
+    Outcome,
+    Record,
+    Refused,
+)
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
 from langchain_bedrock_opt.batching.records.recorder import Recorder
 from langchain_bedrock_opt.batching.records.templates import compile_prompt
@@ -64,11 +72,13 @@ class Stage:
 
     Attributes:
         before: The steps from the model before, or from the input.
-        model: The model's own step.
+        model: The model.
+        asking: Its own step, with what is bound to it.
     """
 
     before: tuple[Numbered, ...]
-    model: Numbered
+    model: OnDemandChatModel
+    asking: Numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,7 @@ class Line:
     @property
     def steps(self) -> list[Step]:
         """All steps in their order."""
-        found = [item.step for stage in self.stages for item in (*stage.before, stage.model)]
+        found = [item.step for stage in self.stages for item in (*stage.before, stage.asking)]
         return [*found, *(item.step for item in self.after)]
 
 
@@ -104,12 +114,12 @@ def cut(chain: Runnable[Any, Any]) -> Line:
     stages: list[Stage] = []
     steps: list[Numbered] = []
     for number, step in enumerate(steps_of(chain), 1):
-        if isinstance(step.runnable, BedrockBatch):
-            stages.append(Stage(tuple(steps), Numbered(number, step)))
+        if isinstance(step.runnable, OnDemandChatModel):
+            stages.append(Stage(tuple(steps), step.runnable, Numbered(number, step)))
             steps = []
             continue
         name = step.runnable.get_name()
-        if any(isinstance(model, BedrockBatch) for model in models_in(step.runnable)):
+        if any(isinstance(model, OnDemandChatModel) for model in models_in(step.runnable)):
             raise NotALineError(
                 f"Step {number} of the chain ({name}) asks a model within itself, so that the "
                 "chain can't be run in stages: leave mode='auto', or take mode='coalesce'."
@@ -151,7 +161,7 @@ class ChainProgram:
         self._line = line
         self._traces = Traces(line.name, config_of)
         self._config_of = config_of
-        self._asking = [_Asking(stage.model, self._traces) for stage in line.stages]
+        self._asking = [_Asking(stage, self._traces) for stage in line.stages]
 
     @property
     def stages(self) -> int:
@@ -165,19 +175,18 @@ class ChainProgram:
 
     def entries(self, stage: int, items: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
         """Make records of a stage's items, by the steps in front of its model."""
-        asking, before = self._asking[stage], self._line.stages[stage].before
+        asking = self._asking[stage]
 
         def entry(pair: tuple[int, Any]) -> Entry:
             place, item = pair
             try:
                 if stage == 0:
                     self._traces.open(place, item)
-                written = asking.entry(place, item, before)
+                return asking.entry(place, item)
             except Exception as error:  # noqa: BLE001 - this input fails, the others go on
-                written = Refused(place, error)
-            return written
+                return Refused(place, error)
 
-        if all(isinstance(item.step.runnable, _QUICK) for item in before):
+        if asking.is_quick:
             return map(entry, items)
         return _ahead(entry, items, self._threads)
 
@@ -192,7 +201,7 @@ class ChainProgram:
             value: Any = self._asking[stage].answer(outcome)
             if stage + 1 < self.stages:
                 return value
-            value = _done(self._line.after, value, place, self._traces)
+            value = done(self._line.after, value, place, self._traces)
         except Exception as error:
             self._traces.end(BatchResult(place, error=error))
             raise
@@ -211,31 +220,136 @@ class ChainProgram:
 
 
 class _Asking:
-    """One stage's model: the records it is sent and the answers it gives."""
+    """One stage's model: the records it is sent and the answers it gives.
 
-    def __init__(self, item: Numbered, traces: Traces) -> None:
-        number, step = item
-        model = step.runnable
-        assert isinstance(model, BedrockBatch)
+    Args:
+        stage: The model and the steps in front of it.
+        traces: The chain's runs.
+    """
+
+    def __init__(self, stage: Stage, traces: Traces) -> None:
+        number, step = stage.asking
         kwargs = dict(step.kwargs)
         stop = kwargs.pop("stop", None)
+        self._before = stage.before
+        self._traces = traces
         self._number = number
         self._config = step.config
-        self._traces = traces
-        cache = known_of(model.model, stop, kwargs, metadata=self._metadata, learns=True)
-        self._program = ModelProgram(model.model, stop=stop, kwargs=kwargs, cache=cache)
-        self._recorder = None if cache else Recorder(model.model, stop=stop, kwargs=kwargs)
-        self._runs = ModelRuns(model, stop, kwargs)
-        self._compiled: dict[int, Callable[[Any], bytes] | None] = {}
+        inner = stage.model.model
+        cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=True)
+        self._program = ModelProgram(inner, stop=stop, kwargs=kwargs, cache=cache)
+        self._runs = ModelRuns(stage.model, stop, kwargs)
+        self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)
 
-    def entry(self, place: int, item: Any, before: Sequence[Numbered]) -> Entry:
-        """Make the record of one item."""
+    @property
+    def is_quick(self) -> bool:
+        """Whether no step in front of the model waits for anything."""
+        return all(isinstance(item.step.runnable, _QUICK) for item in self._before)
+
+    def entry(self, place: int, item: Any) -> Entry:
+        """Make the record of one item.
+
+        Raises:
+            Exception: A step fails, or a handler does not want the model to be asked.
+        """
         is_heard = self._traces.is_heard(place)
-        compiled = None if is_heard else self._short_way(before)
-        if compiled is not None:
-            return Record(place, self._program.kind, compiled(item))
-        messages = messages_of(_done(before, item, place, self._traces))
+        if self._compiled is not None and not is_heard:
+            return Record(place, self._program.kind, self._compiled(item))
+        messages = messages_of(done(self._before, item, place, self._traces))
         if is_heard:
             self._runs.open(place, messages, self._child(place))
         (entry,) = self._program.entries(0, [(place, messages)])
         return entry
+
+    def answer(self, outcome: Outcome) -> AIMessage:
+        """The answer of an outcome.
+
+        Raises:
+            Exception: There is none.
+        """
+        try:
+            message = self._program.result(0, outcome)
+        except Exception as error:
+            self._runs.end(BatchResult(outcome.place, error=error))
+            raise
+        self._runs.end(BatchResult(outcome.place, message))
+        return message
+
+    def abandon(self, error: BaseException) -> None:
+        """End all runs that are still open."""
+        self._runs.abandon(error)
+
+    def _child(self, place: int) -> RunnableConfig:
+        return merge_configs(self._config, self._traces.child(place, self._number))
+
+    def _metadata(self, place: int) -> Mapping[str, Any]:
+        return self._child(place).get("metadata") or {}
+
+
+def done(steps: Sequence[Numbered], value: Any, place: int, traces: Traces) -> Any:
+    """Do some steps of one input.
+
+    Args:
+        steps: The steps.
+        value: What the first one gets.
+        place: The input's place.
+        traces: The chain's runs.
+
+    Raises:
+        Exception: Whatever a step raises.
+    """
+    # Of a model that a step hides in an object nobody knows: better an error than the full price.
+    token = COALESCER.set(_NOBODY)
+    try:
+        for number, step in steps:
+            value = step.invoke(value, traces.child(place, number))
+    finally:
+        COALESCER.reset(token)
+    return value
+
+
+class _Nobody:
+    """Refuses the single calls that a step makes where no step should."""
+
+    async def ask(self, *call: Any) -> AIMessage:
+        return self.ask_from_thread(*call)
+
+    def ask_from_thread(self, *_call: Any) -> AIMessage:
+        raise ConfigurationError(
+            "A step of the chain calls a BedrockBatch within itself, which stages can't put into "
+            "a job: pass mode='coalesce' to as_batch."
+        )
+
+
+_NOBODY: Final = _Nobody()
+
+
+def _compiled(
+    before: Sequence[Numbered],
+    model: ChatBedrockConverse,
+    stop: list[str] | None,
+    kwargs: Mapping[str, Any],
+) -> Callable[[Any], bytes] | None:
+    """From an input to a record's body in one go, if one prompt is all that is in front."""
+    if len(before) != 1 or before[0].step.config or before[0].step.kwargs:
+        return None
+    given = {name: value for name, value in kwargs.items() if name not in TRACING_ARGUMENTS}
+    return compile_prompt(before[0].step.runnable, Recorder(model, stop=stop, kwargs=given))
+
+
+def _ahead(
+    function: Callable[[tuple[int, Any]], Entry], items: Iterable[tuple[int, Any]], threads: int
+) -> Iterator[Entry]:
+    """Work on some inputs at once, and give what became of them in their order."""
+    under_way: deque[Future[Entry]] = deque()
+    with ContextThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                under_way.append(pool.submit(function, item))
+                if len(under_way) == threads * _AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
