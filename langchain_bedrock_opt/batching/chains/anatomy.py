@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import (
@@ -45,7 +45,7 @@ class Step:
 
 
 def steps_of(chain: Runnable[Any, Any]) -> list[Step]:
-    """A chain's steps; sequences within it are spread out.
+    """A chain's steps; sequences with a model in them are spread out.
 
     Args:
         chain: Any Runnable. What is no sequence is one step.
@@ -53,25 +53,53 @@ def steps_of(chain: Runnable[Any, Any]) -> list[Step]:
     Example:
         >>> from langchain_core.runnables import RunnableLambda
         >>> one, two = RunnableLambda(abs), RunnableLambda(round)
-        >>> [step.runnable.name for step in steps_of((one | two).with_config(tags=["t"]))]
+        >>> [step.runnable.name for step in steps_of(one | two)]
         ['abs', 'round']
     """
     return list(_spread(chain, None, {}))
 
 
+def opened(chain: Runnable[Any, Any]) -> Step:
+    """A chain without the bindings around it, and what they bind."""
+    config: RunnableConfig | None = None
+    kwargs: Mapping[str, Any] = {}
+    while _is_plain_binding(chain):
+        config = merge_configs(chain.config, config) if config else chain.config
+        kwargs = {**chain.kwargs, **kwargs}
+        chain = chain.bound
+    return Step(chain, config or None, kwargs)
+
+
 def _spread(
     chain: Runnable[Any, Any], config: RunnableConfig | None, kwargs: Mapping[str, Any]
 ) -> Iterator[Step]:
-    # Exact types: a subclass may do something of its own when it is invoked.
-    if type(chain) is RunnableSequence:
+    if _is_line(chain):
         inherited = _inherited(config)
         for number, step in enumerate(chain.steps):
             yield from _spread(step, inherited, {} if number else kwargs)
-    elif type(chain) is RunnableBinding and not chain.config_factories:
+    elif _is_plain_binding(chain) and _is_worth_opening(chain.bound):
         inner = merge_configs(chain.config, config) if config else chain.config
         yield from _spread(chain.bound, inner, {**chain.kwargs, **kwargs})
     else:
         yield Step(chain, config or None, kwargs)
+
+
+# Not by type alone: a subclass may do something of its own when it is invoked.
+def _is_line(chain: Runnable[Any, Any]) -> TypeGuard[RunnableSequence[Any, Any]]:
+    return isinstance(chain, RunnableSequence) and type(chain).invoke is RunnableSequence.invoke
+
+
+def _is_plain_binding(chain: Runnable[Any, Any]) -> TypeGuard[RunnableBinding[Any, Any]]:
+    return (
+        isinstance(chain, RunnableBinding)
+        and type(chain).invoke is RunnableBinding.invoke
+        and not chain.config_factories
+    )
+
+
+def _is_worth_opening(bound: Runnable[Any, Any]) -> bool:
+    """Whether there is a model in it; what has none does its work as it is, with its own trace."""
+    return bool(models_in(bound))
 
 
 def _inherited(config: RunnableConfig | None) -> RunnableConfig | None:

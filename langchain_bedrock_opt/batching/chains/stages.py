@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, NamedTuple
 
 from langchain_aws import ChatBedrockConverse
@@ -25,6 +25,7 @@ from langchain_bedrock_opt.batching.chains.anatomy import (
     Step,
     is_async_only,
     models_in,
+    opened,
     steps_of,
 )
 from langchain_bedrock_opt.batching.chains.fingerprint import fingerprint_of
@@ -87,11 +88,13 @@ class Line:
 
     Attributes:
         name: The chain's name.
+        config: What is configured around the whole chain.
         stages: One for each model.
         after: The steps behind the last model.
     """
 
     name: str
+    config: RunnableConfig | None
     stages: tuple[Stage, ...]
     after: tuple[Numbered, ...]
 
@@ -113,7 +116,9 @@ def cut(chain: Runnable[Any, Any]) -> Line:
     """
     stages: list[Stage] = []
     steps: list[Numbered] = []
-    for number, step in enumerate(steps_of(chain), 1):
+    whole = opened(chain)
+    inner = whole.runnable.bind(**whole.kwargs) if whole.kwargs else whole.runnable
+    for number, step in enumerate(steps_of(inner), 1):
         if isinstance(step.runnable, OnDemandChatModel):
             stages.append(Stage(tuple(steps), step.runnable, Numbered(number, step)))
             steps = []
@@ -132,7 +137,7 @@ def cut(chain: Runnable[Any, Any]) -> Line:
         steps.append(Numbered(number, step))
     if not stages:
         raise NotALineError("No step of the chain is a BedrockBatch, so that there is no stage.")
-    return Line(chain.get_name(), tuple(stages), tuple(steps))
+    return Line(whole.runnable.get_name(), whole.config, tuple(stages), tuple(steps))
 
 
 def program_of(chain: Runnable[Any, Any], config_of: ConfigOf | None = None) -> ChainProgram:
@@ -159,8 +164,8 @@ class ChainProgram:
 
     def __init__(self, line: Line, config_of: ConfigOf) -> None:
         self._line = line
-        self._traces = Traces(line.name, config_of)
-        self._config_of = config_of
+        self._config_of = partial(_configured, line.config, config_of)
+        self._traces = Traces(line.name, self._config_of)
         self._asking = [_Asking(stage, self._traces) for stage in line.stages]
 
     @property
@@ -217,6 +222,11 @@ class ChainProgram:
     @property
     def _threads(self) -> int:
         return self._config_of(0).get("max_concurrency") or _THREADS
+
+
+def _configured(around: RunnableConfig | None, config_of: ConfigOf, place: int) -> RunnableConfig:
+    config = config_of(place)
+    return merge_configs(around, config) if around else config
 
 
 class _Asking:

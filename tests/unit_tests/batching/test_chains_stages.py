@@ -31,6 +31,7 @@ from langchain_bedrock_opt.batching.records.direct import direct_for
 from langchain_bedrock_opt.errors import ConfigurationError, RecordNotProcessedError
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+JOB = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abc123def456"
 ASK = ChatPromptTemplate.from_template("Say {word}")
 
 
@@ -70,7 +71,7 @@ class Runner:
         if entry.place in self.lost:
             return Outcome(entry.place, kind=entry.kind, error=RecordNotProcessedError("Lost."))
         output = self.direct(entry.kind, entry.body, False)
-        return Outcome(entry.place, kind=entry.kind, output=output, job_arn="arn:job")
+        return Outcome(entry.place, kind=entry.kind, output=output, job_arn=JOB)
 
 
 @pytest.fixture
@@ -229,14 +230,19 @@ class Tree(BaseTracer):
         return (run.name, run.run_type, state, sorted(run.tags or []), children)
 
 
+def _traced(model: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    around = ASK.with_config(tags=["prompt"]) | model.bind(stop=["x"])
+    return (around | StrOutputParser() | shout).with_config(tags=["whole"], run_name="mine")
+
+
 def test_the_trace_is_that_of_a_sequence(
     inner: ChatBedrockConverse, model: OnDemandChatModel, run: Runner
 ) -> None:
     """Each input has a run of the chain with the runs of its steps, as LangChain opens them."""
     ours, theirs = Tree(), Tree()
-    config: Any = {"tags": ["nightly"], "run_name": "words"}
-    FORMS["configured"](inner).batch(WORDS[:1], config={**config, "callbacks": [theirs]})
-    program = program_of(FORMS["configured"](model), lambda _place: {**config, "callbacks": [ours]})
+    config: Any = {"tags": ["nightly"]}
+    _traced(inner).batch(WORDS[:1], config={**config, "callbacks": [theirs]})
+    program = program_of(_traced(model), lambda _place: {**config, "callbacks": [ours]})
     run(program, WORDS[:1])
     assert _renamed(ours.roots) == _renamed(theirs.roots)
 
