@@ -37,6 +37,14 @@ Call: TypeAlias = Callable[[Request], Response]
 """The rest of the chain: the next layer, or in the end boto3."""
 
 
+class NotAsked(Exception):  # noqa: N818 - no error: nobody was to answer
+    """Raised in place of an answer by a client that only wants to know what layers have.
+
+    A layer that has no answer of its own lets it pass, and counts nothing: the same request comes
+    again, with its answer, if somebody else gives one.
+    """
+
+
 class Layer:
     """One step in the way of a request. Override what the layer is about; the rest passes.
 

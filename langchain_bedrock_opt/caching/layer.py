@@ -12,6 +12,7 @@ from langchain_bedrock_opt.aws.layers import (
     Call,
     EventStream,
     Layer,
+    NotAsked,
     Request,
     Response,
     close_events,
@@ -52,6 +53,9 @@ Ask: TypeAlias = Callable[[Request], tuple[Response, Cuts | None]]
 
 RENEWAL_TAG: Final = "bedrock_opt_renewal"
 """Tag of the usage records of renewals."""
+
+_COUNTED: Final = {"bypass": "bypassed", "refresh": "bypassed"}
+"""What requests count as for which the model is asked; `misses` but for these."""
 
 _NOTHING_SPENT = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
@@ -123,6 +127,15 @@ class CacheLayer(Layer):
     def converse(self, request: Request, call_next: Call) -> Response:
         """Answer from the cache, or ask and keep the answer."""
         asked = self._plan(request)
+        try:
+            return self._converse(asked, call_next)
+        except NotAsked:  # it comes again, and counts then
+            if asked.key or asked.status == "bypass":
+                self._entries.count(**{_COUNTED.get(asked.status, "misses"): -1})
+            raise
+
+    def _converse(self, asked: _Asked, call_next: Call) -> Response:
+        request = asked.request
         if not asked.key:
             return _reported(_given(asked) or call_next(request), asked.status)
         with self._enter(asked) as flight:

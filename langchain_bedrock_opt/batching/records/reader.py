@@ -105,7 +105,7 @@ class Reader:
             ConfigurationError: Its format is not known.
         """
         try:
-            response = self._response(kind, output)
+            response = self.response(kind, output)
             response["output"]["message"]["content"]
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             # The error's own text may hold some of the answer.
@@ -114,9 +114,6 @@ class Reader:
                 f"({type(error).__name__}).",
                 job_arn=job_arn,
             ) from None
-        # Some formats don't count tokens, and upstream does not do without.
-        if not response.get("usage"):
-            response["usage"] = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
         response[REPORT_KEY] = self._report(kind, job_arn, region)
         self._client.response = response
         result = self._model._generate([HumanMessage("-")], None, **self._kwargs)  # noqa: SLF001 - a documented override point
@@ -129,11 +126,26 @@ class Reader:
             )
         return message
 
-    def _response(self, kind: JobKind, output: bytes) -> Response:
+    def response(self, kind: JobKind, output: bytes) -> Response:
+        """One answer as boto3's `converse` gives it: what a cache stores of a call.
+
+        Args:
+            kind: The kind of its record.
+            output: `modelOutput` as JSON.
+
+        Raises:
+            ValueError: It is not in the format of its kind; so do other errors of reading.
+            ConfigurationError: Its format is not known.
+        """
         if kind.invocation == "Converse":
-            return response_from_json(output)
-        codec = native_codec(base_of(self._model, kind.model_id), kind.model_id)
-        return codec.to_response(orjson.loads(output))
+            response = response_from_json(output)
+        else:
+            codec = native_codec(base_of(self._model, kind.model_id), kind.model_id)
+            response = codec.to_response(orjson.loads(output))
+        # Some formats don't count tokens, and upstream does not do without.
+        if not response.get("usage"):
+            response["usage"] = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
+        return response
 
     def _report(self, kind: JobKind, job_arn: str | None, region: str | None) -> CallReport:
         report: CallReport = {"model_id": kind.model_id}
