@@ -24,6 +24,20 @@ from langchain_bedrock_opt.errors import BatchRecordError
 # as raw blocks it is not converted anew for each.
 _ANY_PROMPT: Final = ({"role": "user", "content": [{"text": "-"}]},)
 
+# Of an answer that holds only these, plain values of the right types, botocore's parser makes
+# what any JSON parser makes, in 30 µs instead of 3.
+_PARTS: Final = {"output": dict, "stopReason": str, "usage": dict, "metrics": dict}
+_COUNTS: Final = frozenset(
+    {
+        "inputTokens",
+        "outputTokens",
+        "totalTokens",
+        "cacheReadInputTokens",
+        "cacheWriteInputTokens",
+        "latencyMs",
+    }
+)
+
 
 class Reader:
     """Reads answers as the user's model reads live ones. Used by many threads at once.
@@ -138,7 +152,7 @@ class Reader:
             ConfigurationError: Its format is not known.
         """
         if kind.invocation == "Converse":
-            response = response_from_json(output)
+            response = plain_response(output) or response_from_json(output)
         else:
             codec = native_codec(base_of(self._model, kind.model_id), kind.model_id)
             response = codec.to_response(orjson.loads(output))
@@ -157,3 +171,38 @@ class Reader:
         if known is not None and known.resolved_id is not None:
             report["resolved_id"] = known.resolved_id
         return report
+
+
+def plain_response(output: bytes) -> Response | None:
+    """A Converse response of nothing but text, if it is one; else None.
+
+    Example:
+        >>> plain_response(b'{"output":{"message":{"role":"assistant","content":[]}}}')
+        {'output': {'message': {'role': 'assistant', 'content': []}}}
+        >>> plain_response(b'{"output":{"message":null}}') is None
+        True
+    """
+    try:
+        response = orjson.loads(output)
+    except ValueError:  # botocore's parser takes a little more
+        return None
+    if type(response) is not dict or not _are_plain(response, _PARTS):
+        return None
+    counts = {**response.get("usage", {}), **response.get("metrics", {})}
+    if not (counts.keys() <= _COUNTS and all(type(count) is int for count in counts.values())):
+        return None
+    answered = response.get("output")
+    if not answered or not _are_plain(answered, {"message": dict}):
+        return None
+    message = answered.get("message")
+    if not message or not _are_plain(message, {"role": str, "content": list}):
+        return None
+    return response if all(map(_is_text, message.get("content", ()))) else None
+
+
+def _are_plain(values: Mapping[str, Any], types: Mapping[str, type]) -> bool:
+    return all(type(value) is types.get(key) for key, value in values.items())
+
+
+def _is_text(block: Any) -> bool:
+    return type(block) is dict and block.keys() == {"text"} and type(block["text"]) is str

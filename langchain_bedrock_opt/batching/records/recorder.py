@@ -48,13 +48,13 @@ class Recorder:
         >>> from types import SimpleNamespace
         >>> client = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"))
         >>> model = ChatBedrockConverse(
-        ...     model="amazon.nova-lite-v1:0", client=client, bedrock_client=client, max_tokens=50
+        ...     model="amazon.nova-lite-v1:0", client=client, bedrock_client=client
         ... )
         >>> recorder = Recorder(model)
         >>> recorder.kind
         JobKind(model_id='amazon.nova-lite-v1:0', invocation='Converse')
         >>> recorder.record([HumanMessage("Hi")])
-        b'{"messages":[{"role":"user","content":[{"text":"Hi"}]}],"inferenceConfig":{"maxTokens":50}}'
+        b'{"messages":[{"role":"user","content":[{"text":"Hi"}]}],"system":[],"inferenceConfig":{}}'
     """
 
     def __init__(
@@ -118,8 +118,6 @@ class Recorder:
             request.pop(key, None)
         if self._codec is not None:
             return to_json_bytes(self._codec.to_body(request, self._base))
-        if not request.get("system"):  # upstream always sends it, boto3 leaves an empty one out
-            request.pop("system", None)
         return to_json_bytes(request)
 
     def _request(self, messages: Sequence[BaseMessage]) -> Request:

@@ -1,0 +1,52 @@
+"""What all steps of a run share."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from langchain_bedrock_opt.batching.jobs.control import JobControl
+from langchain_bedrock_opt.batching.jobs.folder import S3Folder
+from langchain_bedrock_opt.batching.parts import BatchSettings, Program, Services
+from langchain_bedrock_opt.batching.run.pricing import Tariff, TokenEstimate
+from langchain_bedrock_opt.batching.run.stage import Stage
+from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
+
+@dataclass(kw_only=True)
+class Context:
+    """A run, and the world it lives in.
+
+    Attributes:
+        folder: The run's folder.
+        run_id: Its id.
+        program: What it asks, and what it makes of answers.
+        settings: How its jobs are made.
+        services: The clients, and the clock.
+        prices: What tokens cost.
+        estimate: How many tokens a record has.
+        owner: This process's part in names, so that two uploads never meet.
+    """
+
+    folder: S3Folder
+    run_id: str
+    program: Program
+    settings: BatchSettings
+    services: Services
+    prices: PriceBook = field(default_factory=default_prices)
+    estimate: TokenEstimate
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+
+    @cached_property
+    def control(self) -> JobControl:
+        """The control plane."""
+        return JobControl(self.services, self.settings)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What the run's models cost."""
+        return Tariff(self.prices, self.services.bedrock)
+
+    def stage(self, number: int) -> Stage:
+        """A stage's folder."""
+        return Stage(self.folder, number)

@@ -1,0 +1,47 @@
+"""Why an input has no answer, as an exception."""
+
+from __future__ import annotations
+
+from langchain_bedrock_opt.batching.jobs.hints import hint_for, job_failure
+from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.run.stage import Part
+from langchain_bedrock_opt.errors import BatchStorageError, RecordNotProcessedError
+
+
+def missing_error(place: int, part: Part) -> Exception:
+    """The error of a record of which nothing was found.
+
+    Args:
+        place: Its place.
+        part: Its shard.
+
+    Returns:
+        A `BatchJobError` if its job failed for a reason that sending again does not mend, else
+        a `RecordNotProcessedError`, which is retry-safe.
+    """
+    end = part.end or {}
+    status, message = end.get("status", "not created"), end.get("message", "")
+    if status == "Failed" and hint_for(message):
+        return job_failure(JobState(part.arn or "", end.get("name", ""), status, message))
+    said = f": {message.rstrip('.')}" if message else ""
+    where = f"job {part.arn}" if part.arn else "its shard"
+    return RecordNotProcessedError(
+        f"Record {place} has no answer; {where} is {status}{said}. It may be sent again: "
+        'on_failed="resubmit" or "on_demand" does so by itself.',
+        index=place,
+        job_arn=part.arn,
+    )
+
+
+def lost_output(uri: str, part: Part) -> BatchStorageError:
+    """The error of records whose job is through, and its output is not there.
+
+    Args:
+        uri: Where it should be.
+        part: The shard.
+    """
+    return BatchStorageError(
+        f"Job {part.arn} is {(part.end or {}).get('status')} and there is no output at {uri}: was "
+        "it deleted, by a lifecycle rule for one? Restore it from a version of the bucket's and "
+        "read the run again; its answers are paid for, so they are not asked for a second time."
+    )

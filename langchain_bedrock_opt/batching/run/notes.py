@@ -1,0 +1,113 @@
+"""What is known of inputs that are in no job, one JSON line each.
+
+`{"place": 7, "same": 3}` is an input equal to that at place 3; `known` holds the message a cache
+had; `refused` and `dropped` hold the error of an input that no record could be made of, or that
+failed in an earlier stage.
+"""
+
+from __future__ import annotations
+
+import builtins
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from langchain_core import exceptions as langchain_exceptions
+from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
+
+from langchain_bedrock_opt import errors
+
+_MAX_MESSAGE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line. Exactly one of `same`, `known` and `error` is set.
+
+    Attributes:
+        place: The input's place.
+        same: The place of the equal input that came first.
+        known: The answer that a cache had.
+        error: Why there is no record.
+        is_dropped: Whether the error is that of an earlier stage.
+    """
+
+    place: int
+    same: int | None = None
+    known: AIMessage | None = None
+    error: Exception | None = None
+    is_dropped: bool = False
+
+    def to_line(self) -> bytes:
+        """The note as JSON, without a line break."""
+        values: dict[str, Any] = {"place": self.place}
+        if self.same is not None:
+            values["same"] = self.same
+        elif self.known is not None:
+            values["known"] = message_to_dict(self.known)
+        elif self.error is not None:
+            values["dropped" if self.is_dropped else "refused"] = error_to_dict(self.error)
+        return orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Note:
+        """Read a note back."""
+        values = orjson.loads(line)
+        place = values["place"]
+        if "same" in values:
+            return cls(place, same=values["same"])
+        if "known" in values:
+            (message,) = messages_from_dict([values["known"]])
+            return cls(place, known=AIMessage(**message.model_dump(exclude={"type"})))
+        is_dropped = "dropped" in values
+        error = error_from_dict(values["dropped" if is_dropped else "refused"])
+        return cls(place, error=error, is_dropped=is_dropped)
+
+
+def error_to_dict(error: Exception) -> dict[str, Any]:
+    """An error as JSON: its class's name, its message, and what a record's error knows besides.
+
+    Args:
+        error: The error.
+    """
+    values: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:_MAX_MESSAGE]}
+    if isinstance(error, errors.BatchRecordError):
+        values |= {
+            "index": error.index,
+            "error_code": error.error_code,
+            "job_arn": error.job_arn,
+        }
+    return values
+
+
+def error_from_dict(values: dict[str, Any]) -> Exception:
+    """The error that was written down.
+
+    It has its own class if that is one of this package's, of LangChain's or a built-in one that
+    takes a message; else it is a `BatchError` that names the class.
+
+    Args:
+        values: What `error_to_dict` gave.
+
+    Example:
+        >>> error_from_dict({"type": "ValueError", "message": "no"})
+        ValueError('no')
+        >>> error_from_dict({"type": "JinjaError", "message": "no"})
+        BatchError('JinjaError: no')
+    """
+    name, message = values["type"], values["message"]
+    for module in (errors, langchain_exceptions, builtins):
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            if issubclass(kind, errors.BatchRecordError):
+                return kind(
+                    message,
+                    index=values["index"],
+                    error_code=values["error_code"],
+                    job_arn=values["job_arn"],
+                )
+            try:
+                return kind(message)
+            except TypeError:  # it wants more than a message
+                break
+    return errors.BatchError(f"{name}: {message}")

@@ -1,0 +1,63 @@
+"""Whether a job's output is there, and adds up with what the job says of itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from langchain_bedrock_opt.batching.jobs.collecting import Collector, Integrity
+from langchain_bedrock_opt.batching.run.context import Context
+from langchain_bedrock_opt.batching.run.stage import Part
+
+_logger: Final = logging.getLogger(__name__)
+_LOOKS: Final = 6
+_FIRST_PAUSE: Final = 1.0
+_HAVE_OUTPUT: Final = frozenset({"Completed", "PartiallyCompleted"})
+
+
+def has_output(context: Context, collector: Collector, part: Part) -> bool:
+    """Whether a job's output can be read, or there need not be any.
+
+    A List of S3's may come a moment too early, so it is asked again for half a minute.
+
+    Args:
+        context: The run.
+        collector: Reads the job's output.
+        part: The job's shard.
+    """
+    if (part.end or {}).get("status") not in _HAVE_OUTPUT:
+        return True
+    pause = _FIRST_PAUSE
+    for _ in range(_LOOKS - 1):
+        if collector.files():
+            return True
+        context.services.sleep(pause)
+        pause *= 2
+    return bool(collector.files())
+
+
+def check_output(report: Integrity, part: Part) -> int:
+    """Say loudly where a job's lines do not add up with its counts.
+
+    Args:
+        report: What was read.
+        part: The job's shard.
+
+    Returns:
+        How many answers the job says it gave and could not be read.
+    """
+    claims = [(part.end or {}).get("success")]
+    if report.manifest is not None:
+        claims.append(report.manifest.success)
+    claimed = max((count for count in claims if count is not None), default=0)
+    lost = max(0, claimed - report.success)
+    found = report.disagreements()
+    if lost or found:
+        _logger.warning(
+            "The output of job %s does not add up: %s %d of the answers that it counts can't be "
+            "read.",
+            part.arn,
+            " ".join(found),
+            lost,
+        )
+    return lost

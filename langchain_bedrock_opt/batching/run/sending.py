@@ -1,0 +1,299 @@
+"""Records become shards in S3, and each complete shard a job, at once.
+
+The order of steps is what makes a run safe to kill: the input is uploaded, then the shard is
+written down, then its job is created under a name and a token that only its content decides,
+then the job is written down. Whoever goes on finds either the job, or the shard whose creation
+may be tried again and gives the same job.
+
+On the way back in, records of shards that are already there are compared with those at hand,
+place by place: a run is never gone on with, with other inputs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from hashlib import sha256
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final
+
+from langchain_bedrock_opt.batching.jobs.control import JobRequest, NoFreeSlot
+from langchain_bedrock_opt.batching.jobs.names import job_name, request_token
+from langchain_bedrock_opt.batching.parts import JobKind, Record
+from langchain_bedrock_opt.batching.run.context import Context
+from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
+from langchain_bedrock_opt.batching.run.stage import Part, Stage
+from langchain_bedrock_opt.batching.run.state import Places, Route, Shard
+from langchain_bedrock_opt.errors import InputsChangedError
+
+# Shards are numbered so that two processes which send the same give them the same numbers: by
+# attempt, by kind in the order in which they appear, and then one by one.
+_LANE: Final = 10_000
+_ATTEMPT: Final = 1_000_000
+
+
+def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = False) -> bool:
+    """Create the job of a shard, or find it, and write it down.
+
+    Args:
+        context: The run.
+        stage: The shard's stage.
+        part: The shard.
+        may_exist: Whether a process that is no more may have created it.
+
+    Returns:
+        False if no job may be added just now: the shard stays queued.
+
+    Raises:
+        BatchJobError: Bedrock refuses the job.
+    """
+    shard = part.shard
+    input_uri = stage.folder.uri_of(shard.input)
+    # Of the place, too: a run of the same id elsewhere is another run.
+    digest = sha256(f"{input_uri}\n{shard.sha256}".encode()).hexdigest()
+    request = JobRequest(
+        name=job_name(context.run_id, stage.number, shard.number, digest),
+        token=request_token(context.run_id, stage.number, shard.number, digest),
+        kind=shard.kind,
+        input_uri=input_uri,
+        output_uri=stage.folder.child(stage.output_of(shard)).uri,
+    )
+    try:
+        part.arn = context.control.create(request, may_exist=may_exist)
+    except NoFreeSlot:
+        return False
+    stage.store_job(shard, part.arn)
+    return True
+
+
+def stored_records(stage: Stage, shards: list[Shard]) -> Iterator[Record]:
+    """The records of some shards of one attempt, by rising place.
+
+    Args:
+        stage: Their stage.
+        shards: The shards by their number: those of a kind follow one another.
+    """
+
+    sent = [shard for shard in shards if shard.route != "refused"]
+
+    def of_kind(kind: JobKind) -> Iterator[Record]:
+        for shard in sent:
+            if shard.kind == kind:
+                yield from (Record(place, kind, body) for place, body in stage.records(shard))
+
+    lanes = [of_kind(kind) for kind in dict.fromkeys(shard.kind for shard in sent)]
+    return heapq.merge(*lanes, key=lambda record: record.place)
+
+
+class Sender:
+    """Takes records in the order of their places, and sends them.
+
+    Args:
+        context: The run.
+        stage: The stage they belong to.
+        stored: The shards of this attempt that are already there.
+        attempt: The how manieth time the records are sent.
+        route_below: How shards that are too small for a job are answered; None forgets them.
+        refuse: May raise an error for a shard whose route below is `refused`.
+        is_strict: Whether a stored record must be equal to the one at hand. Without, the
+            stored one stands: records of a later stage may depend on the moment.
+        always: Send all records by this route, and no job.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        stage: Stage,
+        stored: list[Shard],
+        *,
+        attempt: int = 1,
+        route_below: Route | None = None,
+        refuse: Callable[[Shard], object] | None = None,
+        is_strict: bool = True,
+        always: Route | None = None,
+    ) -> None:
+        self.context = context
+        self.stage = stage
+        self.attempt = attempt
+        self.route_below = route_below
+        self.always = always
+        self.refuse = refuse
+        self.records = 0
+        self.shards = len(stored)
+        self.few = 0
+        self._stored = [shard for shard in stored if shard.route != "refused"]
+        self._is_strict = is_strict
+        self._earlier = stored_records(stage, stored)
+        self._next_earlier = next(self._earlier, None)
+        self._lanes: dict[JobKind, _Lane] = {}
+
+    def __enter__(self) -> Sender:
+        """Send records until the block ends."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave no half upload behind if the block ends with an error."""
+        if error is not None:
+            for lane in self._lanes.values():
+                lane.abort(error)
+
+    def was_sent(self, place: int) -> bool:
+        """Whether an earlier process has sent the record of a place. Places must rise."""
+        return self._next_earlier is not None and self._next_earlier.place == place
+
+    def skip(self) -> None:
+        """Let the stored record stand for the place that was just asked for."""
+        self._next_earlier = next(self._earlier, None)
+        self.records += 1
+
+    def add(self, record: Record) -> None:
+        """Send a record, if that was not done before.
+
+        Args:
+            record: The record. It must fit into a file.
+
+        Raises:
+            InputsChangedError: Another one was sent from its place.
+        """
+        earlier = self._next_earlier
+        if earlier is not None and earlier.place == record.place:
+            if self._is_strict and (earlier.kind, earlier.body) != (record.kind, record.body):
+                raise inputs_changed(self.context, record.place)
+            self.skip()
+            return
+        self.records += 1
+        self._lane(record.kind).splitter.add(record)
+
+    def finish(self) -> None:
+        """Send what was held back.
+
+        Raises:
+            InputsChangedError: Records were sent that are not among the inputs any more.
+        """
+        if self._next_earlier is not None:
+            raise inputs_changed(self.context, self._next_earlier.place)
+        for lane in self._lanes.values():
+            lane.splitter.finish()
+
+    def _lane(self, kind: JobKind) -> _Lane:
+        lane = self._lanes.get(kind)
+        if lane is None:
+            numbers = [shard.number for shard in self._stored if shard.kind == kind]
+            if numbers:
+                number = max(numbers) + 1
+            else:
+                stored = {shard.kind for shard in self._stored}
+                others = len(stored | self._lanes.keys())
+                number = (self.attempt - 1) * _ATTEMPT + others * _LANE
+            lane = self._lanes[kind] = _Lane(self, kind, number)
+        return lane
+
+
+class _Lane:
+    """The records of one kind: one shard is open at a time."""
+
+    def __init__(self, sender: Sender, kind: JobKind, number: int) -> None:
+        self._sender = sender
+        self._kind = kind
+        self._upload: Any = None
+        self._number = number
+        self._input = ""
+        self._places = Places()
+        limits = Limits.of(sender.context.settings)
+        self._min_records = limits.min_records
+        self.splitter = Splitter(limits, write=self._write, close=self._close)
+
+    def abort(self, error: BaseException) -> None:
+        """Give up the open upload."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.__exit__(type(error), error, error.__traceback__)
+
+    def _write(self, record: Record) -> None:
+        if self._upload is None:
+            self._input = f"input/{self._number:05d}-{self._sender.context.owner}.jsonl"
+            self._places = Places()
+            self._upload = self._sender.stage.folder.upload(self._input)
+            self._upload.__enter__()
+        self._upload.write(line_of(record.place, record.body))
+        self._places.add(record.place)
+
+    def _close(self) -> None:
+        sender = self._sender
+        count = len(self._places)
+        route = sender.always or ("job" if count >= self._min_records else sender.route_below)
+        upload, self._upload = self._upload, None
+        if route is None or route == "refused":
+            upload.__exit__(_NotSent, _NotSent(), None)
+            sender.few += count
+        else:
+            upload.__exit__(None, None, None)
+        if route is None:
+            return
+        shard = Shard(
+            number=self._number,
+            kind=self._kind,
+            route=route,
+            input=self._input,
+            records=count,
+            bytes=upload.bytes,
+            sha256=upload.sha256,
+            places=self._places,
+            attempt=sender.attempt,
+        )
+        if route == "refused" and sender.refuse is not None:
+            sender.refuse(shard)
+        part = Part(_agreed(sender.context, sender.stage, shard))
+        sender.shards += 1
+        self._number += 1
+        if route == "job":
+            create_job(sender.context, sender.stage, part)
+
+
+class _NotSent(Exception):  # noqa: N818 - it ends an upload and is never seen
+    """An upload is given up, since its records are too few for a job."""
+
+
+def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
+    """The shard as it is written down: by us, or by a process that was here before."""
+    if stage.store_shard(shard):
+        return shard
+    theirs = stage.shard(shard.number)
+    if theirs is None:
+        return shard
+    try:
+        if theirs.sha256 != shard.sha256:
+            raise inputs_changed(context, _first_difference(stage, theirs, shard))
+    finally:
+        # The same name is no other process: an answer of S3's was lost.
+        if theirs.input != shard.input:
+            stage.folder.delete(shard.input)
+    return theirs
+
+
+def _first_difference(stage: Stage, one: Shard, other: Shard) -> int:
+    pairs = zip(stage.records(one), stage.records(other), strict=False)
+    for mine, theirs in pairs:
+        if mine != theirs:
+            return min(mine[0], theirs[0])
+    shorter = min(one, other, key=lambda shard: shard.records)
+    return list(shorter.places)[-1] + 1
+
+
+def inputs_changed(context: Context, place: int) -> InputsChangedError:
+    """The error of a run that is gone on with, with other inputs.
+
+    Args:
+        context: The run.
+        place: The first input that differs.
+    """
+    return InputsChangedError(
+        f"Run {context.run_id!r} was begun with another input {place} (or other parameters of the "
+        "model): submit it with the same inputs, or take another run_id.",
+        index=place,
+    )

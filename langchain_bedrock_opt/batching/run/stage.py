@@ -1,0 +1,115 @@
+"""What one stage of a run keeps in S3, read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_bedrock_opt.batching.jobs.download import read_lines
+from langchain_bedrock_opt.batching.jobs.folder import S3Folder
+from langchain_bedrock_opt.batching.run.notes import Note
+from langchain_bedrock_opt.batching.run.sharding import parts_of
+from langchain_bedrock_opt.batching.run.state import NOTES, PLAN, VERSION, Plan, Shard, checked
+
+_READERS: Final = 8
+
+
+@dataclass(slots=True)
+class Part:
+    """A shard and what has become of it.
+
+    Attributes:
+        shard: The shard.
+        arn: Its job; None if there is none yet, or it is answered by calls.
+        end: How it ended, as `Stage.store_end` was told; None while it has not.
+    """
+
+    shard: Shard
+    arn: str | None = None
+    end: dict[str, Any] | None = None
+
+
+class Stage:
+    """The folder of one stage.
+
+    Args:
+        folder: The run's folder.
+        number: The stage's number.
+    """
+
+    def __init__(self, folder: S3Folder, number: int) -> None:
+        self.number = number
+        self.folder = folder.child(f"stage-{number}")
+
+    def plan(self) -> Plan | None:
+        """The plan; None while not all inputs were taken."""
+        values = self._read(PLAN)
+        return None if values is None else Plan.from_dict(values)
+
+    def store_plan(self, plan: Plan) -> None:
+        """Say that all inputs were taken."""
+        self.folder.put_json(PLAN, plan.as_dict(), if_absent=True)
+
+    def retried(self, attempt: int) -> int | None:
+        """How many records were sent an `attempt`th time; None if that was not done yet."""
+        values = self._read(f"retry-{attempt}.json")
+        return None if values is None else int(values["records"])
+
+    def store_retried(self, attempt: int, records: int) -> None:
+        """Say that all records were sent that are to be sent an `attempt`th time."""
+        values = {"version": VERSION, "records": records}
+        self.folder.put_json(f"retry-{attempt}.json", values, if_absent=True)
+
+    def parts(self) -> list[Part]:
+        """All shards by their number, with what has become of them."""
+        names = [found.name for found in self.folder.list("shards/")]
+        with ThreadPoolExecutor(_READERS) as pool:
+            read = dict(zip(names, pool.map(self._read, names), strict=True))
+        parts = []
+        for name in sorted(names):
+            if name.count(".") > 1:
+                continue
+            shard = Shard.from_dict(read[name] or {})
+            job = read.get(f"shards/{shard.name}.job.json")
+            end = read.get(f"shards/{shard.name}.end.json")
+            parts.append(Part(shard, job["arn"] if job else None, end))
+        return parts
+
+    def shard(self, number: int) -> Shard | None:
+        """The shard of that number, if it is there."""
+        values = self._read(f"shards/{number:05d}.json")
+        return None if values is None else Shard.from_dict(values)
+
+    def store_shard(self, shard: Shard) -> bool:
+        """Say that a shard is complete; False if another process has said so before."""
+        return self.folder.put_json(f"shards/{shard.name}.json", shard.as_dict(), if_absent=True)
+
+    def store_job(self, shard: Shard, arn: str) -> None:
+        """Say which job was made of a shard."""
+        self.folder.put_json(f"shards/{shard.name}.job.json", {"version": VERSION, "arn": arn})
+
+    def store_end(self, part: Part, **values: Any) -> None:
+        """Say how a shard ended."""
+        part.end = {"version": VERSION, **values}
+        self.folder.put_json(f"shards/{part.shard.name}.end.json", part.end)
+
+    def output_of(self, shard: Shard) -> str:
+        """The name of the folder that a shard's job writes to."""
+        return f"output/{shard.name}"
+
+    def records(self, shard: Shard) -> Iterator[tuple[int, bytes]]:
+        """Places and bodies of a shard's input, in their order."""
+        for line in read_lines(self.folder, shard.input):
+            yield parts_of(line.data)
+
+    def notes(self) -> Iterator[Note]:
+        """What is known of inputs that are in no shard."""
+        if self.folder.exists(NOTES):
+            for line in read_lines(self.folder, NOTES):
+                yield Note.from_line(line.data)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        values = self.folder.get_json(name)
+        return None if values is None else dict(checked(values, self.folder.uri_of(name)))
