@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from langchain_core.messages import AIMessage
 
-from langchain_bedrock_opt.batching.parts import JobKind, Outcome
+from langchain_bedrock_opt.batching.parts import COALESCER, JobKind, Outcome
 from langchain_bedrock_opt.errors import BedrockOptError, ConfigurationError
 
 _T = TypeVar("_T")
@@ -69,6 +69,19 @@ class Spot(NamedTuple):
 
     round: int
     place: int
+
+
+class Scribe(Protocol):
+    """Makes questions of calls."""
+
+    async def __call__(
+        self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
+    ) -> Question | AIMessage:
+        """A call as a question; or its answer, if a cache has one.
+
+        Raises:
+            Exception: No record can be made of it.
+        """
 
 
 class Post(Protocol):
@@ -134,6 +147,7 @@ class _Round:
         """Have somebody wait for an outcome."""
         if place in self._outcomes:
             waiter.set_result(self._outcomes[place])
+            self._outcomes[place] = _again(self._outcomes[place])
         elif self._failure is not None:
             waiter.set_exception(self._failure)
         else:
@@ -142,11 +156,13 @@ class _Round:
     def deliver(self, outcomes: Iterable[Outcome]) -> None:
         """Hand out what came."""
         for outcome in outcomes:
-            if self._keeps:
-                self._outcomes[outcome.place] = outcome
+            given = outcome
             for waiter in self._waiters.pop(outcome.place, ()):
                 if not waiter.done():
-                    waiter.set_result(outcome)
+                    waiter.set_result(given)
+                    given = _again(outcome)
+            if self._keeps:
+                self._outcomes[outcome.place] = given
 
     def end(self, failure: Exception | None) -> None:
         """Nothing more will come."""
@@ -180,7 +196,7 @@ class Desk:
 
     def __init__(
         self,
-        scribe: Callable[[Any, list[Any], list[str] | None, Mapping[str, Any]], Question],
+        scribe: Scribe,
         post_of: Callable[[Any], Post],
         *,
         window: float,
@@ -223,11 +239,13 @@ class Desk:
             raise ConfigurationError(
                 "A call came after its `coalesced` block had ended: await all tasks inside of it."
             )
-        question = self._scribe(model, messages, stop, kwargs)
+        self.calls += 1
+        question = await self._scribe(model, messages, stop, kwargs)
+        if isinstance(question, AIMessage):
+            return question
         source = SOURCE.get()
         digest = _digest(repr(question.kind).encode(), question.body)
         key = digest if source is None else source.key(digest)
-        self.calls += 1
         with self._counted(source):
             outcome = await self._outcome(self._post_of(model), key, question)
         return question.read(outcome)
@@ -267,9 +285,14 @@ class Desk:
         """
         source = Source()
         self._busy += 1
-        task: asyncio.Task[_T] = self._loop.create_task(_as_source(source, work))
+        task: asyncio.Task[_T] = self._loop.create_task(self._as_source(source, work))
         task.add_done_callback(lambda _task: self._end(source, work))
         return task
+
+    async def _as_source(self, source: Source, work: Coroutine[Any, Any, _T]) -> _T:
+        COALESCER.set(self)
+        SOURCE.set(source)
+        return await work
 
     def _end(self, source: Source, work: Coroutine[Any, Any, Any]) -> None:
         work.close()  # a task that is cancelled before it begins leaves it unawaited
@@ -443,9 +466,9 @@ class Desk:
         )
 
 
-async def _as_source(source: Source, work: Coroutine[Any, Any, _T]) -> _T:
-    SOURCE.set(source)
-    return await work
+def _again(outcome: Outcome) -> Outcome:
+    """An outcome for the second who asks: it is paid for once."""
+    return outcome._replace(source="same") if outcome.error is None else outcome
 
 
 def _handfuls(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:

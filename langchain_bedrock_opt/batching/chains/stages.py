@@ -30,8 +30,8 @@ from langchain_bedrock_opt.batching.chains.anatomy import (
 )
 from langchain_bedrock_opt.batching.chains.fingerprint import fingerprint_of
 from langchain_bedrock_opt.batching.chains.traces import Traces
+from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
-from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
 from langchain_bedrock_opt.batching.parts import (
     COALESCER,
     BatchResult,
@@ -78,7 +78,7 @@ class Stage:
     """
 
     before: tuple[Numbered, ...]
-    model: OnDemandChatModel
+    model: BedrockBatch
     asking: Numbered
 
 
@@ -119,12 +119,12 @@ def cut(chain: Runnable[Any, Any]) -> Line:
     whole = opened(chain)
     inner = whole.runnable.bind(**whole.kwargs) if whole.kwargs else whole.runnable
     for number, step in enumerate(steps_of(inner), 1):
-        if isinstance(step.runnable, OnDemandChatModel):
+        if isinstance(step.runnable, BedrockBatch):
             stages.append(Stage(tuple(steps), step.runnable, Numbered(number, step)))
             steps = []
             continue
         name = step.runnable.get_name()
-        if any(isinstance(model, OnDemandChatModel) for model in models_in(step.runnable)):
+        if any(isinstance(model, BedrockBatch) for model in models_in(step.runnable)):
             raise NotALineError(
                 f"Step {number} of the chain ({name}) asks a model within itself, so that the "
                 "chain can't be run in stages: leave mode='auto', or take mode='coalesce'."
@@ -245,10 +245,11 @@ class _Asking:
         self._traces = traces
         self._number = number
         self._config = step.config
+        self._model = stage.model
         inner = stage.model.model
         cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=True)
         self._program = ModelProgram(inner, stop=stop, kwargs=kwargs, cache=cache)
-        self._runs = ModelRuns(stage.model, stop, kwargs)
+        self._runs = ModelRuns(inner, stop, kwargs)
         self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)
 
     @property
@@ -290,10 +291,12 @@ class _Asking:
         self._runs.abandon(error)
 
     def _child(self, place: int) -> RunnableConfig:
-        return merge_configs(self._config, self._traces.child(place, self._number))
+        child = self._traces.child(place, self._number)
+        return self._model.own_config(merge_configs(self._config, child))
 
     def _metadata(self, place: int) -> Mapping[str, Any]:
-        return self._child(place).get("metadata") or {}
+        of_run = self._child(place).get("metadata") or {}
+        return {**(self._model.model.metadata or {}), **of_run}
 
 
 def done(steps: Sequence[Numbered], value: Any, place: int, traces: Traces) -> Any:

@@ -20,7 +20,7 @@ KIND = JobKind("model", "Converse")
 NEVER = 60.0
 
 
-def scribe(
+async def scribe(
     model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
 ) -> Question:
     """A question whose body is the text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -25,14 +25,24 @@ from langchain_core.tracers import BaseTracer, Run
 
 from langchain_bedrock_opt import BedrockEmulator
 from langchain_bedrock_opt.batching.chains.stages import NotALineError, cut, program_of
-from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
+from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.parts import Known, Outcome, Record, Refused
 from langchain_bedrock_opt.batching.records.direct import direct_for
+from langchain_bedrock_opt.emulator import Reply
 from langchain_bedrock_opt.errors import ConfigurationError, RecordNotProcessedError
 
+ROLE = "arn:aws:iam::111122223333:role/bedrock-batch"
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 JOB = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abc123def456"
 ASK = ChatPromptTemplate.from_template("Say {word}")
+
+
+class Echo:
+    """Answers that depend on nothing but the messages."""
+
+    def reply(self, request: Mapping[str, Any]) -> Reply:
+        texts = [block["text"] for message in request["messages"] for block in message["content"]]
+        return Reply(({"text": " and ".join(texts)},), input_tokens=5, output_tokens=5)
 
 
 class Runner:
@@ -76,13 +86,13 @@ class Runner:
 
 @pytest.fixture
 def inner() -> ChatBedrockConverse:
-    client = BedrockEmulator().client()
+    client = BedrockEmulator(responder=Echo()).client()
     return ChatBedrockConverse(model=HAIKU, client=client, bedrock_client=client, max_tokens=60)
 
 
 @pytest.fixture
-def model(inner: ChatBedrockConverse) -> OnDemandChatModel:
-    return OnDemandChatModel(model=inner, on_invoke="error")
+def model(inner: ChatBedrockConverse) -> BedrockBatch:
+    return BedrockBatch(model=inner, s3_uri="s3://bucket/", role_arn=ROLE, on_invoke="error")
 
 
 @pytest.fixture
@@ -120,7 +130,7 @@ FORMS: dict[str, Callable[[Runnable[Any, Any]], Runnable[Any, Any]]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_stage_per_model_gives_the_chain_s_own_answers(
-    form: str, inner: ChatBedrockConverse, model: OnDemandChatModel, run: Runner
+    form: str, inner: ChatBedrockConverse, model: BedrockBatch, run: Runner
 ) -> None:
     """A chain that is run in stages says what the same chain says on demand."""
     expected = FORMS[form](inner).batch(list(WORDS))
@@ -129,7 +139,7 @@ def test_a_stage_per_model_gives_the_chain_s_own_answers(
     assert len(run.records) == (2 if form == "two models" else 1)
 
 
-def test_a_poisoned_step_fails_its_own_input(model: OnDemandChatModel, run: Runner) -> None:
+def test_a_poisoned_step_fails_its_own_input(model: BedrockBatch, run: Runner) -> None:
     """A parser or a function that fails is the error of one input, and of no other."""
     chain = ASK | model | StrOutputParser() | fail_on_two
     first, second, third = run(program_of(chain), WORDS)
@@ -139,7 +149,7 @@ def test_a_poisoned_step_fails_its_own_input(model: OnDemandChatModel, run: Runn
 
 
 def test_an_input_that_the_first_steps_refuse_is_not_sent(
-    model: OnDemandChatModel, run: Runner
+    model: BedrockBatch, run: Runner
 ) -> None:
     """An input that lacks a value of the prompt is LangChain's own error, and no record."""
     results = run(program_of(ASK | model), [{"word": "one"}, {"other": "two"}])
@@ -148,7 +158,7 @@ def test_an_input_that_the_first_steps_refuse_is_not_sent(
     assert [record.place for record in run.records[0]] == [0]
 
 
-def test_errors_drop_out_between_stages(model: OnDemandChatModel, run: Runner) -> None:
+def test_errors_drop_out_between_stages(model: BedrockBatch, run: Runner) -> None:
     """An input whose first answer is lost asks nothing of the second model."""
     run.lost = {1}
     chain = FORMS["two models"](model)
@@ -157,7 +167,7 @@ def test_errors_drop_out_between_stages(model: OnDemandChatModel, run: Runner) -
 
 
 def test_slow_first_steps_are_done_at_once_and_in_order(
-    model: OnDemandChatModel, run: Runner
+    model: BedrockBatch, run: Runner
 ) -> None:
     """A step that waits, such as a retriever, does so for many inputs at once."""
     barrier = threading.Barrier(8, timeout=5)
@@ -190,14 +200,14 @@ async def _later(text: str) -> str:
     ],
 )
 def test_what_is_no_line_says_which_step(
-    form: Callable[[Any], Runnable[Any, Any]], words: str, model: OnDemandChatModel
+    form: Callable[[Any], Runnable[Any, Any]], words: str, model: BedrockBatch
 ) -> None:
     """A chain that can't be run in stages names the step and the way out."""
     with pytest.raises(NotALineError, match=words):
         cut(form(model))
 
 
-def test_a_model_that_a_step_hides_is_refused(model: OnDemandChatModel, run: Runner) -> None:
+def test_a_model_that_a_step_hides_is_refused(model: BedrockBatch, run: Runner) -> None:
     """A model that only a step's object knows is not asked at full price: the step says so."""
 
     class Hiding:
@@ -236,7 +246,7 @@ def _traced(model: Runnable[Any, Any]) -> Runnable[Any, Any]:
 
 
 def test_the_trace_is_that_of_a_sequence(
-    inner: ChatBedrockConverse, model: OnDemandChatModel, run: Runner
+    inner: ChatBedrockConverse, model: BedrockBatch, run: Runner
 ) -> None:
     """Each input has a run of the chain with the runs of its steps, as LangChain opens them."""
     ours, theirs = Tree(), Tree()
@@ -247,7 +257,7 @@ def test_the_trace_is_that_of_a_sequence(
     assert _renamed(ours.roots) == _renamed(theirs.roots)
 
 
-def test_a_handler_may_refuse_an_input(model: OnDemandChatModel, run: Runner) -> None:
+def test_a_handler_may_refuse_an_input(model: BedrockBatch, run: Runner) -> None:
     """A handler that does not want a model to be asked stops that input before it is sent."""
 
     class Refusing(BaseCallbackHandler):
@@ -269,11 +279,10 @@ from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from types import SimpleNamespace
 from langchain_bedrock_opt.batching.chains.stages import program_of
-from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
 
 client = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"))
 inner = ChatBedrockConverse(model={model!r}, client=client, bedrock_client=client, max_tokens=60)
-model = OnDemandChatModel(model=inner, on_invoke="error")
+model = BedrockBatch(model=inner, s3_uri="s3://bucket/", role_arn={role!r}, on_invoke="error")
 tool = {{"type": "function", "function": {{"name": "f", "parameters": {{}}}}}}
 chain = ChatPromptTemplate.from_template({text!r}) | model.bind(tools=[tool]) | JsonOutputParser()
 print(program_of(chain).fingerprint)
@@ -281,7 +290,7 @@ print(program_of(chain).fingerprint)
 
 
 def _fingerprint(text: str = "Say {word}", model: str = HAIKU) -> str:
-    script = SCRIPT.format(text=text, model=model)
+    script = SCRIPT.format(text=text, model=model, role=ROLE)
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
@@ -295,7 +304,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
     assert _fingerprint(text="Tell {word}") != fingerprint
 
 
-def test_fingerprints_tell_chains_apart(model: OnDemandChatModel) -> None:
+def test_fingerprints_tell_chains_apart(model: BedrockBatch) -> None:
     """Another prompt, another bound argument or another step makes another chain."""
     chains = [
         ASK | model,
