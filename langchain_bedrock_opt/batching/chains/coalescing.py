@@ -36,9 +36,7 @@ def new_desk(
     for name, value in (("window", window), ("patience", patience)):
         if value <= 0:
             raise ConfigurationError(f"{name}={value} is no time: pass seconds above 0.")
-    return Desk(
-        Questions(), PostOffice(run_id), window=window, patience=patience, threads=threads
-    )
+    return Desk(Questions(), PostOffice(run_id), window=window, patience=patience, threads=threads)
 
 
 @asynccontextmanager

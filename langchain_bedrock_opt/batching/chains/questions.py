@@ -64,9 +64,7 @@ class Questions:
             return way.program.result(0, Outcome(place, "cache", message=made.message))
         raise made.error
 
-    def _way(
-        self, model: BedrockBatch, stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> _Way:
+    def _way(self, model: BedrockBatch, stop: list[str] | None, kwargs: Mapping[str, Any]) -> _Way:
         key = orjson.dumps([id(model), stop, kwargs], default=id, option=_KEY_OPTIONS)
         way = self._ways.get(key)
         if way is None:
@@ -80,7 +78,9 @@ class Questions:
         return way
 
 
-_KEY_OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_KEY_OPTIONS: Final = (
+    orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 class _Reading(NamedTuple):

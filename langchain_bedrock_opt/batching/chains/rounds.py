@@ -80,13 +80,13 @@ class Journal:
                     upload.write(_line(asked))
             claim = {"version": _VERSION, "questions": name, "records": len(questions)}
             told = f"{number:05d}.json"
-            if not self._folder.put_json(told, claim, if_absent=True):
-                # An answer of S3's may have been lost: then what is there is ours.
-                if self._folder.get_json(told) != claim:
-                    raise BatchStorageError(
-                        f"Another process sends rounds of run {self.run_id!r} at this moment: let "
-                        "one of them go on with it, or give this one another run id."
-                    )
+            is_ours = self._folder.put_json(told, claim, if_absent=True)
+            # An answer of S3's may have been lost: then what is there is ours all the same.
+            if not is_ours and self._folder.get_json(told) != claim:
+                raise BatchStorageError(
+                    f"Another process sends rounds of run {self.run_id!r} at this moment: let one "
+                    "of them go on with it, or give this one another run id."
+                )
             self._names[number] = name
             self._next += 1
             return number

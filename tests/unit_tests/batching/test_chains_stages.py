@@ -42,7 +42,7 @@ class Echo:
 
     def reply(self, request: Mapping[str, Any]) -> Reply:
         texts = [block["text"] for message in request["messages"] for block in message["content"]]
-        return Reply(({"text": " and ".join(texts)},), input_tokens=5, output_tokens=5)
+        return Reply(content=({"text": " and ".join(texts)},), input_tokens=5, output_tokens=5)
 
 
 class Runner:
@@ -148,9 +148,7 @@ def test_a_poisoned_step_fails_its_own_input(model: BedrockBatch, run: Runner) -
     assert isinstance(second, ValueError)
 
 
-def test_an_input_that_the_first_steps_refuse_is_not_sent(
-    model: BedrockBatch, run: Runner
-) -> None:
+def test_an_input_that_the_first_steps_refuse_is_not_sent(model: BedrockBatch, run: Runner) -> None:
     """An input that lacks a value of the prompt is LangChain's own error, and no record."""
     results = run(program_of(ASK | model), [{"word": "one"}, {"other": "two"}])
     assert isinstance(results[0], AIMessage)
@@ -166,9 +164,7 @@ def test_errors_drop_out_between_stages(model: BedrockBatch, run: Runner) -> Non
     assert [record.place for record in run.records[1]] == [0, 2]
 
 
-def test_slow_first_steps_are_done_at_once_and_in_order(
-    model: BedrockBatch, run: Runner
-) -> None:
+def test_slow_first_steps_are_done_at_once_and_in_order(model: BedrockBatch, run: Runner) -> None:
     """A step that waits, such as a retriever, does so for many inputs at once."""
     barrier = threading.Barrier(8, timeout=5)
 
@@ -279,6 +275,7 @@ from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from types import SimpleNamespace
 from langchain_bedrock_opt.batching.chains.stages import program_of
+from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 
 client = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"))
 inner = ChatBedrockConverse(model={model!r}, client=client, bedrock_client=client, max_tokens=60)
