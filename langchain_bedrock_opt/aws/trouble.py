@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.exceptions import (
     CredentialRetrievalError,
     HTTPClientError,
@@ -39,7 +40,7 @@ _OUTAGES: Final = frozenset(
     }
 )
 _EXPIRED: Final = frozenset({"expiredtoken", "expiredtokenexception", "requestexpired"})
-_NO_ANSWER: Final = (HTTPClientError, IncompleteReadError, BrokenStreamError)
+_NO_ANSWER: Final = (NoConnectionError, HTTPClientError, IncompleteReadError, BrokenStreamError)
 _NO_TOKEN: Final = (CredentialRetrievalError, SSOError, TokenRetrievalError)
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERRORS: Final = 500

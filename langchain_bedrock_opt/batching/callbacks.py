@@ -30,6 +30,9 @@ from langchain_bedrock_opt.batching.parts import BatchResult
 TRACING_ARGUMENTS: Final = ("ls_structured_output_format", "structured_output_format")
 """Arguments of a call that only say something to those who trace it."""
 
+BATCH_KEY: Final = "bedrock_opt_batch"
+"""Key in the metadata of these runs: who counts runs must know that they may wait for days."""
+
 # What is too large for the metadata of a trace.
 _LARGE: Final = frozenset({"tools", "functions", "messages", "response_format"})
 
@@ -54,6 +57,7 @@ class _Runs(Generic[_Run]):
         self._ls_params: Mapping[str, Any] = {
             **model._get_ls_params(stop=stop, **given),  # noqa: SLF001 - an override point
             "ls_integration": "langchain_chat_model",
+            BATCH_KEY: True,
         }
         self._traced = {name: value for name, value in params.items() if name not in _LARGE}
         self._start = {

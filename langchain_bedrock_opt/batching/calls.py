@@ -153,7 +153,7 @@ class BatchCall:
 
     def _submitted(self, *, waits: bool = True) -> BatchRun:
         """The run; by default, when it is over."""
-        from langchain_bedrock_opt.batching.run.batch_run import submit
+        from langchain_bedrock_opt.batching.run.starting import submit
 
         model = self._model
         run = submit(

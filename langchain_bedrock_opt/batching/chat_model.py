@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -16,6 +17,8 @@ from pydantic import BaseModel, Field
 
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
+from langchain_bedrock_opt.batching.guard import InvokeGuard
+from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
 from langchain_bedrock_opt.batching.parts import (
@@ -88,6 +91,8 @@ class BedrockBatch(OnDemandChatModel):
         progress: Show how far a batch is: True, or a function that is told of each status.
         warn_after: Single calls from inside of a chain that are nobody's business.
         on_invoke: What becomes of those beyond: `warn`, `error` or `ignore`.
+        clock: Seconds since 1970.
+        sleep: Waits for so many seconds.
 
     Raises:
         ConfigurationError: An argument is out of its range or unknown, the model is of another
@@ -157,6 +162,12 @@ class BedrockBatch(OnDemandChatModel):
     progress: Any = Field(default=False, exclude=True)
     """Whether, or to whom, it is told how far a batch is."""
 
+    clock: Callable[[], float] = Field(default=time.time, exclude=True, repr=False)
+    """Seconds since 1970."""
+
+    sleep: Callable[[float], object] = Field(default=time.sleep, exclude=True, repr=False)
+    """Waits for so many seconds."""
+
     def __init__(self, **kwargs: Any) -> None:
         # Checked here and not in validators, which would wrap our one-line errors in pydantic's.
         known = set(type(self).model_fields)
@@ -170,11 +181,11 @@ class BedrockBatch(OnDemandChatModel):
             )
         own["model"] = _model_of(own["model"], own, others)
         own["max_cost_usd"] = _money(own.get("max_cost_usd"))
+        _check(own)
         own.setdefault("profile", own["model"].profile)
         own["cache"] = False  # single calls and batches ask the inner model's
         super().__init__(**own)
-        _ = self.settings, self._guard  # what is wrong with them, is said now
-        Recorder(self.model)
+        Recorder(self.model)  # whether a job takes it, is said now
 
     @property
     def settings(self) -> BatchSettings:
@@ -193,6 +204,8 @@ class BedrockBatch(OnDemandChatModel):
             bedrock=self.bedrock_client or self.model.bedrock_client,
             s3=self.s3_client or self._own_s3_client,
             direct=direct_for(self.model),
+            clock=self.clock,
+            sleep=self.sleep,
         )
 
     # --- Batches ---
@@ -310,7 +323,7 @@ class BedrockBatch(OnDemandChatModel):
             InputsChangedError: The run was begun with other inputs.
             BatchError: It can't be submitted.
         """
-        from langchain_bedrock_opt.batching.run.batch_run import submit
+        from langchain_bedrock_opt.batching.run.starting import submit
 
         program = self.program(**kwargs)
         return submit(program, inputs, self.settings, self.services, run_id=run_id)
@@ -426,6 +439,18 @@ def _advice(model: Any) -> str:
             "ChatBedrockOptimized(model='us.amazon.nova-lite-v1:0')."
         )
     return "is no chat model: pass ChatBedrockOptimized(model='us.amazon.nova-lite-v1:0')."
+
+
+def _check(own: Mapping[str, Any]) -> None:
+    """Refuse what can't be."""
+    given = {name: own[name] for name in _SETTINGS if name in own and name != "tags"}
+    BatchSettings(**given)
+    S3Folder(own.get("s3_client"), own["s3_uri"])
+    fields = OnDemandChatModel.model_fields
+    limit, on_invoke = (
+        own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")
+    )
+    InvokeGuard(limit, on_invoke)
 
 
 def _money(value: Any) -> Decimal | None:

@@ -30,6 +30,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_bedrock_opt.aws.layers import LayeredClient, NotAsked, Response, region_of
 from langchain_bedrock_opt.aws.replay import ReplayClient
 from langchain_bedrock_opt.batching.hits import as_hit
+from langchain_bedrock_opt.contracts import REPORT_KEY
 from langchain_bedrock_opt.errors import ConfigurationError
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Known(Protocol):
 
         Args:
             place: The input's place.
-            message: The answer.
+            message: The answer, which is told what the cache did.
             response: Gives the same as a Converse response.
         """
 
@@ -154,7 +155,7 @@ class _ReplayingLayers:
     def keep(
         self,
         place: int,
-        message: AIMessage,  # noqa: ARG002 - the other kind of cache stores it
+        message: AIMessage,
         response: Callable[[], Response],
     ) -> None:
         messages = None if self._asked is None else self._asked.pop(place, None)
@@ -162,7 +163,9 @@ class _ReplayingLayers:
             return
         try:
             answering = self._with(ReplayClient(response(), region_name=self._region or ""))
-            self._call(answering, place, messages)
+            told = self._call(answering, place, messages).response_metadata[REPORT_KEY]["cache"]
+            if told["status"] != "hit":  # somebody else has stored it meanwhile; this one is paid
+                message.response_metadata[REPORT_KEY]["cache"] = told
         except Exception as error:  # noqa: BLE001 - the answer is the caller's all the same
             self._failures.tell("teaching", error)
 

@@ -1,10 +1,11 @@
 """A local Amazon Bedrock, for tests, demos and notebooks.
 
-Lives here: the emulator (`emulator`), its engine and operations (`engine`, `runtime`), HTTP and
-event streams (`http`), what the service refuses, remembers and throttles (`validation`, `models`,
-`faults`, `journal`, `quota`), what models say (`replies`, and `families` for InvokeModel's native
-formats) and how fast (`timing`), and invocation jobs (`jobs`). Does not live here: anything that the rest of the package needs;
-only the command line and the demo start it. Start at `emulator.BedrockEmulator`.
+Lives here: the emulator (`emulator`), its engine and operations (`engine`, `questions`,
+`runtime`), HTTP and event streams (`http`), what the service refuses, remembers and throttles
+(`validation`, `models`, `faults`, `s3_faults`, `journal`, `quota`), what models say (`replies`,
+and `families` for InvokeModel's native formats) and how fast (`timing`), and invocation jobs
+(`jobs`). Does not live here: anything that the rest of the package needs; only the command line
+and the demo start it. Start at `emulator.BedrockEmulator`.
 Tests: `tests/unit_tests/emulator` and `tests/integration_tests`.
 """
 
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from langchain_bedrock_opt.emulator.emulator import BedrockEmulator
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
+from langchain_bedrock_opt.emulator.jobs.faults import JobFault, OutputFault
 from langchain_bedrock_opt.emulator.jobs.settings import JobPace, JobQuotas, JobSettings
 from langchain_bedrock_opt.emulator.journal import Journal, JournalEntry
 from langchain_bedrock_opt.emulator.quota import Quota
 from langchain_bedrock_opt.emulator.replies.delegate import DelegatingResponder
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.replies.scripted import ScriptedResponder
+from langchain_bedrock_opt.emulator.s3_faults import S3Fault
 from langchain_bedrock_opt.emulator.types import Pace, Reply, Responder, ServiceFailure
 
 __all__ = [
@@ -25,16 +28,19 @@ __all__ = [
     "DelegatingResponder",
     "Fault",
     "FaultPlan",
+    "JobFault",
     "JobPace",
     "JobQuotas",
     "JobSettings",
     "Journal",
     "JournalEntry",
+    "OutputFault",
     "Pace",
     "Quota",
     "Reply",
     "Responder",
     "RuleResponder",
+    "S3Fault",
     "ScriptedResponder",
     "ServiceFailure",
 ]

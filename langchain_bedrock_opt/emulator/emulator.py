@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import boto3
@@ -26,6 +27,7 @@ from langchain_bedrock_opt.emulator.models import ModelDirectory
 from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.runtime import OPERATIONS
+from langchain_bedrock_opt.emulator.s3_faults import S3FaultPlan
 from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
 from langchain_bedrock_opt.emulator.validation import rule_names
@@ -34,6 +36,14 @@ from langchain_bedrock_opt.errors import ConfigurationError
 # Any will do; with them nothing on the machine is looked at.
 _ACCESS_KEY = "local"
 _BEDROCK = ("bedrock", "bedrock-runtime")
+
+_session_lock = threading.Lock()
+
+
+@cache
+def _session(region: str) -> boto3.session.Session:
+    """One for all emulators of a region: the first client of a session takes some 100 ms."""
+    return boto3.session.Session(_ACCESS_KEY, _ACCESS_KEY, region_name=region)
 
 
 class BedrockEmulator:
@@ -76,7 +86,8 @@ class BedrockEmulator:
         faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
         journal: What was asked: `emulator.journal.count("Converse")`.
         quota: What is left of the quotas.
-        jobs: The invocation jobs: `emulator.jobs.list()`.
+        jobs: The invocation jobs: `emulator.jobs.list()`, `emulator.jobs.faults.add(…)`.
+        s3_faults: Faults of S3 to come: `emulator.s3_faults.add(S3Fault(code="SlowDown"))`.
         models: The models and resources it knows; `models.register_provisioned(…)` and others.
 
     Example:
@@ -120,22 +131,22 @@ class BedrockEmulator:
             prompt_routers=prompt_routers,
             strict=strict,
         )
+        timing = Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock)
         parts = Parts(
             directory=self.models,
             responder=responder or RuleResponder(seed=seed),
             quota=self.quota,
             faults=self.faults,
             journal=self.journal,
-            timing=Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock),
+            timing=timing,
             wire=Wire(),
             without_rules=_checked_rules(without_rules),
         )
         self.jobs = JobService(jobs or JobSettings(), parts, self._jobs_s3)
         self._engine = Engine(parts, {**OPERATIONS, **job_operations(self.jobs)})
-        self._server = EmulatorServer(self.handle, host=host, port=port)
+        self.s3_faults = S3FaultPlan(timing.wait)
+        self._server = EmulatorServer(self.handle, host=host, port=port, gate=self._gate)
         self._is_serving = False
-        self._session: boto3.session.Session | None = None
-        self._lock = threading.Lock()
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request: what both the server and the clients in process call."""
@@ -173,7 +184,7 @@ class BedrockEmulator:
             MissingExtraError: `other_services`, and moto is not installed.
         """
         application = moto_application() if other_services else None
-        return attach(target, self.handle, other_services=application)
+        return attach(target, self.handle, other_services=application, gate=self._gate)
 
     @property
     def endpoint_url(self) -> str:
@@ -222,13 +233,16 @@ class BedrockEmulator:
         self, service: str, config: Config | None = None, *, endpoint_url: str | None = None
     ) -> Any:
         config = client_config(base=config).merge(Config(signature_version=_signature(service)))
-        with self._lock:  # boto3 sessions are not thread-safe
-            if self._session is None:
-                self._session = boto3.session.Session(
-                    _ACCESS_KEY, _ACCESS_KEY, region_name=self.region
-                )
-            make_client: Any = self._session.client
+        with _session_lock:  # boto3 sessions are not thread-safe
+            make_client: Any = _session(self.region).client
             return make_client(service, endpoint_url=endpoint_url, config=config)
+
+    def _gate(
+        self, request: HttpRequest, answer: Callable[[HttpRequest], HttpResponse]
+    ) -> HttpResponse:
+        """What requests for S3 and the like go through; those of jobs do not."""
+        self.jobs.settle_outputs()
+        return self.s3_faults.answer(request, answer)
 
     def _jobs_s3(self) -> Any:
         """The S3 client of invocation jobs: in process, whether HTTP is served or not."""

@@ -24,11 +24,15 @@ from langchain_bedrock_opt.emulator.quota import QuotaMeter
 from langchain_bedrock_opt.emulator.timing import Timing
 from langchain_bedrock_opt.emulator.types import (
     Call,
+    ConnectionCut,
     HttpRequest,
     HttpResponse,
     Responder,
     ServiceFailure,
 )
+
+NO_STATUS: Final = 0
+"""What the journal has for a call whose connection broke before an answer."""
 
 _SCOPE: Final = re.compile(r"/\d{8}/(?P<region>[a-z0-9-]+)/[a-z0-9-]+/aws4_request")
 
@@ -115,6 +119,9 @@ class Engine:
 
         Returns:
             The answer. Its status is 501 for an operation the emulator does not have.
+
+        Raises:
+            ConnectionCut: A planned fault loses the answer.
         """
         request_id = str(uuid.uuid4())
         parts = self._parts
@@ -131,6 +138,10 @@ class Engine:
             if visit is not None:
                 visit.end(response.status, error_code=failure.code)
             return response
+        except ConnectionCut:
+            if visit is not None:
+                visit.end(NO_STATUS)
+            raise
 
     def _answer(self, visit: Visit) -> HttpResponse:
         parts, call = self._parts, visit.call

@@ -34,11 +34,19 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """One HTTP response. A body that is an iterator is sent piece by piece, as it comes."""
+    """One HTTP response.
+
+    Attributes:
+        status: Its status.
+        headers: Its headers.
+        body: Its body. One that is an iterator is sent piece by piece, as it comes.
+        cut_at: The connection breaks after so many bytes of a body that is whole; None: never.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes | Iterator[bytes]
+    cut_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,10 @@ class ServiceFailure(Exception):  # noqa: N818 - it becomes an answer, not an er
         self.code = code
         self.message = message
         self.status = status
+
+
+class ConnectionCut(Exception):  # noqa: N818 - it is what happens, not an error of ours
+    """No answer at all: the connection breaks, whatever was done before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,14 @@ from typing import Final
 from langchain_bedrock_opt.contracts import UNSENT
 from langchain_bedrock_opt.errors import (
     AccessDeniedError,
+    BatchRecordError,
     BedrockServiceError,
     BudgetExceededError,
     BudgetStoreError,
     ConfigurationError,
     InvalidRequestError,
     ModelIdError,
+    RecordNotProcessedError,
     RequestTooLargeOrOverQuotaError,
     ServiceUnavailableError,
     ThrottledError,
@@ -79,6 +81,9 @@ def was_refused(error: BaseException) -> bool | None:
     known = error if isinstance(error, BedrockServiceError) else _as_service_error(error)
     if known is None:
         return None
+    if isinstance(known, BatchRecordError):
+        # Without a code it is an answer that can't be read: that is on the bill.
+        return isinstance(known, RecordNotProcessedError) or bool(known.code)
     # An error with a code and without an HTTP status came inside a stream, which had begun.
     had_begun = bool(known.code) and known.status_code is None
     return isinstance(known, _REFUSALS) and not had_begun

@@ -10,6 +10,7 @@ import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, NamedTuple, TypeAlias
 
@@ -208,24 +209,33 @@ class Collector:
                 index = self._known.find(wanted, index + 1)
 
     def _by_place(self) -> Iterator[Answer]:
-        offsets = array("Q", bytes(8 * len(self._places)))
-        lengths = array("Q", bytes(8 * len(self._places)))
-        with self._spill() as file:
-            try:
-                end = 0
-                for index, output in self._successes():
-                    file.write(output)
-                    offsets[index], lengths[index] = end, len(output)
-                    end += len(output)
-                file.flush()
-            except OSError as error:
-                raise self._disk_full(error) from error
+        file = self._spill()
+        try:
+            offsets, lengths = self._spilled_to(file)
             for index, known in enumerate(self._known):
-                output_of = None
+                output = None
                 if known == _SUCCESS:
                     file.seek(offsets[index])
-                    output_of = file.read(lengths[index])
-                yield Answer(self._places[index], output_of, self._errors.get(index))
+                    output = file.read(lengths[index])
+                yield Answer(self._places[index], output, self._errors.get(index))
+        finally:
+            with suppress(OSError):  # a full disk is told once
+                file.close()
+
+    def _spilled_to(self, file: IO[bytes]) -> tuple[array[int], array[int]]:
+        """Write the answers to a file as they come; by index, where they are and how long."""
+        offsets = array("Q", bytes(8 * len(self._places)))
+        lengths = array("Q", bytes(8 * len(self._places)))
+        end = 0
+        try:
+            for index, output in self._successes():
+                file.write(output)
+                offsets[index], lengths[index] = end, len(output)
+                end += len(output)
+            file.flush()
+        except OSError as error:
+            raise self._disk_full(error) from error
+        return offsets, lengths
 
     def _successes(self) -> Iterator[tuple[int, bytes]]:
         """The first answer of each record; what else there is, is counted."""

@@ -107,12 +107,11 @@ def _output_text(data: bytes, document: dict[str, Any]) -> bytes:
     # what follows is its value, and after that nothing or the recordId.
     if data.count(_OUTPUT) == 1:
         start = data.index(b":", data.index(_OUTPUT) + len(_OUTPUT)) + 1
-        last = next(reversed(document))
+        *_, before, last = ("", *document)
         if last == "modelOutput":
             return data[start : data.rindex(b"}")].strip()
-        end = data.rindex(_ID)
-        if last == "recordId" and end > start:
-            return data[start:end].rstrip(b", \t\r\n").lstrip()
+        if (before, last) == ("modelOutput", "recordId"):
+            return data[start : data.rindex(_ID)].strip(b", \t\r\n")
     # A line in another order. orjson would make a float of a number of more than 64 bits.
     return json.dumps(json.loads(data)["modelOutput"]).encode()
 

@@ -6,12 +6,14 @@ import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.jobs.control import JobControl
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.parts import BatchSettings, Program, Services
 from langchain_bedrock_opt.batching.run.pricing import Tariff, TokenEstimate
 from langchain_bedrock_opt.batching.run.stage import Stage
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
+
 
 @dataclass(kw_only=True)
 class Context:
@@ -45,7 +47,7 @@ class Context:
     @property
     def tariff(self) -> Tariff:
         """What the run's models cost."""
-        return Tariff(self.prices, self.services.bedrock)
+        return Tariff(self.prices, region_of(self.services.bedrock))
 
     def stage(self, number: int) -> Stage:
         """A stage's folder."""

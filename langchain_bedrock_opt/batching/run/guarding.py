@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import IO, NamedTuple
 
 from langchain_bedrock_opt.batching.parts import Entry, JobKind, Record
 from langchain_bedrock_opt.batching.run.context import Context
@@ -35,13 +35,12 @@ def guarded(context: Context, entries: Iterable[Entry]) -> Iterable[Entry]:
 def _counted(context: Context, entries: Iterable[Entry], limit: Decimal) -> Iterator[Entry]:
     bill = Bill(context.settings, context.tariff, context.estimate)
     with tempfile.TemporaryFile() as spool:
-        # (place, kind, length) of what is in the file; what is no record stays here.
-        waiting: list[tuple[int, JobKind, int] | Entry] = []
+        waiting: list[_Waiting | Entry] = []
         for entry in entries:
             if isinstance(entry, Record):
                 bill.add(entry.kind, entry.place, entry.body)
                 spool.write(entry.body)
-                waiting.append((entry.place, entry.kind, len(entry.body)))
+                waiting.append(_Waiting(entry.place, entry.kind, len(entry.body)))
             else:
                 waiting.append(entry)
         _check(bill, limit)
@@ -50,11 +49,18 @@ def _counted(context: Context, entries: Iterable[Entry], limit: Decimal) -> Iter
             yield _read(spool, item)
 
 
-def _read(spool: BinaryIO | Any, item: tuple[int, JobKind, int] | Entry) -> Entry:
-    if type(item) is tuple:
-        place, kind, length = item
-        return Record(place, kind, spool.read(length))
-    return item  # type: ignore[return-value] # entries are named tuples
+class _Waiting(NamedTuple):
+    """A record whose body is in the file; what is no record stays in memory."""
+
+    place: int
+    kind: JobKind
+    length: int
+
+
+def _read(spool: IO[bytes], item: _Waiting | Entry) -> Entry:
+    if isinstance(item, _Waiting):
+        return Record(item.place, item.kind, spool.read(item.length))
+    return item
 
 
 def _check(bill: Bill, limit: Decimal) -> None:

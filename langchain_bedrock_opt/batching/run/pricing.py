@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import orjson
 
-from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.aws.resolution import known_resolution
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
+from langchain_bedrock_opt.batching.records.native.codec import METRICS
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces
 from langchain_bedrock_opt.batching.run.sharding import line_bytes
 from langchain_bedrock_opt.catalog.model_price import ModelPrice, usd
@@ -30,7 +30,12 @@ _COUNTS: Final = (
         "cache_creation_input_tokens",
     ),
     ("prompt_tokens", "completion_tokens", "", ""),
-    ("inputTokenCount", "outputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount"),
+    (
+        "inputTokenCount",
+        "outputTokenCount",
+        "cacheReadInputTokenCount",
+        "cacheWriteInputTokenCount",
+    ),
     ("prompt_token_count", "generation_token_count", "", ""),
 )
 
@@ -40,12 +45,12 @@ class Tariff:
 
     Args:
         prices: The price book.
-        bedrock: The control plane's client, which knows the region.
+        region: The region that is called; None takes the list prices of us-east-1.
     """
 
-    def __init__(self, prices: PriceBook, bedrock: Any) -> None:
+    def __init__(self, prices: PriceBook, region: str | None) -> None:
         self._prices = prices
-        self._region = region_of(bedrock)
+        self._region = region
 
     def of(self, kind: JobKind, tier: str) -> ModelPrice | None:
         """The price of a model's tokens at a tier; None if it has none."""
@@ -70,9 +75,13 @@ def usage_of(output: bytes) -> TokenUsage:
     document = orjson.loads(output)
     if not isinstance(document, Mapping):
         return TokenUsage()
-    counts = document.get("usage")
-    if not isinstance(counts, Mapping):
-        counts = document
+    for counts in (document.get("usage"), document, document.get(METRICS)):
+        if isinstance(counts, Mapping) and (found := _counted(counts)) is not None:
+            return found
+    return TokenUsage()
+
+
+def _counted(counts: Mapping[str, Any]) -> TokenUsage | None:
     for names in _COUNTS:
         if names[0] in counts:
             read = [int(counts.get(name) or 0) for name in names]
@@ -80,10 +89,10 @@ def usage_of(output: bytes) -> TokenUsage:
                 input=read[0], output=read[1], cache_read=read[2], cache_write_5m=read[3]
             )
     if "inputTextTokenCount" in counts:  # Titan: a count for each result
-        results = document.get("results") or ()
+        results = counts.get("results") or ()
         output_tokens = sum(int(result.get("tokenCount") or 0) for result in results)
         return TokenUsage(input=int(counts["inputTextTokenCount"]), output=output_tokens)
-    return TokenUsage()
+    return None
 
 
 @dataclass(slots=True)
@@ -155,15 +164,20 @@ class Bill:
         self._on_demand_extra: dict[JobKind, KindBill] = {}
         self.kinds: dict[JobKind, KindBill] = {}
 
-    def add(self, kind: JobKind, place: int, body: bytes) -> None:
-        """Add a record."""
+    def add(self, kind: JobKind, place: int, body: bytes) -> bool:
+        """Add a record.
+
+        Returns:
+            False if it is equal to one that came before.
+        """
         if kind not in self.kinds:
             self.kinds[kind], self._seen[kind] = KindBill(), FirstPlaces()
             self._on_demand_extra[kind] = KindBill()
         bill = self.kinds[kind]
         tokens, most = self._estimate(body, kind)
         expected = min(most, tokens if self._expected_output is None else self._expected_output)
-        if self._seen[kind].first(place, body) is not None:
+        is_new = self._seen[kind].first(place, body) is None
+        if not is_new:
             bill.same += 1
             bill = self._on_demand_extra[kind]
         bill.records += 1
@@ -173,6 +187,7 @@ class Bill:
         bill.input_tokens += tokens
         bill.output_tokens += most
         bill.expected_tokens += expected
+        return is_new
 
     def tier_of(self, kind: JobKind) -> str:
         """By what a kind's records will be billed."""
@@ -181,7 +196,7 @@ class Bill:
         return "flex" if self._settings.below_minimum == "flex" else "default"
 
     def estimate(self) -> CostEstimate:
-        """What the records so far cost. It is the same for long prompts as for short ones."""
+        """What the records so far cost, at plain rates: long prompts may cost more."""
         sums = [0, 0, 0, 0]
         unpriced = []
         for kind, bill in self.kinds.items():
@@ -198,7 +213,7 @@ class Bill:
                 sums[number] += _cost(list_price, extra, getattr(extra, name))
         if unpriced:
             return CostEstimate(None, None, None, None, tuple(unpriced))
-        return CostEstimate(*map(usd, sums), ())
+        return CostEstimate(usd(sums[0]), usd(sums[1]), usd(sums[2]), usd(sums[3]), ())
 
 
 def _cost(price: ModelPrice, bill: KindBill, output_tokens: int) -> int:

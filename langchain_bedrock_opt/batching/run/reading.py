@@ -135,10 +135,10 @@ class StageReader:
         folder = self._stage.folder.child(self._stage.output_of(shard)).child(job_id(arn))
         collector = Collector(folder, places, order=order)
         if not has_output(self._context, collector, part):
-            error = lost_output(folder.uri, part)
+            lost = lost_output(folder.uri, part)
             self._tally.counts.lost += len(places)
             for place in places:
-                yield Outcome(place, kind=kind, error=error, job_arn=arn, attempts=attempts)
+                yield Outcome(place, kind=kind, error=lost, job_arn=arn, attempts=attempts)
             return
         for answer in collector:
             if answer.output is not None:
@@ -150,9 +150,7 @@ class StageReader:
 
     def _of_calls(self, part: Part) -> Iterator[Outcome]:
         folder = self._stage.folder
-        names = (
-            (place, direct_name(part, place)) for place in part.shard.places.as_sequence()
-        )
+        names = ((place, direct_name(part, place)) for place in part.shard.places.as_sequence())
         with ThreadPoolExecutor(_READ_AHEAD) as pool:
             while batch := list(islice(names, 8 * _READ_AHEAD)):
                 answers = pool.map(folder.get_json, [name for _, name in batch])

@@ -49,9 +49,7 @@ def send_again(context: Context, stage: Stage, attempt: int) -> int:
     stored = [part.shard for part in parts if part.shard.attempt == attempt]
     below: Route | None = "on_demand" if context.services.direct is not None else None
     always = below if context.settings.on_failed == "on_demand" else None
-    sender = Sender(
-        context, stage, stored, attempt=attempt, route_below=below, always=always
-    )
+    sender = Sender(context, stage, stored, attempt=attempt, route_below=below, always=always)
     with sender:
         if any(failed):
             for record in stored_records(stage, sent_before):

@@ -8,6 +8,8 @@ from copy import copy
 from types import TracebackType
 from typing import IO
 
+from typing_extensions import Self
+
 from langchain_bedrock_opt.batching.parts import Outcome
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.errors import BatchRecordError
@@ -30,7 +32,7 @@ class SameAnswers:
         self._kept: dict[int, tuple[Outcome, int, int]] = {}
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> SameAnswers:
+    def __enter__(self) -> Self:
         """Use the answers while the block runs."""
         return self
 

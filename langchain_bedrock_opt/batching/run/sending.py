@@ -12,10 +12,12 @@ place by place: a run is never gone on with, with other inputs.
 from __future__ import annotations
 
 import heapq
-from hashlib import sha256
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, Final
+
+from typing_extensions import Self
 
 from langchain_bedrock_opt.batching.jobs.control import JobRequest, NoFreeSlot
 from langchain_bedrock_opt.batching.jobs.names import job_name, request_token
@@ -30,6 +32,26 @@ from langchain_bedrock_opt.errors import InputsChangedError
 # attempt, by kind in the order in which they appear, and then one by one.
 _LANE: Final = 10_000
 _ATTEMPT: Final = 1_000_000
+
+
+def job_request(context: Context, stage: Stage, shard: Shard) -> JobRequest:
+    """The job that a shard asks for: the same one in every process.
+
+    Args:
+        context: The run.
+        stage: The shard's stage.
+        shard: The shard.
+    """
+    input_uri = stage.folder.uri_of(shard.input)
+    # Of the place, too: a run of the same id elsewhere is another run.
+    digest = sha256(f"{input_uri}\n{shard.sha256}".encode()).hexdigest()
+    return JobRequest(
+        name=job_name(context.run_id, stage.number, shard.number, digest),
+        token=request_token(context.run_id, stage.number, shard.number, digest),
+        kind=shard.kind,
+        input_uri=input_uri,
+        output_uri=stage.folder.child(stage.output_of(shard)).uri,
+    )
 
 
 def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = False) -> bool:
@@ -47,22 +69,13 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
     Raises:
         BatchJobError: Bedrock refuses the job.
     """
-    shard = part.shard
-    input_uri = stage.folder.uri_of(shard.input)
-    # Of the place, too: a run of the same id elsewhere is another run.
-    digest = sha256(f"{input_uri}\n{shard.sha256}".encode()).hexdigest()
-    request = JobRequest(
-        name=job_name(context.run_id, stage.number, shard.number, digest),
-        token=request_token(context.run_id, stage.number, shard.number, digest),
-        kind=shard.kind,
-        input_uri=input_uri,
-        output_uri=stage.folder.child(stage.output_of(shard)).uri,
-    )
     try:
-        part.arn = context.control.create(request, may_exist=may_exist)
+        part.arn = context.control.create(
+            job_request(context, stage, part.shard), may_exist=may_exist
+        )
     except NoFreeSlot:
         return False
-    stage.store_job(shard, part.arn)
+    stage.store_job(part.shard, part.arn)
     return True
 
 
@@ -73,7 +86,6 @@ def stored_records(stage: Stage, shards: list[Shard]) -> Iterator[Record]:
         stage: Their stage.
         shards: The shards by their number: those of a kind follow one another.
     """
-
     sent = [shard for shard in shards if shard.route != "refused"]
 
     def of_kind(kind: JobKind) -> Iterator[Record]:
@@ -127,7 +139,7 @@ class Sender:
         self._next_earlier = next(self._earlier, None)
         self._lanes: dict[JobKind, _Lane] = {}
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         """Send records until the block ends."""
         return self
 

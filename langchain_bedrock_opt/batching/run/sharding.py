@@ -47,7 +47,7 @@ def line_bytes(body: bytes) -> int:
     """What a record weighs in a job's input, its line break included.
 
     Example:
-        >>> line_bytes(b"{}") == len(line_of(7, b"{}") + b"\\n")
+        >>> line_bytes(b"{}") == len(line_of(7, b"{}")) + 1
         True
     """
     return len(body) + _FRAME_BYTES

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from typing_extensions import Self
+
 from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Record, Refused
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces
@@ -83,10 +85,10 @@ class _Notes:
         self._stage = stage
         self._upload: Any = None
 
-    def __enter__(self) -> _Notes:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._upload is not None:
             self._upload.__exit__(*error)
 
@@ -182,30 +184,31 @@ def too_small(context: Context, records: int) -> BatchTooSmallError:
 
 def _compare(context: Context, stage: Stage, plan: Plan, items: Items) -> None:
     """Make sure that a run whose inputs were all taken is asked for with the same ones."""
-    noted = bytearray(plan.inputs)
-    for note in stage.notes():
-        noted[note.place] = 1
     stored = [part.shard for part in stage.parts() if part.shard.attempt == 1]
-    for shard in stored:
-        if shard.route == "refused":
-            for place in shard.places:
-                noted[place] = 1
+    noted = _noted(stage, plan, stored)
     sender = Sender(context, stage, stored)
     count = 0
     pairs = (item for item in items if not isinstance(item, Note))
-    for entry in context.program.entries(stage.number, pairs):
+    for count, entry in enumerate(context.program.entries(stage.number, pairs), 1):  # noqa: B007
         place = entry.place
-        count += 1
-        if place >= plan.inputs:
-            raise inputs_changed(context, place)
-        if not sender.was_sent(place):
-            if not noted[place]:
-                raise inputs_changed(context, place)
-        elif isinstance(entry, Record):
+        was_sent = sender.was_sent(place)
+        if was_sent and isinstance(entry, Record):
             sender.add(entry)
-        elif isinstance(entry, Known):
+        elif was_sent and isinstance(entry, Known):
             sender.skip()
-        else:
+        elif was_sent or place >= plan.inputs or not noted[place]:
             raise inputs_changed(context, place)
     if count < plan.inputs:
         raise inputs_changed(context, count)
+
+
+def _noted(stage: Stage, plan: Plan, stored: list[Shard]) -> bytearray:
+    """A byte for each place, 1 where nothing was sent."""
+    noted = bytearray(plan.inputs)
+    for note in stage.notes():
+        noted[note.place] = 1
+    for shard in stored:
+        if shard.route == "refused":
+            for first, last in shard.places.ranges():
+                noted[first : last + 1] = b"\1" * (last + 1 - first)
+    return noted

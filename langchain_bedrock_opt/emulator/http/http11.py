@@ -92,8 +92,10 @@ class HttpConnection:
             framing = _given_length(response) if request.method == "HEAD" else {}
             self._socket.sendall(self._head(response, framing))
         else:
+            if response.cut_at is not None:
+                self._keep_alive = False
             framing = {"Content-Length": str(len(body))}
-            self._socket.sendall(self._head(response, framing) + body)
+            self._socket.sendall(self._head(response, framing) + body[: response.cut_at])
 
     def refuse(self, response: HttpResponse) -> None:
         """Send a response to what could not be read as a request; it is the last.

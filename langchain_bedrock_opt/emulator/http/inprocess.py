@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ConnectionClosedError
 
-from langchain_bedrock_opt.emulator.http.other_services import OtherServices
+from langchain_bedrock_opt.emulator.http.other_services import Gate, OtherServices, pass_on
 from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
-from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
+from langchain_bedrock_opt.emulator.types import ConnectionCut, HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ class Attachment:
 
 
 def attach(
-    target: Any, handler: Handler, *, other_services: WSGIApplication | None = None
+    target: Any,
+    handler: Handler,
+    *,
+    other_services: WSGIApplication | None = None,
+    gate: Gate = pass_on,
 ) -> Attachment:
     """Answer a client's calls here instead of sending them.
 
@@ -97,6 +102,7 @@ def attach(
             the caller piece by piece.
         other_services: Answers the requests for all other services, and what the handler answers
             with 501, such as `moto_application()`; None leaves other services to AWS.
+        gate: What requests for other services go through.
 
     Returns:
         The attachment, for `detach()` or a `with` statement.
@@ -116,14 +122,14 @@ def attach(
         >>> answer["inputTokens"]
         3
     """
-    others = None if other_services is None else OtherServices(other_services)
+    others = None if other_services is None else OtherServices(other_services, gate)
 
     def answer_bedrock(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        http_request = _http_request(request)
-        response = handler(http_request)
-        if others is not None:
-            response = others.complete(http_request, response)
-        return _aws_response(request, response)
+        def complete(http_request: HttpRequest) -> HttpResponse:
+            response = handler(http_request)
+            return response if others is None else others.complete(http_request, response)
+
+        return _exchange(request, complete)
 
     hooks: list[tuple[str, Callable[..., Any]]] = [
         (event_name, answer_bedrock) for event_name in _BEDROCK_EVENTS
@@ -139,9 +145,17 @@ def _hook_of(others: OtherServices) -> Callable[..., AWSResponse | None]:
     def answer(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSResponse | None:
         if event_name.startswith(bedrock):
             return None
-        return _aws_response(request, others.answer(_http_request(request)))
+        return _exchange(request, others.answer)
 
     return answer
+
+
+def _exchange(request: AWSPreparedRequest, answer: Handler) -> AWSResponse:
+    """Have a request answered, as if by a connection."""
+    try:
+        return _aws_response(request, answer(_http_request(request)))
+    except ConnectionCut as cut:
+        raise ConnectionClosedError(endpoint_url=request.url) from cut
 
 
 def _emitter(target: Any) -> EventEmitter:
@@ -179,7 +193,8 @@ def _bytes(body: Any) -> bytes:
 
 def _aws_response(request: AWSPreparedRequest, response: HttpResponse) -> AWSResponse:
     body = response.body
-    raw = _WholeBody(body) if isinstance(body, bytes) else _PiecewiseBody(body)
+    # A body that is cut off just ends: botocore misses what `Content-Length` has announced.
+    raw = _WholeBody(body[: response.cut_at]) if isinstance(body, bytes) else _PiecewiseBody(body)
     headers = HTTPHeaders()
     for name, value in response.headers.items():
         headers[name] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -13,6 +14,15 @@ from langchain_bedrock_opt.errors import MissingExtraError
 
 NOT_IMPLEMENTED: Final = 501
 """The status of an answer that says: this is not served here."""
+
+
+Gate = Callable[[HttpRequest, Callable[[HttpRequest], HttpResponse]], HttpResponse]
+"""Stands before the other services: answers a request itself, or has the function answer it."""
+
+
+def pass_on(request: HttpRequest, answer: Callable[[HttpRequest], HttpResponse]) -> HttpResponse:
+    """The gate that is always open."""
+    return answer(request)
 
 
 def moto_application() -> WSGIApplication:
@@ -37,10 +47,12 @@ class OtherServices:
 
     Args:
         application: Answers them; None means moto, imported at the first request.
+        gate: What requests go through.
     """
 
-    def __init__(self, application: WSGIApplication | None = None) -> None:
+    def __init__(self, application: WSGIApplication | None = None, gate: Gate = pass_on) -> None:
         self._application = application
+        self._gate = gate
         self._lock = threading.Lock()
 
     def answer(self, request: HttpRequest) -> HttpResponse:
@@ -52,7 +64,13 @@ class OtherServices:
         Returns:
             The answer; one with status 501 and the reason where moto is not installed, or does
             not have the operation.
+
+        Raises:
+            ConnectionCut: The gate loses the answer.
         """
+        return self._gate(request, self._ask)
+
+    def _ask(self, request: HttpRequest) -> HttpResponse:
         try:
             return answer_by_wsgi(self._loaded(), request)
         except (MissingExtraError, NotImplementedError) as error:

@@ -83,10 +83,21 @@ def is_for_bedrock(request: HttpRequest) -> bool:
     authorization = request.headers.get("authorization", "")
     if authorization.startswith("Bearer "):
         return True
-    scope = _SIGNING_NAME.search(authorization or unquote(request.query))
-    if scope is not None:
-        return scope["service"] == "bedrock"
+    service = signing_name(request)
+    if service is not None:
+        return service == "bedrock"
     return match_route(request.method, request.path) is not None
+
+
+def signing_name(request: HttpRequest) -> str | None:
+    """The service that a request is signed for; None if it is not signed.
+
+    Args:
+        request: Any request, signed in a header or in its query.
+    """
+    text = request.headers.get("authorization") or unquote(request.query)
+    scope = _SIGNING_NAME.search(text)
+    return None if scope is None else scope["service"]
 
 
 @cache

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_bedrock_opt.emulator.http.http11 import BadRequestError, HttpConnection
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
-from langchain_bedrock_opt.emulator.http.other_services import OtherServices
+from langchain_bedrock_opt.emulator.http.other_services import Gate, OtherServices, pass_on
 from langchain_bedrock_opt.emulator.http.routes import is_for_bedrock
 from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
-from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse
+from langchain_bedrock_opt.emulator.types import ConnectionCut, HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import EmulatorError, PortInUseError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class EmulatorServer:
             checks no signature.
         port: The port; 0 picks a free one.
         other_services: Answers requests for other services; None means moto, if it is installed.
+        gate: What requests for other services go through.
 
     Example:
         >>> def handler(request):
@@ -63,10 +64,11 @@ class EmulatorServer:
         host: str = "127.0.0.1",
         port: int = 0,
         other_services: WSGIApplication | None = None,
+        gate: Gate = pass_on,
     ) -> None:
         self._handler = handler
         self._address = (host, port)
-        self._others = OtherServices(other_services)
+        self._others = OtherServices(other_services, gate)
         self._listener: _Listener | None = None
         self._acceptor: threading.Thread | None = None
 
@@ -134,6 +136,8 @@ class EmulatorServer:
             if not is_for_bedrock(request):
                 return self._others.answer(request)
             return self._others.complete(request, self._handler(request))
+        except ConnectionCut:
+            raise
         except Exception:
             logger.exception("The emulator failed on %s %s", request.method, request.path)
             return _failure(500, "InternalServerException", "The emulator failed; see its log.")
@@ -191,6 +195,8 @@ def _serve_requests(connection: HttpConnection, answer: Handler) -> None:
     except BadRequestError as error:
         with suppress(OSError):
             connection.refuse(_failure(400, "ValidationException", f"Bad request: {error}."))
+    except ConnectionCut:
+        logger.debug("A planned fault breaks a connection")
     except OSError as error:
         logger.debug("A client went away: %s", error)
     except Exception:

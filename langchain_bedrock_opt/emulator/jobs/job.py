@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.catalog.batch_limits import TERMINAL, TIMEOUT_HOURS, InvocationType
 from langchain_bedrock_opt.contracts import TokenUsage
-from langchain_bedrock_opt.emulator.jobs.faults import JobFault
+from langchain_bedrock_opt.emulator.jobs.faults import JobFault, OutputFault, told_figures
 from langchain_bedrock_opt.emulator.jobs.work import Work
 
 _ECHOED: Final = (
@@ -78,13 +78,15 @@ class Job:
         known: The bare id of its model; None if nobody knows.
         submitted: When it was created, in seconds since 1970.
         fault: What shall go wrong with it.
+        output_fault: What shall be wrong with its output.
+        since: When its status began.
         status: Its status.
-        since: When this status began.
         message: Why it failed.
         ended: When it ended.
-        stop_at: When it was asked to stop, if it was.
         work: Its records; None until they are read.
-        has_output: Whether its output is in S3.
+        output_due: When its output is to be written, if it is not yet.
+        output_ends: When its output is to be deleted, if it is there.
+        creations: How often its creation was asked for.
         looks: How often Get or List have shown it.
     """
 
@@ -94,12 +96,15 @@ class Job:
     known: str | None
     submitted: float
     fault: JobFault
+    output_fault: OutputFault
+    since: float
     status: str = "Submitted"
-    since: float = 0.0
     message: str | None = None
     ended: float | None = None
     work: Work | None = None
-    has_output: bool = False
+    output_due: float | None = None
+    output_ends: float | None = None
+    creations: int = 0
     looks: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -169,17 +174,18 @@ class Job:
 
     def described(self) -> dict[str, Any]:
         """The job as Get and List tell of it, by botocore's names."""
+        counts = self.counts
         told = {key: self.params[key] for key in _ECHOED if key in self.params}
         told |= {
             "jobArn": self.arn,
             "modelId": self.model_arn,
             "modelInvocationType": self.invocation,
             "timeoutDurationInHours": self.params.get("timeoutDurationInHours", TIMEOUT_HOURS[0]),
-            "status": self.fault.shown_status(self.status, self.looks),
+            "status": self.fault.told_status(self.status, self.looks),
             "submitTime": _moment(self.submitted),
-            "lastModifiedTime": _moment(self.since or self.submitted),
+            "lastModifiedTime": _moment(self.since),
             "jobExpirationTime": _moment(self.expires),
-            **self.fault.shown_counts(self.counts.total, self.counts.succeeded, self.counts.failed),
+            **told_figures(self.fault.counts, counts.total, counts.succeeded, counts.failed),
         }
         if self.message is not None:
             told["message"] = self.message

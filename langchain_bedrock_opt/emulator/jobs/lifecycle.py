@@ -33,7 +33,7 @@ class Lifecycle:
         self._leave: dict[str, Callable[[Job, float], None]] = {
             "Submitted": lambda job, at: job.set_status("Validating", at),
             "Validating": self._validate,
-            "Scheduled": lambda job, at: job.set_status("InProgress", at),
+            "Scheduled": self._begin,
             "InProgress": self._complete,
             "Stopping": lambda job, at: self._end(job, "Stopped", at),
         }
@@ -60,6 +60,17 @@ class Lifecycle:
             self._run_until(job, now)
             if self._settings.shows_partial_output:
                 self._write(job)
+        self.settle_output(job, now)
+
+    def settle_output(self, job: Job, now: float) -> None:
+        """Write the output of a job that is over when it is due, and delete it in its time."""
+        if job.output_due is not None and job.output_due <= now:
+            job.output_due = None
+            self._write(job)
+            self._close(job)
+        if job.output_due is None and job.output_ends is not None and job.output_ends <= now:
+            job.output_ends = None
+            self._storage.delete_folder(job.output_uri)
 
     def stop(self, job: Job, now: float) -> None:
         """Stop a job that is not over. What it has processed by now is kept."""
@@ -88,20 +99,26 @@ class Lifecycle:
             job.set_status("Failed", at, failure.message)
             return
         runner = RecordRunner(self._parts, job.invocation, job.known)
-        job.work = Work(files, runner, {})
+        job.work = Work(files, runner, job.output_fault)
         job.set_status("Scheduled", at)
+
+    def _begin(self, job: Job, at: float) -> None:
+        if job.fault.ends_early(job.counts.total):
+            self._end(job, str(job.fault.status), at)
+        else:
+            job.set_status("InProgress", at)
 
     def _run_until(self, job: Job, now: float) -> None:
         """Run the share of records that is done by now."""
         work, seconds = job.work, self._seconds(job)
         if work is not None:
             share = (now - job.since) / seconds if seconds else 1.0
-            work.run_to(int(work.total * share))
+            work.run_to(int(job.fault.limit(work.total) * share))
 
     def _complete(self, job: Job, at: float) -> None:
         if job.work is not None:
-            job.work.run_to(job.work.total)
-        self._end(job, "Completed", at)
+            job.work.run_to(job.fault.limit(job.work.total))
+        self._end(job, job.fault.status or "Completed", at)
 
     def _expire(self, job: Job) -> None:
         """The job's time is up."""
@@ -112,12 +129,17 @@ class Lifecycle:
             self._end(job, "Expired", job.expires)
 
     def _end(self, job: Job, status: str, at: float) -> None:
-        if job.work is not None:
-            if job.work.processed:
-                self._write(job)
-            job.work.close()
-        job.set_status(status, at)
+        job.set_status(status, at, job.fault.message if status == job.fault.status else None)
+        if job.counts.processed:
+            job.output_due = at + job.fault.output_after
+            job.output_ends = at + job.fault.output_for
+        else:
+            self._close(job)
 
     def _write(self, job: Job) -> None:
         if job.work is not None:
-            job.work.write_output(self._storage, job.output_uri, job.fault)
+            job.work.write_output(self._storage, job.output_uri, job.fault.manifest)
+
+    def _close(self, job: Job) -> None:
+        if job.work is not None:
+            job.work.close()

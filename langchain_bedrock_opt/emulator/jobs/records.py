@@ -22,6 +22,9 @@ _LATENCY_MS: Final = 0
 # That such records fail, and with 400, is documented; the text is unverified against AWS.
 _NO_TOOLS: Final = "Tool calling is not supported for batch inference with the Converse API."
 
+# Seen in maximhq/bifrost#4516: the job names the model.
+_NO_MODEL_ID: Final = "modelId: Extra inputs are not permitted"
+
 
 class RecordError(NamedTuple):
     """Why a record failed.
@@ -72,7 +75,7 @@ class RecordRunner:
         self._parts = parts
         self._known = known
         self._base = parts.directory.default_model_id if known is None else known
-        self._answer = self._converse if invocation == "Converse" else self._invoke
+        self._ask = self._converse if invocation == "Converse" else self._invoke
 
     def run(self, line: bytes, number: int, error: RecordError | None = None) -> RecordAnswer:
         """Run one record.
@@ -100,6 +103,11 @@ class RecordRunner:
         told = orjson.dumps({"errorCode": error.code, "errorMessage": error.message})
         key = b'"modelOutput":' if error.in_output else b'"error":'
         return RecordAnswer(start + key + told + b"}\n", is_error=True)
+
+    def _answer(self, model_input: Mapping[str, Any]) -> _Answer:
+        if "modelId" in model_input:
+            raise ServiceFailure("ValidationException", _NO_MODEL_ID)
+        return self._ask(model_input)
 
     def _converse(self, model_input: Mapping[str, Any]) -> _Answer:
         parts = self._parts

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator.engine import Parts
-from langchain_bedrock_opt.emulator.jobs.faults import JobFault
+from langchain_bedrock_opt.emulator.faults import Fault
+from langchain_bedrock_opt.emulator.jobs.faults import JobFaultPlan
 from langchain_bedrock_opt.emulator.jobs.job import Job, JobState
 from langchain_bedrock_opt.emulator.jobs.lifecycle import Lifecycle
 from langchain_bedrock_opt.emulator.jobs.settings import JobSettings
 from langchain_bedrock_opt.emulator.jobs.storage import Storage
 from langchain_bedrock_opt.emulator.models.control_plane import page
 from langchain_bedrock_opt.emulator.models.directory import not_found
-from langchain_bedrock_opt.emulator.types import ServiceFailure
+from langchain_bedrock_opt.emulator.types import ConnectionCut, ServiceFailure
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
@@ -37,11 +39,15 @@ class JobService:
         settings: Their clock, pace and quotas.
         parts: What the engine is made of.
         make_s3_client: Makes the boto3 client that files are read and written with.
+
+    Attributes:
+        faults: Faults to come: `emulator.jobs.faults.add(JobFault(status="Expired"))`.
     """
 
     def __init__(
         self, settings: JobSettings, parts: Parts, make_s3_client: Callable[[], Any]
     ) -> None:
+        self.faults = JobFaultPlan()
         self._settings = settings
         self._directory = parts.directory
         self._lifecycle = Lifecycle(settings, Storage(make_s3_client), parts)
@@ -70,8 +76,29 @@ class JobService:
         """CreateModelInvocationJob.
 
         Raises:
-            ServiceFailure: Bedrock would refuse it.
+            ServiceFailure: Bedrock would refuse it, or a fault has it fail after it is done.
+            ConnectionCut: A fault loses the answer.
         """
+        job = self._created(params, region)
+        with job.lock:
+            is_lost = job.creations < job.fault.lost_answers
+            job.creations += 1
+        if is_lost and job.fault.lost_as == "connection":
+            raise ConnectionCut
+        if is_lost:
+            raise Fault(code="InternalServerException").failure()
+        return {"jobArn": job.arn}
+
+    def settle_outputs(self) -> None:
+        """Bring outputs up to date with the clock, before somebody looks into S3."""
+        now = self._settings.clock()
+        for job in self._all():
+            if job.output_due is not None or job.output_ends not in (None, math.inf):
+                with job.lock:
+                    self._lifecycle.settle_output(job, now)
+
+    def _created(self, params: Params, region: str) -> Job:
+        """The job that a call makes, or that an earlier one with its token has made."""
         directory = self._directory
         known = directory.base_of(params["modelId"], invoke=False, region=region)
         now = self._settings.clock()
@@ -79,10 +106,11 @@ class JobService:
         with self._lock:
             same = self._with_token(params.get("clientRequestToken"), now)
             if same is not None:
-                return {"jobArn": same.arn}
+                return same
             self._check_name(params["jobName"])
             model_arn = directory.arn_of(params["modelId"])
             self._check_quota(model_arn)
+            fault, output_fault = self.faults.next_for(params["jobName"])
             job = Job(
                 arn=self._new_arn(params["jobName"], region),
                 params=params,
@@ -90,10 +118,11 @@ class JobService:
                 known=known,
                 submitted=now,
                 since=now,
-                fault=JobFault(),
+                fault=fault,
+                output_fault=output_fault,
             )
             self._jobs[job.id] = job
-        return {"jobArn": job.arn}
+            return job
 
     def get(self, params: Params) -> Result:
         """GetModelInvocationJob.

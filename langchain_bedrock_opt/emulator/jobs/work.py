@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
-from langchain_bedrock_opt.emulator.jobs.faults import JobFault
+from langchain_bedrock_opt.emulator.jobs.faults import Figures, OutputFault, told_figures
+from langchain_bedrock_opt.emulator.jobs.output import Output
 from langchain_bedrock_opt.emulator.jobs.records import RecordAnswer, RecordError, RecordRunner
-from langchain_bedrock_opt.emulator.jobs.storage import Spool, Storage, lines_of, new_spool
+from langchain_bedrock_opt.emulator.jobs.storage import Spool, Storage, lines_of
 
 
 class CountedFile(NamedTuple):
@@ -25,22 +28,13 @@ class CountedFile(NamedTuple):
     records: int
 
 
-class _Output(NamedTuple):
-    """The answers of one input file, one line each."""
-
-    name: str
-    spool: Spool
-    ends: list[int]
-
-
 class Work:
     """The records of one job. Not thread-safe: the job's lock guards it.
 
     Args:
         files: Its input.
         runner: Runs its records.
-        errors: Records that fail without being asked, by their place in the job.
-        first: The place of its first record among all that the service ever ran.
+        fault: What shall be wrong with its output.
 
     Attributes:
         total: How many records it has.
@@ -51,19 +45,25 @@ class Work:
     """
 
     def __init__(
-        self, files: Iterable[CountedFile], runner: RecordRunner, errors: dict[int, RecordError]
+        self, files: Sequence[CountedFile], runner: RecordRunner, fault: OutputFault
     ) -> None:
-        self._files = tuple(files)
+        firsts = accumulate((file.records for file in files), initial=0)
         self._runner = runner
-        self._errors = errors
-        self._outputs = [_Output(file.name, new_spool(), []) for file in self._files]
-        self._lines = self._all_lines()
-        self._waiting: tuple[_Output, bytes] | None = None
-        self.total = sum(file.records for file in self._files)
+        self._fault = fault
+        self._outputs = [
+            Output(file.name, first) for file, first in zip(files, firsts, strict=False)
+        ]
+        closers = [file.spool.close for file in files] + [out.close for out in self._outputs]
+        self._finalizer = weakref.finalize(self, _call_each, closers)
+        self._lines = _all_lines(files, self._outputs)
+        self._next: tuple[Output, bytes] | None = None
+        self.total = sum(file.records for file in files)
         self.succeeded = 0
         self.failed = 0
         self.input_tokens = 0
         self.output_tokens = 0
+        self._errors = fault.choose("errors", self.total)
+        self._error = RecordError(fault.error_code, fault.error_message, fault.errors_in_output)
 
     @property
     def processed(self) -> int:
@@ -77,39 +77,38 @@ class Work:
             Exception: What a responder raises that is no answer; its record is the next one.
         """
         while self.processed < min(count, self.total):
-            if self._waiting is None:
-                self._waiting = next(self._lines)
-            output, line = self._waiting
+            if self._next is None:
+                self._next = next(self._lines)
+            output, line = self._next
             number = self.processed
-            answer = self._runner.run(line, number, self._errors.get(number))
-            self._waiting = None
-            output.spool.write(answer.line)
-            output.ends.append((output.ends[-1] if output.ends else 0) + len(answer.line))
+            error = self._error if number in self._errors else None
+            answer = self._runner.run(line, number, error)
+            self._next = None
+            output.add(answer.line)
             self._count(answer)
 
-    def write_output(self, storage: Storage, folder: str, fault: JobFault) -> None:
+    def write_output(self, storage: Storage, folder: str, manifest: Figures) -> None:
         """Write one file for each input file, and the manifest.
 
         Args:
             storage: S3.
             folder: The URI of the job's own folder.
-            fault: What shall be wrong with it.
+            manifest: Whether the manifest tells what is so.
         """
         for output in self._outputs:
-            storage.write(f"{folder}{output.name}.out", _from_start(output.spool))
-        storage.write(f"{folder}manifest.json.out", [compact_json(self._manifest())])
+            pieces = output.pieces(self._fault, self.total)
+            storage.write(f"{folder}{output.name}.out", pieces)
+        if manifest != "missing":
+            figures = told_figures(manifest, self.total, self.succeeded, self.failed)
+            tokens = {
+                "inputTokenCount": self.input_tokens,
+                "outputTokenCount": self.output_tokens,
+            }
+            storage.write(f"{folder}manifest.json.out", [compact_json({**figures, **tokens})])
 
     def close(self) -> None:
-        """Give the disk back."""
-        for file in self._files:
-            file.spool.close()
-        for output in self._outputs:
-            output.spool.close()
-
-    def _all_lines(self) -> Iterator[tuple[_Output, bytes]]:
-        for file, output in zip(self._files, self._outputs, strict=True):
-            for line in lines_of(file.spool):
-                yield output, line
+        """Give the disk back. It happens by itself to a job that nobody follows to its end."""
+        self._finalizer()
 
     def _count(self, answer: RecordAnswer) -> None:
         self.failed += answer.is_error
@@ -117,17 +116,15 @@ class Work:
         self.input_tokens += answer.input_tokens
         self.output_tokens += answer.output_tokens
 
-    def _manifest(self) -> dict[str, int]:
-        return {
-            "totalRecordCount": self.total,
-            "processedRecordCount": self.processed,
-            "successRecordCount": self.succeeded,
-            "errorRecordCount": self.failed,
-            "inputTokenCount": self.input_tokens,
-            "outputTokenCount": self.output_tokens,
-        }
+
+def _all_lines(
+    files: Sequence[CountedFile], outputs: Sequence[Output]
+) -> Iterator[tuple[Output, bytes]]:
+    for file, output in zip(files, outputs, strict=True):
+        for line in lines_of(file.spool):
+            yield output, line
 
 
-def _from_start(spool: Spool) -> Iterator[bytes]:
-    spool.seek(0)
-    return iter(spool)
+def _call_each(functions: Iterable[Callable[[], object]]) -> None:
+    for function in functions:
+        function()

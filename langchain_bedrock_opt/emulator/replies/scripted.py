@@ -24,7 +24,8 @@ class ScriptedResponder:
 
     A rule that holds comes first, in the order of the rules; then the queue, each line once; then
     the fallback. What is written is said as it stands: no limit of the request cuts it. Token
-    counts are estimates unless the line is a `Reply`.
+    counts are estimates unless the line is a `Reply`. The cheapest for large jobs is one `Reply`
+    under a rule that is a function.
 
     Args:
         lines: The queue.
@@ -82,10 +83,14 @@ class ScriptedResponder:
         return counted(request, _blocks(line))
 
     def _next(self, request: Mapping[str, Any]) -> Line | None:
-        prompt = Conversation.of(request).prompt
+        prompt: str | None = None  # taking a request apart costs more than all the rest
         with self._lock:
             for condition, lines in self._rules:
-                holds = condition in prompt if isinstance(condition, str) else condition(request)
+                if isinstance(condition, str):
+                    prompt = Conversation.of(request).prompt if prompt is None else prompt
+                    holds = condition in prompt
+                else:
+                    holds = condition(request)
                 if holds:
                     return lines.popleft() if len(lines) > 1 else lines[0]
             return self._queue.popleft() if self._queue else None

@@ -32,6 +32,7 @@ from langchain_bedrock_opt.usage.budget.thresholds import Thresholds
 from langchain_bedrock_opt.usage.budget.windows import Per
 from langchain_bedrock_opt.usage.recording.pricing import RateCard, default_rates
 from langchain_bedrock_opt.usage.refusals import REFUSALS
+from langchain_bedrock_opt.usage.waiting import waits_for_job
 
 logger = logging.getLogger(__name__)
 
@@ -314,7 +315,7 @@ class Budget(BaseCallbackHandler):
         event: Mapping[str, Any],
     ) -> None:
         now = self._clock()
-        run = self._runs.enter(run_id, now)
+        run = self._runs.enter(run_id, now, waits=waits_for_job(event))
         if run is None:
             return  # a start that is told twice is one start
         for held in self._runs.give_up(now):

@@ -1,4 +1,7 @@
-"""Runs under way, and what each of them holds."""
+"""Runs under way, and what each of them holds.
+
+Runs that wait for invocation jobs are bounded neither in number nor in age.
+"""
 
 from __future__ import annotations
 
@@ -68,19 +71,27 @@ class OpenRuns:
         self._ttl = ttl
         self._max_runs = max_runs
         self._runs: OrderedDict[str, OpenRun] = OrderedDict()
+        self._waiting: dict[str, OpenRun] = {}
 
     def __len__(self) -> int:
         """How many are under way."""
-        return len(self._runs)
+        return len(self._runs) + len(self._waiting)
 
-    def enter(self, run_id: UUID, now: float) -> OpenRun | None:
-        """A run that starts; None if it is under way already."""
+    def enter(self, run_id: UUID, now: float, *, waits: bool = False) -> OpenRun | None:
+        """A run that starts; None if it is under way already.
+
+        Args:
+            run_id: Its id.
+            now: When it starts.
+            waits: Whether it waits for a job, and is never given up.
+        """
         run = OpenRun(now)
-        return run if self._runs.setdefault(run_id.hex, run) is run else None
+        runs = self._waiting if waits else self._runs
+        return run if runs.setdefault(run_id.hex, run) is run else None
 
     def leave(self, run_id: UUID) -> Held | None:
         """What a run holds, once; None if nothing."""
-        run = self._runs.pop(run_id.hex, None)
+        run = self._runs.pop(run_id.hex, None) or self._waiting.pop(run_id.hex, None)
         return None if run is None else run.held
 
     def give_up(self, now: float) -> list[Held]:
@@ -102,3 +113,4 @@ class OpenRuns:
     def after_fork(self) -> None:
         """In a forked process: leave the parent's runs to the parent."""
         self._runs = OrderedDict()
+        self._waiting = {}

@@ -1,4 +1,7 @@
-"""The table of runs that have started and not ended, bounded in number and in age."""
+"""The table of runs that have started and not ended, bounded in number and in age.
+
+Runs that wait for invocation jobs are not bounded: they take as long as jobs do.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from uuid import UUID
 
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.recording.paths import Place
+from langchain_bedrock_opt.usage.waiting import waits_for_job
 
 
 @dataclass(slots=True)
@@ -62,10 +66,11 @@ class RunTable:
         # abandoned stream in the middle of any of them, and its run's end comes here in this very
         # thread. Keys are whole numbers, since hashing a UUID is Python code.
         self._runs: dict[int, Run] = {}
+        self._waiting: dict[int, Run] = {}
 
     def __len__(self) -> int:
         """How many runs are open."""
-        return len(self._runs)
+        return len(self._runs) + len(self._waiting)
 
     def add(self, run: Run) -> Sequence[Run]:
         """Remember a run.
@@ -74,6 +79,9 @@ class RunTable:
             The runs that are given up for it, too old or too many: usually none.
         """
         # A start that is told twice is one start.
+        if waits_for_job(run.event):
+            self._waiting.setdefault(run.run_id.int, run)
+            return ()
         self._runs.setdefault(run.run_id.int, run)
         expired = run.started - self._ttl
         try:
@@ -88,32 +96,36 @@ class RunTable:
     def _give_up(self, expired: float) -> list[Run]:
         """Take out the oldest runs, too old or too many."""
         given_up: list[Run] = []
-        for run in self._snapshot():
+        for run in self._snapshot(self._runs):
             if run.started > expired and len(self._runs) <= self._max_runs:
                 break
             if self.pop(run.run_id) is not None:
                 given_up.append(run)
         return given_up
 
-    def _snapshot(self) -> list[Run]:
+    @staticmethod
+    def _snapshot(runs: dict[int, Run]) -> list[Run]:
         while True:
             try:
-                return list(self._runs.values())
+                return list(runs.values())
             except RuntimeError:  # it changed meanwhile  # noqa: PERF203 - hardly ever
                 continue
 
     def get(self, run_id: UUID) -> Run | None:
         """The run, if it is open."""
-        return self._runs.get(run_id.int)
+        return self._runs.get(run_id.int) or self._waiting.get(run_id.int)
 
     def pop(self, run_id: UUID) -> Run | None:
         """Take a run out; None if it has ended already. Of many callers one gets it."""
-        return self._runs.pop(run_id.int, None)
+        run = self._runs.pop(run_id.int, None)
+        return run if run is not None else self._waiting.pop(run_id.int, None)
 
     def pop_all(self) -> list[Run]:
         """Take all runs out."""
-        return [run for run in self._snapshot() if self.pop(run.run_id) is not None]
+        left = [*self._snapshot(self._waiting), *self._snapshot(self._runs)]
+        return [run for run in left if self.pop(run.run_id) is not None]
 
     def forget_parent(self) -> None:
         """In a forked process: leave the parent's runs to the parent."""
         self._runs = {}
+        self._waiting = {}

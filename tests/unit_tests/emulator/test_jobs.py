@@ -1,8 +1,33 @@
-"""Invocation jobs of the local Bedrock, as a client of `bedrock` and `s3` sees them."""
+"""Invocation jobs of the local Bedrock, as clients of `bedrock` and `s3` see them."""
 
 from __future__ import annotations
 
-from tests.batch_service import SLOW, BatchService, make_batch_service, records
+import base64
+import json
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from langchain_bedrock_opt.emulator import JobPace, JobQuotas, JobSettings, ScriptedResponder
+from langchain_bedrock_opt.errors import EmulatorError
+from tests.batch_service import HAIKU, NOON, SLOW, BatchService, make_batch_service, records
+
+DAY = 24 * 3600.0
+
+
+def refusal(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    said = error.value.response["Error"]
+    return said["Code"], said["Message"]
+
+
+def manifest(service: BatchService, arn: str) -> dict[str, int]:
+    told: dict[str, int] = json.loads(
+        service.read(f"out/{arn.rpartition('/')[2]}/manifest.json.out")
+    )
+    return told
 
 
 def test_a_job_reads_s3_and_writes_s3(batch_service: BatchService) -> None:
@@ -15,7 +40,181 @@ def test_a_job_reads_s3_and_writes_s3(batch_service: BatchService) -> None:
     assert job["status"] == "Completed"
     assert batch_service.keys("out/") == [f"{folder}/a.jsonl.out", f"{folder}/manifest.json.out"]
     output = batch_service.output(job["jobArn"])
-    assert [line["recordId"] for line in output] == [line["recordId"] for line in records(6)]
+    assert [{key: line[key] for key in ("recordId", "modelInput")} for line in output] == records(6)
+    usages = [line["modelOutput"]["usage"] for line in output]
+    assert manifest(batch_service, job["jobArn"]) == {
+        "totalRecordCount": 6,
+        "processedRecordCount": 6,
+        "successRecordCount": 6,
+        "errorRecordCount": 0,
+        "inputTokenCount": sum(usage["inputTokens"] for usage in usages),
+        "outputTokenCount": sum(usage["outputTokens"] for usage in usages),
+    }
+
+
+def test_a_record_is_answered_as_a_call_is(batch_service: BatchService) -> None:
+    """A Converse record gets the answer that Converse gives to the same request."""
+    batch_service.put("in/a.jsonl", records(5))
+    answer = batch_service.runtime.converse(
+        modelId="us.amazon.nova-lite-v1:0", messages=records(1)[0]["modelInput"]["messages"]
+    )
+
+    arn = batch_service.create()
+    batch_service.get(arn)
+
+    output = batch_service.output(arn)[0]["modelOutput"]
+    assert output["output"] == answer["output"]
+    assert output["stopReason"] == answer["stopReason"]
+    assert output["usage"]["totalTokens"] == answer["usage"]["totalTokens"]
+
+
+def test_all_files_of_a_folder_are_read(batch_service: BatchService) -> None:
+    """Each `.jsonl` file of a folder gets an output file of its own; other files are left."""
+    batch_service.put("in/a.jsonl", records(3))
+    batch_service.put("in/deep/b.jsonl", records(4))
+    batch_service.put("in/notes.txt", ["not a record"])
+
+    arn = batch_service.create()
+
+    folder = f"out/{arn.rpartition('/')[2]}"
+    assert batch_service.get(arn)["totalRecordCount"] == 7
+    assert batch_service.keys("out/") == [
+        f"{folder}/a.jsonl.out",
+        f"{folder}/deep/b.jsonl.out",
+        f"{folder}/manifest.json.out",
+    ]
+
+
+def test_one_file_is_read_alone(batch_service: BatchService) -> None:
+    """A URI of a file takes that file, though others begin with its name."""
+    uri = batch_service.put("in/a.jsonl", records(5))
+    batch_service.put("in/a.jsonl.jsonl", records(3))
+
+    arn = batch_service.create(inputDataConfig={"s3InputDataConfig": {"s3Uri": uri}})
+
+    assert batch_service.get(arn)["totalRecordCount"] == 5
+
+
+def test_native_records_are_answered_in_their_format(batch_service: BatchService) -> None:
+    """InvokeModel records of a Claude job carry tools and images, and get Claude's own body."""
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
+    source = {"type": "base64", "media_type": "image/png", "data": image}
+    body = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 100,
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image", "source": source},
+                    {"type": "text", "text": "What is the weather in Kyoto?"},
+                ],
+            }
+        ],
+        "tools": [
+            {
+                "name": "weather",
+                "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+            }
+        ],
+        "tool_choice": {"type": "any"},
+    }
+    batch_service.put("in/a.jsonl", [{"recordId": str(n), "modelInput": body} for n in range(5)])
+
+    arn = batch_service.create(modelId=HAIKU, modelInvocationType="InvokeModel")
+    job = batch_service.get(arn)
+
+    assert job["successRecordCount"] == 5
+    answer = batch_service.output(arn)[0]["modelOutput"]
+    assert (answer["type"], answer["stop_reason"]) == ("message", "tool_use")
+    assert answer["content"][-1]["name"] == "weather"
+
+
+def test_embeddings_are_made(batch_service: BatchService) -> None:
+    """A job of an embedding model answers with vectors and counts input tokens alone."""
+    batch_service.put(
+        "in/a.jsonl",
+        [{"recordId": str(n), "modelInput": {"inputText": f"Text {n}"}} for n in range(5)],
+    )
+
+    arn = batch_service.create(
+        modelId="amazon.titan-embed-text-v2:0", modelInvocationType="InvokeModel"
+    )
+    batch_service.get(arn)
+
+    assert len(batch_service.output(arn)[0]["modelOutput"]["embedding"]) == 1024
+    assert manifest(batch_service, arn)["outputTokenCount"] == 0
+    assert manifest(batch_service, arn)["inputTokenCount"] > 0
+
+
+def test_blobs_are_base64(batch_service: BatchService) -> None:
+    """An image in a Converse record travels as base64, and its responder gets bytes."""
+    seen: list[Any] = []
+
+    def remember(request: Any) -> bool:
+        seen.append(request["messages"][0]["content"][0]["image"]["source"]["bytes"])
+        return True
+
+    service = make_batch_service(responder=ScriptedResponder().when(remember).reply("A cat."))
+    data = b"\x89PNG\r\n\x1a\n"
+    image = {"format": "png", "source": {"bytes": base64.b64encode(data).decode()}}
+    content = [{"image": image}, {"text": "What is it?"}]
+    model_input = {"messages": [{"role": "user", "content": content}]}
+    service.put("in/a.jsonl", [{"recordId": str(n), "modelInput": model_input} for n in range(5)])
+
+    arn = service.create()
+
+    assert service.get(arn)["successRecordCount"] == 5
+    assert seen == [data] * 5
+
+
+def test_bad_records_fail_alone(batch_service: BatchService) -> None:
+    """What the model refuses is an error of that record, though the job is Completed."""
+    bad = [
+        {"recordId": "tools", "modelInput": {**records(1)[0]["modelInput"], "toolConfig": {}}},
+        {"recordId": "empty", "modelInput": {"messages": []}},
+        {"recordId": "shape", "modelInput": {"messages": "Hello"}},
+        {"recordId": "model", "modelInput": {**records(1)[0]["modelInput"], "modelId": "m"}},
+    ]
+    batch_service.put("in/a.jsonl", [*bad, *records(3)])
+
+    arn = batch_service.create()
+    job = batch_service.get(arn)
+
+    assert (job["status"], job["successRecordCount"], job["errorRecordCount"]) == (
+        "Completed",
+        3,
+        4,
+    )
+    errors = {
+        line["recordId"]: line["error"]["errorCode"]
+        for line in batch_service.output(arn)
+        if "modelOutput" not in line
+    }
+    assert errors == {"tools": 400, "empty": 400, "shape": 400, "model": 400}
+
+
+def test_missing_ids_are_made_up(batch_service: BatchService) -> None:
+    """A record without an id gets one of its own."""
+    batch_service.put("in/a.jsonl", [{"modelInput": r["modelInput"]} for r in records(5)])
+
+    arn = batch_service.create()
+    batch_service.get(arn)
+
+    assert len({line["recordId"] for line in batch_service.output(arn)}) == 5
+
+
+def test_records_are_no_calls(batch_service: BatchService) -> None:
+    """The journal has no entry for a record; the jobs count records and tokens themselves."""
+    batch_service.put("in/a.jsonl", records(6))
+
+    batch_service.get(batch_service.create())
+
+    jobs = batch_service.emulator.jobs
+    assert batch_service.emulator.journal.count("Converse") == 0
+    assert batch_service.emulator.journal.count("CreateModelInvocationJob") == 1
+    assert (len(jobs.list()), jobs.records) == (1, 6)
+    assert jobs.usage.output > jobs.usage.input > 0
 
 
 def test_statuses_follow_the_clock() -> None:
@@ -25,16 +224,310 @@ def test_statuses_follow_the_clock() -> None:
     arn = service.create()
 
     seen = []
-    for seconds in (0, 10, 60, 30, 100, 100):
+    for seconds in (0, 10, 60, 30, 100, 150):
         service.clock.sleep(seconds)
         job = service.get(arn)
-        seen.append((job["status"], job["processedRecordCount"]))
+        seen.append((job["status"], job["totalRecordCount"], job["processedRecordCount"]))
 
     assert seen == [
-        ("Submitted", 0),
-        ("Validating", 0),
-        ("Scheduled", 0),
-        ("InProgress", 0),
-        ("InProgress", 5),
-        ("Completed", 10),
+        ("Submitted", 0, 0),
+        ("Validating", 0, 0),
+        ("Scheduled", 10, 0),
+        ("InProgress", 10, 0),
+        ("InProgress", 10, 5),
+        ("Completed", 10, 10),
     ]
+    noon = datetime.fromtimestamp(NOON, timezone.utc)
+    assert job["submitTime"] == noon
+    assert (job["endTime"] - noon).total_seconds() == 300
+    assert (job["jobExpirationTime"] - noon).total_seconds() == DAY
+
+
+def test_output_comes_at_the_end() -> None:
+    """S3 has nothing of a job before it is over, unless the settings show what is processed."""
+    partial = make_batch_service(pace=SLOW, jobs={"shows_partial_output": True})
+    whole = make_batch_service(pace=SLOW)
+    counts = []
+    for service in (partial, whole):
+        service.put("in/a.jsonl", records(10))
+        arn = service.create()
+        service.clock.sleep(200)
+        service.get(arn)
+        counts.append(len(service.output(arn)))
+        service.clock.sleep(100)
+        service.get(arn)
+        counts.append(len(service.output(arn)))
+
+    assert counts == [5, 10, 0, 10]
+
+
+def test_input_is_read_once() -> None:
+    """What becomes of the input after validation is no matter."""
+    service = make_batch_service(pace=SLOW)
+    service.put("in/a.jsonl", records(10))
+    arn = service.create()
+    service.clock.sleep(100)
+    service.get(arn)
+
+    service.s3.delete_object(Bucket=service.bucket, Key="in/a.jsonl")
+    service.clock.sleep(200)
+
+    assert service.get(arn)["successRecordCount"] == 10
+
+
+def test_stopping_keeps_what_is_processed() -> None:
+    """A stopped job is Stopping for a while, then Stopped with the records it had processed."""
+    service = make_batch_service(pace=SLOW)
+    service.put("in/a.jsonl", records(10))
+    arn = service.create()
+    service.clock.sleep(200)
+
+    service.bedrock.stop_model_invocation_job(jobIdentifier=arn)
+    stopping = service.get(arn)
+    service.clock.sleep(20)
+    stopped = service.get(arn)
+
+    assert (stopping["status"], stopped["status"]) == ("Stopping", "Stopped")
+    assert stopped["processedRecordCount"] == len(service.output(arn)) == 5
+
+
+def test_a_job_stops_before_it_begins() -> None:
+    """A job that is stopped in the queue ends without output."""
+    service = make_batch_service(pace=SLOW)
+    service.put("in/a.jsonl", records(10))
+    arn = service.create()
+
+    service.bedrock.stop_model_invocation_job(jobIdentifier=arn.rpartition("/")[2])
+    service.clock.sleep(20)
+
+    assert service.get(arn)["status"] == "Stopped"
+    assert service.keys("out/") == []
+
+
+def test_what_is_over_can_t_be_stopped(batch_service: BatchService) -> None:
+    """Stopping a job that has ended is a conflict."""
+    batch_service.put("in/a.jsonl", records(5))
+    arn = batch_service.create()
+
+    with pytest.raises(ClientError) as error:
+        batch_service.bedrock.stop_model_invocation_job(jobIdentifier=arn)
+
+    assert refusal(error)[0] == "ConflictException"
+
+
+def test_jobs_expire_in_the_queue() -> None:
+    """A job that has not begun within its time is Expired, without output."""
+    service = make_batch_service(pace=JobPace(scheduled=math.inf))
+    service.put("in/a.jsonl", records(5))
+    arn = service.create(timeoutDurationInHours=48)
+
+    service.clock.sleep(2 * DAY - 1)
+    waiting = service.get(arn)["status"]
+    service.clock.sleep(1)
+
+    assert (waiting, service.get(arn)["status"]) == ("Scheduled", "Expired")
+    assert service.keys("out/") == []
+
+
+def test_jobs_that_run_out_of_time_are_partial() -> None:
+    """A job that is not through in its time is PartiallyCompleted with what it has."""
+    service = make_batch_service(pace=JobPace(running=2 * DAY))
+    service.put("in/a.jsonl", records(10))
+    arn = service.create()
+
+    service.clock.sleep(3 * DAY)
+
+    assert service.get(arn)["status"] == "PartiallyCompleted"
+    assert len(service.output(arn)) == 5
+
+
+@pytest.mark.parametrize(
+    ("quotas", "lines", "reason"),
+    [
+        ({}, records(4), "fewer than the minimum of 5"),
+        ({"max_records": 6}, records(7), "more than the maximum of 6 for a job"),
+        ({"max_file_records": 6}, records(7), "more than the maximum of 6 for a file"),
+        ({"max_file_bytes": 100}, records(7), "more than the maximum of 100"),
+        ({"max_job_bytes": 100}, records(7), "more than the maximum of 100 for a job"),
+        ({}, [*records(5), "{"], "line 6 of the file a.jsonl is not a record"),
+        ({}, [*records(5), '{"recordId": "x"}'], "line 6 of the file a.jsonl is not a record"),
+        ({}, [], "fewer than the minimum"),
+    ],
+)
+def test_input_is_validated(quotas: dict[str, int], lines: list[Any], reason: str) -> None:
+    """A job whose input breaks a quota, or is no JSON, fails and says why."""
+    service = make_batch_service(quotas=quotas)
+    service.put("in/a.jsonl", lines)
+
+    job = service.get(service.create())
+
+    assert job["status"] == "Failed"
+    assert reason in job["message"]
+    assert service.keys("out/") == []
+
+
+def test_storage_is_validated(batch_service: BatchService) -> None:
+    """A job fails if its input is nowhere, or its buckets are not there."""
+    batch_service.put("in/a.jsonl", records(5))
+    nowhere = {"s3InputDataConfig": {"s3Uri": "s3://no-such-bucket-at-all/in/"}}
+    nothing = {"s3InputDataConfig": {"s3Uri": f"s3://{batch_service.bucket}/other/"}}
+    no_output = {"s3OutputDataConfig": {"s3Uri": "s3://no-such-bucket-at-all/"}}
+
+    messages = [
+        batch_service.get(batch_service.create(f"job-{number}", **change))["message"]
+        for number, change in enumerate(
+            (
+                {"inputDataConfig": nowhere},
+                {"inputDataConfig": nothing},
+                {"outputDataConfig": no_output},
+            )
+        )
+    ]
+
+    assert "Could not validate ListBucket permissions" in messages[0]
+    assert "no .jsonl file" in messages[1]
+    assert "Could not validate PutObject permissions" in messages[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jobName": "under_score"},
+        {"roleArn": "arn:aws:iam::123456789012:user/me"},
+        {"clientRequestToken": "with blank"},
+        {"timeoutDurationInHours": 169},
+        {"inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://bucket/dt=2026/"}}},
+        {"outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket/a b/"}}},
+        {"modelId": "no-such-model"},
+        {
+            "modelId": "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdef123456",
+        },
+    ],
+)
+def test_requests_are_validated(batch_service: BatchService, change: dict[str, Any]) -> None:
+    """A name, role, token, timeout, URI or model that Bedrock refuses is refused at once."""
+    with pytest.raises(ClientError) as error:
+        batch_service.create(change.pop("jobName", "job-1"), **change)
+
+    assert refusal(error)[0] == "ValidationException"
+    assert batch_service.emulator.jobs.list() == ()
+
+
+def test_a_token_makes_one_job(batch_service: BatchService) -> None:
+    """The same clientRequestToken gives the same job, whatever else is asked."""
+    first = batch_service.create(clientRequestToken="abc")
+
+    assert batch_service.create(clientRequestToken="abc") == first
+    assert batch_service.create("job-2", clientRequestToken="def") != first
+    assert len(batch_service.emulator.jobs.list()) == 2
+
+
+def test_tokens_may_be_forgotten() -> None:
+    """A token that the service no longer remembers makes another job, or a conflict of names."""
+    service = make_batch_service(jobs={"token_seconds": 60.0})
+    first = service.create(clientRequestToken="abc")
+    service.clock.sleep(61)
+
+    with pytest.raises(ClientError) as error:
+        service.create(clientRequestToken="abc")
+
+    assert refusal(error)[0] == "ConflictException"
+    assert service.create("job-2", clientRequestToken="abc") != first
+
+
+@pytest.mark.parametrize(
+    ("taken_name", "code"),
+    [("conflict", "ConflictException"), ("validation", "ValidationException")],
+)
+def test_names_are_unique(taken_name: str, code: str) -> None:
+    """A name that another job has is refused, as the settings say."""
+    service = make_batch_service(jobs={"taken_name": taken_name})
+    service.create()
+
+    with pytest.raises(ClientError) as error:
+        service.create()
+
+    assert refusal(error) == (code, "The provided job name is currently in use.")
+
+
+def test_names_may_be_allowed_twice() -> None:
+    """With names that need not be unique, each call makes a job."""
+    service = make_batch_service(jobs={"taken_name": "allowed"})
+
+    assert service.create() != service.create()
+
+
+def test_running_jobs_are_limited() -> None:
+    """Too many unfinished jobs of one model are refused; an ended one makes room."""
+    service = make_batch_service(pace=SLOW, quotas={"max_running": 2})
+    service.put("in/a.jsonl", records(5))
+    for number in range(2):
+        service.create(f"job-{number}")
+
+    with pytest.raises(ClientError) as error:
+        service.create("job-2")
+    other = service.create("job-3", modelId="amazon.nova-micro-v1:0")
+    service.clock.sleep(300)
+
+    assert refusal(error)[0] == "ServiceQuotaExceededException"
+    assert other
+    assert service.create("job-4")
+
+
+def test_jobs_are_listed() -> None:
+    """A list filters by status, name and time, and goes on by pages."""
+    service = make_batch_service(pace=SLOW)
+    service.put("in/a.jsonl", records(5))
+    for number in range(5):
+        service.create(f"nightly-{number}")
+        service.clock.sleep(100)
+    service.create("other")
+
+    def names(**filters: Any) -> list[str]:
+        answer = service.bedrock.list_model_invocation_jobs(**filters)
+        return [job["jobName"] for job in answer["invocationJobSummaries"]]
+
+    third = datetime.fromtimestamp(NOON + 200, timezone.utc)
+    assert names(nameContains="nightly", sortOrder="Descending")[0] == "nightly-4"
+    assert names(submitTimeAfter=third) == ["nightly-3", "nightly-4", "other"]
+    assert names(submitTimeBefore=third) == ["nightly-0", "nightly-1"]
+    assert names(statusEquals="Completed") == ["nightly-0", "nightly-1", "nightly-2"]
+    pages = service.bedrock.get_paginator("list_model_invocation_jobs").paginate(
+        PaginationConfig={"PageSize": 2}
+    )
+    found = [job["jobName"] for page in pages for job in page["invocationJobSummaries"]]
+    assert found == [f"nightly-{number}" for number in range(5)] + ["other"]
+
+
+def test_a_list_tells_what_get_tells() -> None:
+    """A job's summary in a list has the same status, counts and times as Get."""
+    service = make_batch_service(pace=SLOW)
+    service.put("in/a.jsonl", records(10))
+    arn = service.create()
+    service.clock.sleep(200)
+
+    told = service.get(arn)
+    listed = service.bedrock.list_model_invocation_jobs()["invocationJobSummaries"][0]
+
+    del told["ResponseMetadata"]
+    assert listed == told
+
+
+def test_unknown_jobs_are_not_found(batch_service: BatchService) -> None:
+    """A job that nobody made is ResourceNotFoundException."""
+    with pytest.raises(ClientError) as error:
+        batch_service.get(
+            "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/aaaaaaaaaaaa"
+        )
+
+    assert refusal(error)[0] == "ResourceNotFoundException"
+
+
+def test_settings_are_checked() -> None:
+    """A pace, a quota or a name rule that can't be is refused at once."""
+    with pytest.raises(EmulatorError, match="running is -1"):
+        JobPace(running=-1)
+    with pytest.raises(EmulatorError, match="max_records is -1"):
+        JobQuotas(max_records=-1)
+    with pytest.raises(EmulatorError, match="taken_name='no'"):
+        JobSettings(taken_name="no")  # type: ignore[arg-type]

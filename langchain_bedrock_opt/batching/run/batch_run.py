@@ -1,0 +1,402 @@
+"""`BatchRun`: what a user holds of a run, in the process that began it or in any other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator
+from os.path import commonprefix
+from threading import Event, Lock
+from typing import Any
+
+from langchain_bedrock_opt.batching.jobs.poller import States
+from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.parts import (
+    BatchResult,
+    BatchSettings,
+    Order,
+    Program,
+    Services,
+)
+from langchain_bedrock_opt.batching.run.context import Context
+from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
+from langchain_bedrock_opt.batching.run.notes import Note
+from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
+from langchain_bedrock_opt.batching.run.progress import Progress, display_for
+from langchain_bedrock_opt.batching.run.reading import StageReader
+from langchain_bedrock_opt.batching.run.sending import job_request
+from langchain_bedrock_opt.batching.run.stage import Part, Stage
+from langchain_bedrock_opt.batching.run.starting import attached, begun, services_of
+from langchain_bedrock_opt.batching.run.state import CANCELLED, VERSION
+from langchain_bedrock_opt.batching.run.status import (
+    BatchStatus,
+    StageStatus,
+    shard_status,
+    time_left,
+)
+from langchain_bedrock_opt.batching.run.submitting import submit_stage
+from langchain_bedrock_opt.batching.run.summary import BatchSummary, summary_of
+from langchain_bedrock_opt.batching.run.tally import Tally
+from langchain_bedrock_opt.batching.run.threads import in_thread, iterate_in_thread
+from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.errors import (
+    BatchIntegrityError,
+    BatchPartialError,
+    RecordNotProcessedError,
+)
+
+
+def submit(
+    program: Program,
+    inputs: Iterable[Any],
+    settings: BatchSettings,
+    services: Services,
+    *,
+    run_id: str | None = None,
+    prices: PriceBook | None = None,
+    estimate: TokenEstimate | None = None,
+) -> BatchRun:
+    """Begin a run, or go on with one: its records are uploaded and its jobs created.
+
+    Memory does not grow with the inputs. It may be called again with the same inputs and run id
+    after it was interrupted, also in another process: no record is sent twice. The settings are
+    then those of the first time.
+
+    Args:
+        program: What the run asks, and what it makes of answers.
+        inputs: The inputs, in any iterable.
+        settings: How jobs are made.
+        services: The clients.
+        run_id: The run's name in S3 and in its jobs; a random one if None.
+        prices: What tokens cost.
+        estimate: How many tokens a record has, for `max_cost_usd`.
+
+    Returns:
+        The run. Nothing was waited for; jobs that had no free slot are created by `wait`.
+
+    Raises:
+        ConfigurationError: The settings or the run id can't be.
+        InputsChangedError: The run was begun with other inputs, or another chain.
+        BatchTooSmallError: The inputs are too few for a job, and nothing else is allowed.
+        BatchCostError: The run could cost more than it may.
+        BatchJobError: Bedrock refuses a job.
+        BatchStorageError: S3 refuses something.
+    """
+    context = begun(program, settings, services, run_id=run_id, prices=prices, estimate=estimate)
+    submit_stage(context, 0, enumerate(inputs))
+    return BatchRun(context)
+
+
+class BatchRun:
+    """One run of invocation jobs, from submission to results.
+
+    It is made by `submit` and by `BatchRun.attach`. Its state is in S3: the process may end at
+    any point, and another one may go on. Results of jobs are read from S3 each time.
+
+    Args:
+        context: The run.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = Lock()
+        self._is_over = False
+        self._tallies: dict[int, Tally] = {}
+
+    @classmethod
+    def attach(
+        cls,
+        uri: str,
+        *,
+        chain: Any = None,
+        program: Program | None = None,
+        services: Services | None = None,
+        bedrock_client: Any = None,
+        s3_client: Any = None,
+        client: Any = None,
+        prices: PriceBook | None = None,
+    ) -> BatchRun:
+        """A run that was submitted before, by this process or another one.
+
+        Args:
+            uri: The run's URI, as `uri` gives it.
+            chain: The chain that was submitted. Without, results are the models' messages.
+            program: What `chain` stands for, where that is at hand.
+            services: The clients, instead of the three that follow.
+            bedrock_client: A boto3 client of `bedrock`; made by boto3's own rules if None.
+            s3_client: A boto3 client of `s3`; likewise.
+            client: A boto3 client of `bedrock-runtime`, for records that are answered by single
+                calls. Without, they wait for a process that has one.
+            prices: What tokens cost.
+
+        Raises:
+            InputsChangedError: The chain is another one than was submitted.
+            BatchStorageError: There is no run at this URI, or S3 refuses.
+        """
+        services = services or services_of(bedrock_client, s3_client, client)
+        if program is None and chain is not None:
+            from langchain_bedrock_opt.batching.chains import program_of
+
+            program = program_of(chain)
+        return cls(attached(uri, program, services, prices))
+
+    @classmethod
+    async def aattach(cls, uri: str, **options: Any) -> BatchRun:
+        """`attach`, without holding up the event loop."""
+        return await in_thread(lambda: cls.attach(uri, **options))
+
+    @property
+    def uri(self) -> str:
+        """Where its state lies: what `attach` takes."""
+        return self._context.folder.uri
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self._context.run_id
+
+    def status(self) -> BatchStatus:
+        """How far it is. Asks S3 for its state, and Bedrock once for all jobs.
+
+        Raises:
+            BatchStorageError: S3 refuses.
+            BatchJobError: Bedrock refuses, or gave no answer for minutes.
+        """
+        stages = [(stage, stage.parts()) for stage in self._begun()]
+        live = {part.arn for _, parts in stages for part in parts if part.arn and not part.end}
+        states: dict[str, JobState] = {}
+        if live:
+            names = [
+                job_request(self._context, stage, part.shard).name
+                for stage, parts in stages
+                for part in parts
+                if part.arn in live
+            ]
+            listed = self._context.control.list(commonprefix(names))  # noqa: RUF071 - no paths
+            states = {state.arn: state for state in listed if state.arn in live}
+            states |= {arn: self._context.control.get(arn) for arn in live - states.keys() if arn}
+        return self._status(stages, states)
+
+    def wait(self, *, progress: Progress = False, timeout: float | None = None) -> BatchRun:
+        """Wait until nothing is left to be done: queued jobs, retries, later stages.
+
+        Several processes may wait for a run at once. On Ctrl-C the jobs go on, and how to attach
+        to the run is printed; with `cancel_on_interrupt` they are stopped.
+
+        Args:
+            progress: True for a bar on stderr (with `rich`, else lines), or a callable that is
+                given a `BatchStatus` after each look.
+            timeout: Seconds to wait at most.
+
+        Returns:
+            This run.
+
+        Raises:
+            TimeoutError: The time is over; the run goes on.
+            BatchError: The run can't be gone on with here; what is done is kept.
+        """
+        return self._wait(progress, timeout, stopped=Event())
+
+    def results(self, order: Order = "input") -> Iterator[BatchResult]:
+        """The result of each input, once the run is over. It is waited for if need be.
+
+        Memory does not grow with the run. A record's failure is in its result, never raised.
+
+        Args:
+            order: `input`, or `any`: as they are read, which needs no temporary files.
+
+        Raises:
+            BatchStorageError: S3 refuses, or the disk is full.
+        """
+        self.wait()
+        number = self._context.program.stages - 1
+        stage = self._context.stage(number)
+        if stage.plan() is None:
+            yield from self._cancelled_results()
+            return
+        tally = Tally(self._context.tariff)
+        for ending in StageReader(self._context, stage, tally).endings(order):
+            if isinstance(ending, Note):
+                yield BatchResult(ending.place, error=ending.error)
+                continue
+            try:
+                output = self._context.program.result(number, ending)
+            except Exception as error:  # noqa: BLE001 - only this input fails
+                yield BatchResult(ending.place, error=error)
+            else:
+                yield BatchResult(ending.place, output)
+        self._tallies[number] = tally
+
+    def outputs(self) -> list[Any]:
+        """All outputs in the order of the inputs.
+
+        Raises:
+            BatchPartialError: Some inputs have no output. All results are in it.
+            BatchIntegrityError: Answers that a job counts can't be read. All results are in it.
+        """
+        results = list(self.results())
+        values = [result.output if result.error is None else result.error for result in results]
+        failed = [result for result in results if result.error is not None]
+        lost = sum(tally.counts.lost for tally in self._tallies.values())
+        if lost:
+            raise BatchIntegrityError(
+                f"{lost} answers that jobs count can't be read, and {len(failed)} of "
+                f"{len(values)} inputs have no output: look at the output in {self.uri}. "
+                "error.results has all that there is.",
+                values,
+                self.uri,
+            )
+        if failed:
+            first = failed[0]
+            raise BatchPartialError(
+                f"{len(failed)} of {len(values)} inputs have no output; the first is input "
+                f"{first.index} ({type(first.error).__name__}). error.results has all outputs, "
+                "and the exceptions of the rest.",
+                values,
+                self.uri,
+            )
+        return values
+
+    def summary(self) -> BatchSummary:
+        """What the run came to. Reads all answers if they were not read to the end before.
+
+        Raises:
+            BatchStorageError: S3 refuses.
+        """
+        self.wait()
+        begun = [stage for stage in self._begun() if stage.plan() is not None]
+        tallies = []
+        for stage in begun:
+            tally = self._tallies.get(stage.number)
+            if tally is None:
+                tally = self._tallies[stage.number] = Tally(self._context.tariff)
+                for _ in StageReader(self._context, stage, tally).endings("any"):
+                    pass
+            tallies.append(tally)
+        return summary_of(self.run_id, tallies, [stage.parts() for stage in begun])
+
+    def cancel(self) -> None:
+        """Stop the jobs that run and create no more. What was processed can still be read.
+
+        Raises:
+            BatchStorageError: S3 refuses.
+            BatchJobError: Bedrock refuses.
+        """
+        self._context.folder.put_json(CANCELLED, {"version": VERSION}, if_absent=True)
+        for stage in self._begun():
+            for part in stage.parts():
+                if part.arn is not None and part.end is None:
+                    self._context.control.stop(part.arn)
+
+    async def astatus(self) -> BatchStatus:
+        """`status`, without holding up the event loop."""
+        return await in_thread(self.status)
+
+    async def await_(self, *, progress: Progress = False, timeout: float | None = None) -> BatchRun:
+        """`wait`, without holding up the event loop. If the task is cancelled the jobs go on."""
+        stopped = Event()
+        try:
+            return await in_thread(lambda: self._wait(progress, timeout, stopped=stopped))
+        finally:
+            stopped.set()
+
+    async def aresults(self, order: Order = "input") -> AsyncIterator[BatchResult]:
+        """`results`, without holding up the event loop."""
+        await self.await_()
+        async for result in iterate_in_thread(self.results(order)):
+            yield result
+
+    async def aoutputs(self) -> list[Any]:
+        """`outputs`, without holding up the event loop."""
+        await self.await_()
+        return await in_thread(self.outputs)
+
+    async def asummary(self) -> BatchSummary:
+        """`summary`, without holding up the event loop."""
+        await self.await_()
+        return await in_thread(self.summary)
+
+    async def acancel(self) -> None:
+        """`cancel`, without holding up the event loop."""
+        await in_thread(self.cancel)
+
+    def __repr__(self) -> str:
+        """How to attach to it."""
+        return f"BatchRun.attach({self.uri!r})"
+
+    def _wait(self, progress: Progress, timeout: float | None, *, stopped: Event) -> BatchRun:
+        with self._lock:
+            if self._is_over:
+                return self
+            display = display_for(progress)
+            clock = self._context.services.clock
+            driver = Driver(
+                self._context,
+                watch=lambda stage, parts, states: display.show(
+                    self._status([(stage, parts)], states)
+                ),
+                deadline=None if timeout is None else clock() + timeout,
+                stopped=stopped,
+            )
+            try:
+                driver.drive()
+            except OutOfTimeError:
+                raise TimeoutError(
+                    f"{self!r} is not over after {timeout} seconds; it goes on."
+                ) from None
+            except KeyboardInterrupt:
+                self._interrupted()
+                raise
+            finally:
+                display.close()
+            self._tallies |= driver.tallies
+            self._is_over = True
+        return self
+
+    def _interrupted(self) -> None:
+        if self._context.settings.cancel_on_interrupt:
+            self.cancel()
+            said = "Its jobs are being stopped. Read what they have done with"
+        else:
+            said = "Its jobs go on. Come back to them with"
+        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
+
+    def _begun(self) -> Iterator[Stage]:
+        """The stages that something is known of."""
+        for number in range(self._context.program.stages):
+            stage = self._context.stage(number)
+            if number > 0 and stage.plan() is None and not stage.parts():
+                return
+            yield stage
+
+    def _status(self, stages: list[tuple[Stage, list[Part]]], states: States) -> BatchStatus:
+        shown = tuple(
+            StageStatus(
+                number=stage.number,
+                is_submitted=stage.plan() is not None,
+                shards=tuple(shard_status(part, states) for part in parts),
+            )
+            for stage, parts in stages
+        )
+        shards = [shard for stage in shown for shard in stage.shards]
+        return BatchStatus(
+            run_id=self.run_id,
+            stages=shown,
+            total=sum(shard.records for shard in shards),
+            done=sum(shard.done for shard in shards),
+            is_over=all(shard.is_over for shard in shards)
+            and all(stage.is_submitted for stage in shown),
+            eta=time_left(states, self._context.services.clock()),
+        )
+
+    def _cancelled_results(self) -> Iterator[BatchResult]:
+        """Of a run that was cancelled before its last stage."""
+        *_, stage = (stage for stage in self._begun() if stage.plan() is not None)
+        tally = Tally(self._context.tariff)
+        for ending in StageReader(self._context, stage, tally).endings("input"):
+            error = ending.error or RecordNotProcessedError(
+                f"Input {ending.place} was answered in stage {stage.number}, and the run was "
+                "cancelled before the stages that follow.",
+                index=ending.place,
+            )
+            yield BatchResult(ending.place, error=error)
+        self._tallies[stage.number] = tally

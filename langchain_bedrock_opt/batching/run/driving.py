@@ -1,0 +1,186 @@
+"""A run is seen to its end: queued shards get jobs, jobs are waited for, stages follow stages.
+
+Any process may drive a run, and several may at once: each step is written down in S3 when it is
+done, and doing it twice gives the same jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event
+from typing import Any, Final
+
+from langchain_bedrock_opt.batching.jobs.poller import JobPoller, States
+from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.run.context import Context
+from langchain_bedrock_opt.batching.run.direct import answer_part
+from langchain_bedrock_opt.batching.run.notes import Note
+from langchain_bedrock_opt.batching.run.reading import StageReader
+from langchain_bedrock_opt.batching.run.rounds import may_be_sent, send_again
+from langchain_bedrock_opt.batching.run.sending import create_job
+from langchain_bedrock_opt.batching.run.stage import Part, Stage
+from langchain_bedrock_opt.batching.run.state import CANCELLED
+from langchain_bedrock_opt.batching.run.submitting import submit_stage
+from langchain_bedrock_opt.batching.run.tally import Tally
+from langchain_bedrock_opt.errors import BatchError
+
+# Somebody else's jobs may hold all slots: then there is nothing of ours to wait for.
+_PAUSE_FOR_A_SLOT: Final = 60.0
+
+Watch = Callable[[Stage, list[Part], States], object]
+"""Is told after each look: the stage, its shards, and their jobs."""
+
+
+class OutOfTimeError(Exception):
+    """The time that a wait was given is over; the run goes on."""
+
+
+@dataclass
+class Driver:
+    """Drives one run.
+
+    Attributes:
+        context: The run.
+        watch: Is told after each look.
+        deadline: When to give up, by the services' clock; None never does.
+        stopped: Set by another thread to have the wait end at its next look.
+        tallies: What stages came to, by their number, as far as they were read.
+    """
+
+    context: Context
+    watch: Watch = lambda *_: None
+    deadline: float | None = None
+    stopped: Event = field(default_factory=Event)
+    tallies: dict[int, Tally] = field(default_factory=dict)
+
+    def drive(self) -> None:
+        """Return when nothing of the run is left to be done.
+
+        Raises:
+            OutOfTimeError: The deadline has come, or the wait was stopped.
+            BatchError: The run was never submitted whole, or can't be gone on with here.
+        """
+        for number in range(self.context.program.stages):
+            stage = self.context.stage(number)
+            if stage.plan() is None:
+                if self.is_cancelled():
+                    return
+                if number == 0:
+                    raise BatchError(
+                        f"Not all inputs of {self.context.folder.uri} were taken before its "
+                        "process ended: submit it again with the same inputs and run_id. Nothing "
+                        "is sent twice."
+                    )
+                submit_stage(self.context, number, self._items_after(number - 1))
+            self._settle(stage)
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled."""
+        return self.context.folder.exists(CANCELLED)
+
+    def _items_after(self, number: int) -> Iterator[tuple[int, Any] | Note]:
+        """What a stage's results are to the next one."""
+        tally = Tally(self.context.tariff)
+        reader = StageReader(self.context, self.context.stage(number), tally)
+        for ending in reader.endings("input"):
+            if isinstance(ending, Note):
+                yield ending
+                continue
+            try:
+                item = self.context.program.result(number, ending)
+            except Exception as error:  # noqa: BLE001 - only this input fails
+                yield Note(ending.place, error=error, is_dropped=True)
+            else:
+                yield ending.place, item
+        self.tallies[number] = tally
+
+    def _settle(self, stage: Stage) -> None:
+        """See a stage's shards to their end, and those of what is sent again."""
+        attempt = 1
+        while True:
+            parts = stage.parts()
+            self._answer(stage, parts)
+            self._wait(stage, parts)
+            attempt += 1
+            if not may_be_sent(self.context, attempt) or self.is_cancelled():
+                return
+            if not send_again(self.context, stage, attempt):
+                return
+
+    def _answer(self, stage: Stage, parts: list[Part]) -> None:
+        for part in parts:
+            if part.shard.route == "refused" and part.end is None:
+                part.end = {"status": "NotSent"}
+            if part.shard.route in ("on_demand", "flex") and part.end is None:
+                if self.is_cancelled():
+                    stage.store_end(part, status="NotSent")
+                    continue
+                # Jobs first: they take hours, and these take seconds.
+                self._create_queued(stage, parts)
+                answer_part(self.context, stage, part)
+                stage.store_end(part, status="Completed", success=part.shard.records)
+
+    def _wait(self, stage: Stage, parts: list[Part]) -> None:
+        poller = JobPoller.of(self.context.services)
+        while True:
+            self._create_queued(stage, parts)
+            live = {part.arn: part for part in parts if part.arn and part.end is None}
+            queued = sum(part.end is None and part.arn is None for part in parts)
+            if not live and not queued:
+                return
+            self._check_time()
+            if not live:
+                self.watch(stage, parts, {})
+                self.context.services.sleep(_PAUSE_FOR_A_SLOT)
+                continue
+            states = poller.wait(
+                list(live),
+                until=partial(self._look, stage, parts, bool(queued)),
+                timeout=self._time_left(),
+            )
+            for arn, state in states.items():
+                if state.is_over:
+                    _store_end(stage, live[arn], state)
+
+    def _look(self, stage: Stage, parts: list[Part], is_queued: bool, states: States) -> bool:  # noqa: FBT001 - bound by `partial`
+        """Whether to end the wait: a slot may be free for a shard that is queued."""
+        self.watch(stage, parts, states)
+        has_ended = any(state.is_over for state in states.values())
+        return self.stopped.is_set() or (is_queued and has_ended)
+
+    def _create_queued(self, stage: Stage, parts: list[Part]) -> None:
+        full = set()
+        for part in parts:
+            if part.end is not None or part.arn is not None or part.shard.route != "job":
+                continue
+            if self.is_cancelled():
+                stage.store_end(part, status="NotCreated", message="the run was cancelled")
+            elif part.shard.kind not in full and not create_job(
+                self.context, stage, part, may_exist=True
+            ):
+                full.add(part.shard.kind)
+
+    def _check_time(self) -> None:
+        left = self._time_left()
+        if self.stopped.is_set() or (left is not None and left <= 0):
+            raise OutOfTimeError
+
+    def _time_left(self) -> float | None:
+        return None if self.deadline is None else self.deadline - self.context.services.clock()
+
+
+def _store_end(stage: Stage, part: Part, state: JobState) -> None:
+    stage.store_end(
+        part,
+        status=state.status,
+        name=state.name,
+        message=state.message,
+        total=state.total,
+        processed=state.processed,
+        success=state.success,
+        errors=state.errors,
+        submitted_at=state.submitted_at.isoformat() if state.submitted_at else None,
+        ended_at=state.ended_at.isoformat() if state.ended_at else None,
+    )
