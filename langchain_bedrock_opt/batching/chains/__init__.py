@@ -7,3 +7,9 @@ model (`batching.chat_model`), records and runs.
 Start at `chain.as_batch`. Tests: `tests/unit_tests/batching/test_chains_*`,
 `tests/integration_tests/batching/test_chains_*`.
 """
+
+from langchain_bedrock_opt.batching.chains.chain import BatchChain, as_batch
+from langchain_bedrock_opt.batching.chains.coalescing import coalesced
+from langchain_bedrock_opt.batching.chains.stages import program_of
+
+__all__ = ["BatchChain", "as_batch", "coalesced", "program_of"]

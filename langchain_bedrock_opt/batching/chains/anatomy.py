@@ -13,6 +13,7 @@ from langchain_core.runnables import (
     RunnableConfig,
     RunnableLambda,
     RunnableSequence,
+    RunnableWithFallbacks,
 )
 from langchain_core.runnables.config import merge_configs
 
@@ -109,13 +110,14 @@ def _inherited(config: RunnableConfig | None) -> RunnableConfig | None:
     return cast("RunnableConfig", kept) or None
 
 
-def models_in(runnable: Runnable[Any, Any]) -> list[BaseChatModel]:
+def models_in(runnable: Runnable[Any, Any], *, with_fallbacks: bool = True) -> list[BaseChatModel]:
     """The chat models that a Runnable is seen to call, each once; not those within a model.
 
     A model that only a function's object holds, as an agent's does, is not seen.
 
     Args:
         runnable: Any Runnable, or a graph.
+        with_fallbacks: Also those that are asked only when another one has failed.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -125,31 +127,36 @@ def models_in(runnable: Runnable[Any, Any]) -> list[BaseChatModel]:
         True
     """
     found: list[BaseChatModel] = []
-    _collect(runnable, found, set())
+    _collect(runnable, found, set(), with_fallbacks=with_fallbacks)
     return found
 
 
-def _collect(part: Any, found: list[BaseChatModel], seen: set[int]) -> None:
+def _collect(
+    part: Any, found: list[BaseChatModel], seen: set[int], *, with_fallbacks: bool
+) -> None:
     if id(part) in seen:
         return
     seen.add(id(part))
     if isinstance(part, BaseChatModel):
         found.append(part)
-    elif isinstance(part, Runnable) or _is_node(part):
-        for inner in _parts(part):
-            _collect(inner, found, seen)
-    elif isinstance(part, Mapping):
-        for inner in part.values():
-            _collect(inner, found, seen)
-    elif isinstance(part, (list, tuple)):
-        for inner in part:
-            _collect(inner, found, seen)
+        return
+    for inner in _parts(part, with_fallbacks=with_fallbacks):
+        _collect(inner, found, seen, with_fallbacks=with_fallbacks)
 
 
-def _parts(part: Any) -> Iterable[Any]:
-    yield from getattr(part, "__dict__", {}).values()
+def _parts(part: Any, *, with_fallbacks: bool) -> Iterable[Any]:
+    """What may hold a model, of something that may."""
+    if isinstance(part, Mapping):
+        return part.values()
+    if isinstance(part, (list, tuple)):
+        return part
+    if isinstance(part, RunnableWithFallbacks) and not with_fallbacks:
+        return [part.runnable]
     if isinstance(part, RunnableLambda):
-        yield from part.deps
+        return part.deps
+    if isinstance(part, Runnable) or _is_node(part):
+        return list(getattr(part, "__dict__", {}).values())
+    return ()
 
 
 def _is_node(part: Any) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import warnings
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -13,23 +12,18 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.chains.coalescing import new_desk
-from langchain_bedrock_opt.batching.chains.desk import Asked, Desk
+from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.chains.loops import drained
-from langchain_bedrock_opt.batching.chains.questions import Questions
-from langchain_bedrock_opt.batching.chains.rounds import RoundProgram
 from langchain_bedrock_opt.batching.chains.stages import ChainProgram, Line
-from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import (
     BatchResult,
     BatchSettings,
     JobKind,
     Order,
-    Outcome,
     Services,
 )
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
-from langchain_bedrock_opt.batching.run.plan import BatchPlan, plan
 from langchain_bedrock_opt.batching.run.starting import submit
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -39,7 +33,13 @@ _SPARE_THREADS: Final = 8
 
 
 class Call(Protocol):
-    """One batch of a chain."""
+    """One batch of a chain.
+
+    Attributes:
+        uri: Where the run's state lies, if it is one run.
+    """
+
+    uri: str
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
@@ -60,7 +60,7 @@ def shared(line: Line) -> tuple[BatchSettings, Services]:
     models = [stage.model for stage in line.stages]
     first = models[0]
     settings, services = first.settings, first.services
-    directs = {JobKind(model.model_id, "Converse").model_id: model.services for model in models}
+    by_id = {model.model_id: model.services for model in models}
     for other in models[1:]:
         if other.settings != settings or region_of(other.model.client) != region_of(
             first.model.client
@@ -72,7 +72,7 @@ def shared(line: Line) -> tuple[BatchSettings, Services]:
             )
 
     def direct(kind: JobKind, body: bytes, flex: bool) -> bytes:  # noqa: FBT001 - as `Direct` has it
-        answer = directs.get(kind.model_id, services).direct
+        answer = by_id.get(kind.model_id, services).direct
         if answer is None:
             raise ConfigurationError(f"There is no model here to ask {kind.model_id}.")
         return answer(kind, body, flex)
@@ -146,8 +146,6 @@ class CoalescedCall:
         patience: See `coalescing.PATIENCE`.
     """
 
-    uri = ""
-
     def __init__(
         self,
         chain: Runnable[Any, Any],
@@ -165,20 +163,23 @@ class CoalescedCall:
         self._run_id = run_id
         self._window = window
         self._patience = patience
+        self.uri = ""
+
+    @property
+    def threads(self) -> int:
+        """Threads of an event loop that is made for it alone."""
+        return min(len(self._pairs), _MOST_THREADS) + _SPARE_THREADS
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
-        threads = min(len(self._pairs), _MOST_THREADS) + _SPARE_THREADS
-        return drained(lambda: self._aresults(order, threads), threads=threads)
+        return drained(lambda: self._aresults(order, self.threads), threads=self.threads)
 
     def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, on the event loop that runs."""
         return self._aresults(order, None)
 
     async def _aresults(self, order: Order, threads: int | None) -> AsyncIterator[BatchResult]:
-        desk = new_desk(
-            self._run_id, window=self._window, patience=self._patience, threads=threads
-        )
+        desk = new_desk(self._run_id, window=self._window, patience=self._patience, threads=threads)
         done: asyncio.Queue[BatchResult] = asyncio.Queue()
         tasks = self.start(desk, done)
         early: dict[int, BatchResult] = {}
@@ -217,8 +218,7 @@ class CoalescedCall:
                 done.put_nowait(BatchResult(index, output))
 
         return [
-            desk.start(one(index, item, config))
-            for index, (item, config) in enumerate(self._pairs)
+            desk.start(one(index, item, config)) for index, (item, config) in enumerate(self._pairs)
         ]
 
 
@@ -230,38 +230,3 @@ def warn_of_none() -> None:
         FullPriceWarning,
         stacklevel=3,
     )
-
-
-class _FirstRound:
-    """Takes down what would be sent, and answers nothing. A `desk.Post`."""
-
-    min_records = 1
-    max_records = 2**62
-
-    def __init__(self) -> None:
-        self.questions: list[Asked] = []
-        self.is_here = asyncio.Event()
-        self.is_over = threading.Event()
-        self._loop = asyncio.get_running_loop()
-
-    def known(self) -> dict[bytes, Any]:
-        """There are no earlier rounds."""
-        return {}
-
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
-        """Take a round down."""
-        self.questions.extend(questions)
-        self._loop.call_soon_threadsafe(self.is_here.set)
-        self.is_over.wait()
-        return iter(())
-
-    again = None  # no spot is known that could lead to one
-
-
-async def first_round(call: CoalescedCall, window: float) -> tuple[list[Asked], BedrockBatch]:
-    raise NotImplementedError
-
-
-def planned(questions: Iterable[Asked], settings: BatchSettings) -> BatchPlan:
-    """The plan of a round."""
-    return plan(RoundProgram(), questions, settings)

@@ -184,6 +184,10 @@ class _Waiting(NamedTuple):
 class Desk:
     """Collects the calls of one event loop's tasks. A `parts.Coalescer`.
 
+    Attributes:
+        calls: How many calls were made so far.
+        rounds: How many rounds were sent so far, or gone on with.
+
     Args:
         scribe: Makes a question of a model's call.
         post_of: Who sends the questions of a model.
@@ -224,6 +228,7 @@ class Desk:
         self._is_open = True
         self._has_warned = False
         self.calls = 0
+        self.rounds = 0
 
     # --- who asks
 
@@ -422,6 +427,7 @@ class Desk:
     ) -> None:
         """Wait for a round in a thread, which does not keep the process from ending."""
         self._rounds_in_air += 1
+        self.rounds += 1
 
         def wait() -> None:
             failure: Exception | None = None

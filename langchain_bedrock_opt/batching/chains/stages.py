@@ -37,6 +37,7 @@ from langchain_bedrock_opt.batching.parts import (
     BatchResult,
     Entry,
     Outcome,
+    Program,
     Record,
     Refused,
 )
@@ -140,18 +141,23 @@ def cut(chain: Runnable[Any, Any]) -> Line:
     return Line(whole.runnable.get_name(), whole.config, tuple(stages), tuple(steps))
 
 
-def program_of(chain: Runnable[Any, Any], config_of: ConfigOf | None = None) -> ChainProgram:
-    """The program of a chain that is a line of steps.
+def program_of(chain: Runnable[Any, Any]) -> Program:
+    """The program of a run of a chain, as `submit` and `attach` need it.
+
+    Nobody waits for such a run here: callbacks hear nothing of it, and caches learn nothing.
 
     Args:
-        chain: The chain.
-        config_of: The config of an input, by its place; for runs that start here.
+        chain: A chain that is a line of steps, or a model.
 
     Raises:
-        NotALineError: It is none.
+        NotALineError: It is neither.
         ConfigurationError: No job takes what a model of it is asked.
     """
-    return ChainProgram(cut(chain), config_of or (lambda _place: {}))
+    line = cut(chain)
+    (stage, *others) = line.stages
+    if not (others or stage.before or line.after):
+        return stage.model.program(**stage.asking.step.kwargs)  # as the model's own `submit`
+    return ChainProgram(line)
 
 
 class ChainProgram:
@@ -159,14 +165,15 @@ class ChainProgram:
 
     Args:
         line: The chain, cut at its models.
-        config_of: The config of an input, by its place.
+        config_of: The config of an input, by its place; None if nobody waits for the run here.
     """
 
-    def __init__(self, line: Line, config_of: ConfigOf) -> None:
+    def __init__(self, line: Line, config_of: ConfigOf | None = None) -> None:
         self._line = line
-        self._config_of = partial(_configured, line.config, config_of)
-        self._traces = Traces(line.name, self._config_of)
-        self._asking = [_Asking(stage, self._traces) for stage in line.stages]
+        is_attended = config_of is not None
+        self._config_of = partial(_configured, line.config, config_of or _no_config)
+        self._traces = Traces(line.name, self._config_of, is_silent=not is_attended)
+        self._asking = [_Asking(stage, self._traces, learns=is_attended) for stage in line.stages]
 
     @property
     def stages(self) -> int:
@@ -224,6 +231,10 @@ class ChainProgram:
         return self._config_of(0).get("max_concurrency") or _THREADS
 
 
+def _no_config(_place: int) -> RunnableConfig:
+    return {}
+
+
 def _configured(around: RunnableConfig | None, config_of: ConfigOf, place: int) -> RunnableConfig:
     config = config_of(place)
     return merge_configs(around, config) if around else config
@@ -235,9 +246,10 @@ class _Asking:
     Args:
         stage: The model and the steps in front of it.
         traces: The chain's runs.
+        learns: Whether caches are to learn the answers.
     """
 
-    def __init__(self, stage: Stage, traces: Traces) -> None:
+    def __init__(self, stage: Stage, traces: Traces, *, learns: bool) -> None:
         number, step = stage.asking
         kwargs = dict(step.kwargs)
         stop = kwargs.pop("stop", None)
@@ -247,7 +259,7 @@ class _Asking:
         self._config = step.config
         self._model = stage.model
         inner = stage.model.model
-        cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=True)
+        cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=learns)
         self._program = ModelProgram(inner, stop=stop, kwargs=kwargs, cache=cache)
         self._runs = ModelRuns(inner, stop, kwargs)
         self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)

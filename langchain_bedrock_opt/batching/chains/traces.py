@@ -25,16 +25,20 @@ class Traces:
     Args:
         name: The chain's name.
         config_of: The config of an input, by its place.
+        is_silent: Open no runs at all.
     """
 
-    def __init__(self, name: str, config_of: Callable[[int], RunnableConfig]) -> None:
+    def __init__(
+        self, name: str, config_of: Callable[[int], RunnableConfig], *, is_silent: bool = False
+    ) -> None:
         self._name = name
+        self._is_silent = is_silent
         self._config_of = config_of
         self._open: dict[int, CallbackManagerForChainRun] = {}
 
     def is_heard(self, place: int) -> bool:
         """Whether anybody listens to an input's run."""
-        return bool(self._manager(place).handlers)
+        return not self._is_silent and bool(self._manager(place).handlers)
 
     def open(self, place: int, item: Any) -> None:
         """Open an input's run, if anybody listens.
@@ -43,7 +47,7 @@ class Traces:
             Exception: A handler does not want it to be made.
         """
         manager = self._manager(place)
-        if not manager.handlers:
+        if self._is_silent or not manager.handlers:
             return
         config = self._config_of(place)
         self._open[place] = manager.on_chain_start(

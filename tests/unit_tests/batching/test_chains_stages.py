@@ -24,7 +24,12 @@ from langchain_core.runnables import (
 from langchain_core.tracers import BaseTracer, Run
 
 from langchain_bedrock_opt import BedrockEmulator
-from langchain_bedrock_opt.batching.chains.stages import NotALineError, cut, program_of
+from langchain_bedrock_opt.batching.chains.stages import (
+    ChainProgram,
+    NotALineError,
+    cut,
+    program_of,
+)
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.parts import Known, Outcome, Record, Refused
 from langchain_bedrock_opt.batching.records.direct import direct_for
@@ -248,7 +253,7 @@ def test_the_trace_is_that_of_a_sequence(
     ours, theirs = Tree(), Tree()
     config: Any = {"tags": ["nightly"]}
     _traced(inner).batch(WORDS[:1], config={**config, "callbacks": [theirs]})
-    program = program_of(_traced(model), lambda _place: {**config, "callbacks": [ours]})
+    program = ChainProgram(cut(_traced(model)), lambda _place: {**config, "callbacks": [ours]})
     run(program, WORDS[:1])
     assert _renamed(ours.roots) == _renamed(theirs.roots)
 
@@ -263,7 +268,7 @@ def test_a_handler_may_refuse_an_input(model: BedrockBatch, run: Runner) -> None
             if "two" in messages[0][0].content:
                 raise PermissionError("not two")
 
-    program = program_of(ASK | model, lambda _place: {"callbacks": [Refusing()]})
+    program = ChainProgram(cut(ASK | model), lambda _place: {"callbacks": [Refusing()]})
     results = run(program, WORDS)
     assert isinstance(results[1], PermissionError)
     assert [record.place for record in run.records[0]] == [0, 2]
