@@ -42,9 +42,7 @@ def jobs_of(service: BatchService) -> list[dict[str, Any]]:
 def calls_of(service: BatchService) -> int:
     """How many calls went to the runtime on demand."""
     journal = service.emulator.journal
-    return sum(
-        journal.count(name) for name in ("Converse", "ConverseStream", "InvokeModel")
-    )
+    return sum(journal.count(name) for name in ("Converse", "ConverseStream", "InvokeModel"))
 
 
 def questions(count: int) -> list[str]:

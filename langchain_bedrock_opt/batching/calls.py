@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import BaseCallbackManager
@@ -15,13 +16,14 @@ from langchain_core.runnables.config import get_config_list
 
 from langchain_bedrock_opt.batching.callbacks import AsyncModelRuns, ModelRuns
 from langchain_bedrock_opt.batching.known import known_of
-from langchain_bedrock_opt.batching.parts import BatchResult, Order
+from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import BatchPartialError
 
 if TYPE_CHECKING:
     from langchain_bedrock_opt.batching.chat_model import BedrockBatch
-    from langchain_bedrock_opt.batching.run.batch_run import BatchRun
 
 RUN_ID_KEY: Final = "bedrock_opt_run_id"
 """Key of a durable run's name in the metadata of a batch's config."""
@@ -57,7 +59,6 @@ class BatchCall:
         self._program = ModelProgram(
             model.model, stop=self._stop, kwargs=kwargs, cache=cache, refused=self._refused
         )
-        self._uri = ""
 
     def _metadata(self, place: int) -> dict[str, Any]:
         return {
@@ -73,94 +74,114 @@ class BatchCall:
         Raises:
             BatchPartialError: Some inputs have none, and exceptions are not wanted in the list.
         """
-        return self._given(list(self._results("input")), return_exceptions=return_exceptions)
+        with self._runs() as runs:
+            run = self._submitted().wait(progress=self._model.progress)
+            failure = None
+            try:
+                values = run.outputs()
+            except BatchPartialError as error:
+                values, failure = error.results, error
+            for result in self._results(values):
+                runs.end(result)
+        return _given(values, failure, return_exceptions=return_exceptions)
 
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
         """As `outputs`."""
-        results = [result async for result in self._aresults("input")]
-        return self._given(results, return_exceptions=return_exceptions)
+        async with self._aruns() as runs:
+            run = await in_thread(self._submitted)
+            await run.await_(progress=self._model.progress)
+            failure = None
+            try:
+                values = await run.aoutputs()
+            except BatchPartialError as error:
+                values, failure = error.results, error
+            for result in self._results(values):
+                await runs.end(result)
+        return _given(values, failure, return_exceptions=return_exceptions)
 
     def as_completed(self, *, return_exceptions: bool) -> Iterator[tuple[int, Any]]:
-        """Answers with their places, as they are read."""
-        results: list[BatchResult] = []
-        for result in self._results("any"):
-            results.append(result)
-            if result.error is None or return_exceptions:
-                yield result.index, _value(result)
-        self._given(_sorted(results), return_exceptions=return_exceptions)
+        """Answers with their places, as they are read.
+
+        Raises:
+            BatchPartialError: As `outputs`, behind the last answer.
+        """
+        values: list[Any] = [None] * len(self._inputs)
+        with self._runs() as runs:
+            run = self._submitted().wait(progress=self._model.progress)
+            for read in run.results(order="any"):
+                result = self._told(read, values)
+                runs.end(result)
+                if result.error is None or return_exceptions:
+                    yield result.index, values[result.index]
+        _given(values, _failure(values, run), return_exceptions=return_exceptions)
 
     async def aas_completed(self, *, return_exceptions: bool) -> AsyncIterator[tuple[int, Any]]:
         """As `as_completed`."""
-        results: list[BatchResult] = []
-        async for result in self._aresults("any"):
-            results.append(result)
-            if result.error is None or return_exceptions:
-                yield result.index, _value(result)
-        self._given(_sorted(results), return_exceptions=return_exceptions)
+        values: list[Any] = [None] * len(self._inputs)
+        async with self._aruns() as runs:
+            run = await in_thread(self._submitted)
+            await run.await_(progress=self._model.progress)
+            async for read in run.aresults(order="any"):
+                result = self._told(read, values)
+                await runs.end(result)
+                if result.error is None or return_exceptions:
+                    yield result.index, values[result.index]
+        _given(values, _failure(values, run), return_exceptions=return_exceptions)
 
-    def _given(self, results: list[BatchResult], *, return_exceptions: bool) -> list[AIMessage]:
-        values = [_value(result) for result in results]
-        failed = [result.error for result in results if result.error is not None]
-        if failed and not return_exceptions:
-            kinds = ", ".join(sorted({type(error).__name__ for error in failed}))
-            raise BatchPartialError(
-                f"{len(failed)} of {len(results)} inputs have no answer ({kinds}). All that was "
-                "paid for is in .results, with the exceptions in the places of the others; "
-                "return_exceptions=True gives the same as a list.",
-                values,
-                self._uri,
-            ) from failed[0]
-        return values
+    def _results(self, values: list[Any]) -> Iterator[BatchResult]:
+        """The results behind outputs and exceptions."""
+        for place, value in enumerate(values):
+            is_error = isinstance(value, Exception)
+            read = BatchResult(place, error=value) if is_error else BatchResult(place, value)
+            yield self._told(read, values)
+
+    def _told(self, result: BatchResult, values: list[Any]) -> BatchResult:
+        """A result, as the caller gets it, also in the list."""
+        refused = self._refused.get(result.index)
+        if refused is not None:  # the handler's own error: the run in S3 keeps its name only
+            result = BatchResult(result.index, error=refused)
+        values[result.index] = result.output if result.error is None else result.error
+        return result
 
     # --- The run ---
 
-    def _results(self, order: Order) -> Iterator[BatchResult]:
+    @contextmanager
+    def _runs(self) -> Iterator[ModelRuns]:
+        """LangChain's runs of the inputs, open; those that are open at the end have failed."""
         runs = ModelRuns(self._model.model, self._stop, self._kwargs)
-        if not runs.has_listeners(self._configs):
-            yield from self._submitted().results(order=order)
-            return
         try:
-            for place, config in enumerate(self._configs):
-                try:
-                    runs.open(place, messages_of(self._inputs[place]), config)
-                except Exception as error:  # noqa: BLE001, PERF203 - this input is refused, e.g. by a budget
-                    self._refused[place] = error
-            for result in self._submitted().results(order=order):
-                runs.end(result)
-                yield result
+            if runs.has_listeners(self._configs):
+                for place, config in enumerate(self._configs):
+                    try:
+                        runs.open(place, messages_of(self._inputs[place]), config)
+                    except Exception as error:  # noqa: BLE001, PERF203 - refused, by a budget say
+                        self._refused[place] = error
+            yield runs
         except BaseException as error:
             runs.abandon(error)
             raise
 
-    async def _aresults(self, order: Order) -> AsyncIterator[BatchResult]:
+    @asynccontextmanager
+    async def _aruns(self) -> AsyncIterator[AsyncModelRuns]:
+        """As `_runs`."""
         runs = AsyncModelRuns(self._model.model, self._stop, self._kwargs)
-        has_listeners = runs.has_listeners(self._configs)
         try:
-            if has_listeners:
+            if runs.has_listeners(self._configs):
                 for place, config in enumerate(self._configs):
                     try:
                         await runs.open(place, messages_of(self._inputs[place]), config)
                     except Exception as error:  # noqa: BLE001, PERF203 - likewise
                         self._refused[place] = error
-            run = await asyncio.to_thread(self._submitted, waits=False)
-            await run.await_(progress=self._model.progress)
-            async for result in run.aresults(order=order):
-                await runs.end(result)
-                yield result
+            yield runs
         except BaseException as error:
             await runs.abandon(error)
             raise
 
-    def _submitted(self, *, waits: bool = True) -> BatchRun:
-        """The run; by default, when it is over."""
-        from langchain_bedrock_opt.batching.run.starting import submit
-
+    def _submitted(self) -> BatchRun:
         model = self._model
-        run = submit(
+        return submit(
             self._program, self._inputs, model.settings, model.services, run_id=self._run_id()
         )
-        self._uri = run.uri
-        return run.wait(progress=model.progress) if waits else run
 
     def _run_id(self) -> str | None:
         """The run's name, if the user has given one: with what tells apart the batches under it.
@@ -195,9 +216,23 @@ def _described(prompt: LanguageModelInput) -> bytes:
     return repr(said).encode("utf-8", "surrogatepass")
 
 
-def _value(result: BatchResult) -> Any:
-    return result.output if result.error is None else result.error
+def _failure(values: list[Any], run: BatchRun) -> BatchPartialError | None:
+    """What is raised if some inputs have no answer."""
+    kinds = Counter(type(value).__name__ for value in values if isinstance(value, Exception))
+    if not kinds:
+        return None
+    told = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
+    return BatchPartialError(
+        f"{sum(kinds.values())} of {len(values)} inputs have no answer: {told}. error.results has "
+        "all answers, and the exceptions of the rest.",
+        values,
+        run.uri,
+    )
 
 
-def _sorted(results: list[BatchResult]) -> list[BatchResult]:
-    return sorted(results, key=lambda result: result.index)
+def _given(
+    values: list[Any], failure: BatchPartialError | None, *, return_exceptions: bool
+) -> list[Any]:
+    if failure is not None and not return_exceptions:
+        raise failure
+    return values

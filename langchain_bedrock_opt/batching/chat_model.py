@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from langchain_aws import ChatBedrock, ChatBedrockConverse
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
+from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
 from langchain_bedrock_opt.batching.guard import InvokeGuard
@@ -31,6 +32,8 @@ from langchain_bedrock_opt.batching.parts import (
 from langchain_bedrock_opt.batching.program import ModelProgram
 from langchain_bedrock_opt.batching.records.direct import direct_for
 from langchain_bedrock_opt.batching.records.recorder import Recorder
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.plan import BatchPlan, plan
 from langchain_bedrock_opt.batching.structured import structured
 from langchain_bedrock_opt.catalog.batch_limits import (
     MAX_FILE_BYTES,
@@ -40,10 +43,6 @@ from langchain_bedrock_opt.catalog.batch_limits import (
 )
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from langchain_bedrock_opt.batching.run.batch_run import BatchRun
-    from langchain_bedrock_opt.batching.run.plan import BatchPlan
 
 _SETTINGS: Final = tuple(BatchSettings.__dataclass_fields__)
 
@@ -299,9 +298,8 @@ class BedrockBatch(OnDemandChatModel):
             inputs: The inputs; they may be more than fit into memory.
             **kwargs: As for `batch`.
         """
-        from langchain_bedrock_opt.batching.run.plan import plan
-
-        return plan(self.program(**kwargs), inputs, self.settings)
+        region = region_of(self.model.client)
+        return plan(self.program(**kwargs), inputs, self.settings, region=region)
 
     def submit(
         self, inputs: Iterable[LanguageModelInput], *, run_id: str | None = None, **kwargs: Any
@@ -323,8 +321,6 @@ class BedrockBatch(OnDemandChatModel):
             InputsChangedError: The run was begun with other inputs.
             BatchError: It can't be submitted.
         """
-        from langchain_bedrock_opt.batching.run.starting import submit
-
         program = self.program(**kwargs)
         return submit(program, inputs, self.settings, self.services, run_id=run_id)
 
@@ -447,9 +443,7 @@ def _check(own: Mapping[str, Any]) -> None:
     BatchSettings(**given)
     S3Folder(own.get("s3_client"), own["s3_uri"])
     fields = OnDemandChatModel.model_fields
-    limit, on_invoke = (
-        own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")
-    )
+    limit, on_invoke = (own.get(name, fields[name].default) for name in ("warn_after", "on_invoke"))
     InvokeGuard(limit, on_invoke)
 
 

@@ -93,7 +93,7 @@ class ModelProgram:
             Exception: There is none.
         """
         if outcome.error is not None:
-            raise self._refused.get(outcome.place, outcome.error)
+            raise outcome.error
         message = outcome.message or self._read(outcome)
         message.id = f"{LC_ID_PREFIX}-{uuid7()}-0"
         return message

@@ -10,7 +10,7 @@ import pytest
 from langchain_aws import ChatBedrock, ChatBedrockConverse
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumpd
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 from pydantic import BaseModel
 
@@ -111,7 +111,10 @@ def test_a_cache_is_its_models() -> None:
     cache = InMemoryCache()
     with pytest.raises(ConfigurationError, match="its model's cache"):
         batch(cache=cache)
-    assert BedrockBatch(model=NOVA, client=EMULATOR.client(), cache=cache, **PLACE).model.cache is cache
+    assert (
+        BedrockBatch(model=NOVA, client=EMULATOR.client(), cache=cache, **PLACE).model.cache
+        is cache
+    )
 
 
 def test_the_settings_are_those_that_were_given() -> None:
@@ -152,7 +155,7 @@ def test_it_says_of_itself_what_its_model_says() -> None:
     assert model._llm_type == model.model._llm_type
     assert model._get_ls_params() == model.model._get_ls_params()
     assert model.asdict()["model_id"] == HAIKU
-    said = [HumanMessage("four words of text")]
+    said: list[BaseMessage] = [HumanMessage("four words of text")]
     counted = model.model.get_num_tokens_from_messages(said)
     assert model.get_num_tokens_from_messages(said) == counted
 
@@ -232,7 +235,9 @@ def test_structured_output_is_refused_where_no_job_gives_it(method: str | None) 
 
 def test_the_trace_names_the_schema() -> None:
     """Who traces a structured call is told the schema as it was given, and the method."""
-    told = _bound_in(batch(inner(HAIKU)).with_structured_output(City))["ls_structured_output_format"]
+    told = _bound_in(batch(inner(HAIKU)).with_structured_output(City))[
+        "ls_structured_output_format"
+    ]
 
     assert told["kwargs"] == {"method": "json_schema"}
     assert told["schema"]["function"]["name"] == "City"
