@@ -23,8 +23,7 @@ from langchain_bedrock_opt.batching.parts import (
     Order,
     Services,
 )
-from langchain_bedrock_opt.batching.run.batch_run import BatchRun
-from langchain_bedrock_opt.batching.run.starting import submit
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
 from langchain_bedrock_opt.errors import ConfigurationError
 
 # Threads of a loop of ours, for chains whose functions are sync: most wait for a job's end.

@@ -22,9 +22,8 @@ from langchain_bedrock_opt.batching.chains.stages import Line, NotALineError, cu
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import COALESCER, BatchResult
-from langchain_bedrock_opt.batching.run.batch_run import BatchRun
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
 from langchain_bedrock_opt.batching.run.plan import BatchPlan, plan
-from langchain_bedrock_opt.batching.run.starting import submit
 from langchain_bedrock_opt.errors import ConfigurationError
 
 Mode = Literal["auto", "stages", "coalesce"]
@@ -283,9 +282,10 @@ class BatchChain(Runnable[Input, Output]):
         line = self._line(chain)
         if line is None:
             raise ConfigurationError(
-                "A chain whose single calls are collected has to live until its last answer, so "
-                "that it can't be submitted and left: call batch(inputs, config={'metadata': "
-                f"{{{RUN_ID_KEY!r}: 'nightly'}}}}); after a crash the same call goes on. {_why(chain)}"
+                "A chain whose single calls are collected needs a process until its last answer, "
+                "and can't be submitted and left: call batch(inputs, config={'metadata': "
+                f"{{{RUN_ID_KEY!r}: 'nightly'}}}}), which after a crash goes on where it was. "
+                f"{_why(chain)}"
             )
         settings, services = shared(line)
         return submit(program_of(chain), inputs, settings, services, run_id=run_id)

@@ -166,7 +166,7 @@ class Rounds:
         return self._outcomes(self._journal.questions(number), number)
 
     def _outcomes(self, questions: Sequence[Asked], number: int | None) -> Iterator[Outcome]:
-        from langchain_bedrock_opt.batching.run.starting import submit
+        from langchain_bedrock_opt.batching.run.batch_run import submit
 
         run_id = None
         if self._journal is not None:
