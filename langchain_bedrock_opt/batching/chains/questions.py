@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,6 @@ from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import Known, Outcome, Record
 from langchain_bedrock_opt.batching.program import ModelProgram
-from langchain_bedrock_opt.errors import BedrockOptError
 
 # Ways of calling a model that are remembered; an agent has a few, however many runs it makes.
 _REMEMBERED: Final = 256
@@ -59,7 +59,7 @@ class Questions:
         # A cache may be a database: the loop must not wait for it.
         made = await asyncio.to_thread(entry) if way.has_cache else entry()
         if isinstance(made, Record):
-            return Question(made.kind, made.body, _Reading(way.program, place))
+            return Question(made.kind, made.body, partial(_read, way.program, place))
         if isinstance(made, Known):
             return way.program.result(0, Outcome(place, "cache", message=made.message))
         raise made.error
@@ -83,16 +83,9 @@ _KEY_OPTIONS: Final = (
 )
 
 
-class _Reading(NamedTuple):
-    """Reads one answer, under the place that a cache knows its question by."""
-
-    program: ModelProgram
-    place: int
-
-    def __call__(self, outcome: Outcome) -> AIMessage:
-        if outcome.error is not None:
-            # One error may be that of a whole round: its traceback is not to grow with each task.
-            raise outcome.error.with_traceback(None)
-        if outcome.output is None:
-            raise BedrockOptError("A round gave an outcome without an answer.")
-        return self.program.result(0, outcome._replace(place=self.place))
+def _read(program: ModelProgram, place: int, outcome: Outcome) -> AIMessage:
+    """Read one answer, under the place that a cache knows its question by."""
+    if outcome.error is not None:
+        # One error may be that of a whole round: its traceback is not to grow with each task.
+        raise outcome.error.with_traceback(None)
+    return program.result(0, outcome._replace(place=place))

@@ -17,6 +17,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import (
     Runnable,
     RunnableBranch,
+    RunnableConfig,
     RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
@@ -197,7 +198,7 @@ async def _later(text: str) -> str:
         (lambda model: RunnableLambda(lambda item: [model.invoke(item)]), "within itself"),
         (lambda model: ASK | model.with_retry(), "asks a model within itself"),
         (lambda model: ASK | model | StrOutputParser() | RunnableLambda(_later), "async only"),
-        (lambda _model: ASK | StrOutputParser(), "No step"),
+        (lambda _model: ASK | RunnableLambda(str), "No step"),
     ],
 )
 def test_what_is_no_line_says_which_step(
@@ -251,9 +252,12 @@ def test_the_trace_is_that_of_a_sequence(
 ) -> None:
     """Each input has a run of the chain with the runs of its steps, as LangChain opens them."""
     ours, theirs = Tree(), Tree()
-    config: Any = {"tags": ["nightly"]}
-    _traced(inner).batch(WORDS[:1], config={**config, "callbacks": [theirs]})
-    program = ChainProgram(cut(_traced(model)), lambda _place: {**config, "callbacks": [ours]})
+
+    def heard_by(tracer: Tree) -> RunnableConfig:
+        return {"tags": ["nightly"], "callbacks": [tracer]}
+
+    _traced(inner).batch(WORDS[:1], config=heard_by(theirs))
+    program = ChainProgram(cut(_traced(model)), lambda _place: heard_by(ours))
     run(program, WORDS[:1])
     assert _renamed(ours.roots) == _renamed(theirs.roots)
 
@@ -308,7 +312,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 
 def test_fingerprints_tell_chains_apart(model: BedrockBatch) -> None:
     """Another prompt, another bound argument or another step makes another chain."""
-    chains = [
+    chains: list[Runnable[Any, Any]] = [
         ASK | model,
         ASK | model | StrOutputParser(),
         ASK | model | JsonOutputParser(),
