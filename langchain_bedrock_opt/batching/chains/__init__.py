@@ -2,7 +2,8 @@
 
 Lives here: taking chains apart (`anatomy`, `fingerprint`), chains that are a line of steps, one
 stage for each model (`stages`, `traces`), and all the others, whose single calls are collected
-(`desk`, `rounds`, `coalescing`). `chain` is the door: `as_batch`. Does not live here: the chat
+(`desk`, `questions`,
+`rounds`, `coalescing`). `chain` is the door: `as_batch`. Does not live here: the chat
 model (`batching.chat_model`), records and runs.
 Start at `chain.as_batch`. Tests: `tests/unit_tests/batching/test_chains_*`,
 `tests/integration_tests/batching/test_chains_*`.

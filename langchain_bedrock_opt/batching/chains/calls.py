@@ -14,6 +14,7 @@ from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.chains.coalescing import new_desk
 from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.chains.loops import drained
+from langchain_bedrock_opt.batching.chains.rounds import PostOffice
 from langchain_bedrock_opt.batching.chains.stages import ChainProgram, Line
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import (
@@ -159,7 +160,7 @@ class CoalescedCall:
         self._chain = chain
         self._pairs = list(zip(inputs, configs, strict=True))
         self._kwargs = kwargs
-        self._run_id = run_id
+        self._office = PostOffice(run_id)
         self._window = window
         self._patience = patience
         self.uri = ""
@@ -171,14 +172,18 @@ class CoalescedCall:
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
-        return drained(lambda: self._aresults(order, self.threads), threads=self.threads)
+        try:
+            yield from drained(lambda: self._aresults(order, self.threads), threads=self.threads)
+        except KeyboardInterrupt:
+            self._office.interrupted()
+            raise
 
     def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, on the event loop that runs."""
         return self._aresults(order, None)
 
     async def _aresults(self, order: Order, threads: int | None) -> AsyncIterator[BatchResult]:
-        desk = new_desk(self._run_id, window=self._window, patience=self._patience, threads=threads)
+        desk = new_desk(self._office, window=self._window, patience=self._patience, threads=threads)
         done: asyncio.Queue[BatchResult] = asyncio.Queue()
         tasks = self.start(desk, done)
         early: dict[int, BatchResult] = {}

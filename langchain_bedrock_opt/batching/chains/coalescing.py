@@ -20,12 +20,12 @@ PATIENCE: Final = 60.0
 
 
 def new_desk(
-    run_id: str | None, *, window: float, patience: float, threads: int | None = None
+    office: PostOffice, *, window: float, patience: float, threads: int | None = None
 ) -> Desk:
     """A desk on the event loop that runs, whose rounds are runs of jobs.
 
     Args:
-        run_id: A name for the run, or None.
+        office: Who sends the rounds.
         window: See `WINDOW`.
         patience: See `PATIENCE`.
         threads: How many sync calls can wait in threads at once.
@@ -36,7 +36,7 @@ def new_desk(
     for name, value in (("window", window), ("patience", patience)):
         if value <= 0:
             raise ConfigurationError(f"{name}={value} is no time: pass seconds above 0.")
-    return Desk(Questions(), PostOffice(run_id), window=window, patience=patience, threads=threads)
+    return Desk(Questions(), office, window=window, patience=patience, threads=threads)
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def coalesced(
             states = await asyncio.gather(*tasks, return_exceptions=True)
         ```
     """
-    desk = new_desk(run_id, window=window, patience=patience)
+    desk = new_desk(PostOffice(run_id), window=window, patience=patience)
     token = COALESCER.set(desk)
     try:
         yield desk

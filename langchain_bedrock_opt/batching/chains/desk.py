@@ -13,15 +13,14 @@ import asyncio
 import os
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.messages import AIMessage
 
+from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Question, Scribe, Spot
+from langchain_bedrock_opt.batching.chains.sources import SOURCE, Source, digest_of
 from langchain_bedrock_opt.batching.parts import COALESCER, JobKind, Outcome
 from langchain_bedrock_opt.errors import BedrockOptError, ConfigurationError
 
@@ -29,105 +28,6 @@ _T = TypeVar("_T")
 
 # Outcomes that are handed from a round's thread to the event loop at a time.
 _HANDFUL: Final = 256
-
-
-class Question(NamedTuple):
-    """One call of a model, ready to be sent.
-
-    Attributes:
-        kind: The kind of job that takes it.
-        body: `modelInput` as JSON.
-        read: Makes a message of its outcome, or raises the outcome's error.
-    """
-
-    kind: JobKind
-    body: bytes
-    read: Callable[[Outcome], AIMessage]
-
-
-class Asked(NamedTuple):
-    """One line of a round.
-
-    Attributes:
-        key: Tells this question from the others of the whole run.
-        kind: The kind of job that takes it.
-        body: `modelInput` as JSON.
-    """
-
-    key: bytes
-    kind: JobKind
-    body: bytes
-
-
-class Spot(NamedTuple):
-    """Where a question was sent before.
-
-    Attributes:
-        round: The round's number.
-        place: Its place there.
-    """
-
-    round: int
-    place: int
-
-
-class Scribe(Protocol):
-    """Makes questions of calls."""
-
-    async def __call__(
-        self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> Question | AIMessage:
-        """A call as a question; or its answer, if a cache has one.
-
-        Raises:
-            Exception: No record can be made of it.
-        """
-
-
-class Post(Protocol):
-    """Sends rounds. All of this blocks, and is called in threads."""
-
-    @property
-    def min_records(self) -> int:
-        """The least a job takes."""
-
-    @property
-    def max_records(self) -> int:
-        """The most a job takes."""
-
-    def known(self) -> Mapping[bytes, Spot]:
-        """Where the questions of this run's earlier rounds are, by their keys."""
-
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
-        """Send a new round, wait for it, and give its outcomes."""
-
-    def again(self, number: int) -> Iterator[Outcome]:
-        """Go on with an earlier round: nothing that was sent is sent twice."""
-
-
-class Source:
-    """One input under way: how many of its calls wait, and what it has asked so far."""
-
-    __slots__ = ("_asked", "has_ended", "waiting")
-
-    def __init__(self) -> None:
-        self._asked: Counter[bytes] = Counter()
-        self.waiting = 0
-        self.has_ended = False
-
-    def key(self, digest: bytes) -> bytes:
-        """A digest's key: who asks the same again wants another answer.
-
-        It depends on nothing but what this input has asked, so that a run that is gone on with
-        finds its answers whatever the order is in which tasks come by.
-        """
-        before = self._asked[digest]
-        self._asked[digest] += 1
-        return digest if not before else _digest(digest, str(before).encode())
-
-
-SOURCE: Final[ContextVar[Source | None]] = ContextVar("bedrock_opt_source", default=None)
-"""The input that a call belongs to; None if nobody said so."""
 
 
 class _Round:
@@ -249,7 +149,7 @@ class Desk:
         if isinstance(question, AIMessage):
             return question
         source = SOURCE.get()
-        digest = _digest(repr(question.kind).encode(), question.body)
+        digest = digest_of(repr(question.kind).encode(), question.body)
         key = digest if source is None else source.key(digest)
         with self._counted(source):
             outcome = await self._outcome(self._post_of(model), key, question)
@@ -486,11 +386,3 @@ def _handfuls(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
             handful = []
     if handful:
         yield handful
-
-
-def _digest(*parts: bytes) -> bytes:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()

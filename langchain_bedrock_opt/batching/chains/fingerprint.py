@@ -30,7 +30,7 @@ def fingerprint_of(steps: Iterable[Step]) -> str:
     Example:
         >>> from langchain_core.runnables import RunnableLambda
         >>> fingerprint_of([Step(RunnableLambda(abs))])[:8]
-        'c0ffee00'
+        '436f8f30'
     """
     described = [[_described(step.runnable), _plain(step.kwargs)] for step in steps]
     text = json.dumps(described, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

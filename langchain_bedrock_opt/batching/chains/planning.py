@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
+from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Spot
 from langchain_bedrock_opt.batching.chains.calls import CoalescedCall, warn_of_none
-from langchain_bedrock_opt.batching.chains.desk import Asked, Desk, Post, Spot
+from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.chains.loops import drained
 from langchain_bedrock_opt.batching.chains.questions import Questions
 from langchain_bedrock_opt.batching.chains.rounds import RoundProgram
@@ -45,7 +46,7 @@ def first_round_plan(call: CoalescedCall, *, window: float, patience: float) -> 
 
 
 class _FirstRound:
-    """Takes down what would be sent, and answers nothing. A `desk.Post`."""
+    """Takes down what would be sent, and answers nothing. A `asking.Post`."""
 
     min_records = 1
     max_records = 2**62

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from langchain_core.messages import AIMessage
 
-from langchain_bedrock_opt.batching.chains.desk import Question
+from langchain_bedrock_opt.batching.chains.asking import Question
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import Known, Outcome, Record
@@ -32,7 +32,7 @@ class _Way(NamedTuple):
 
 
 class Questions:
-    """Makes questions of calls. A `desk.Scribe`."""
+    """Makes questions of calls. A `asking.Scribe`."""
 
     def __init__(self) -> None:
         self._ways: OrderedDict[bytes, _Way] = OrderedDict()

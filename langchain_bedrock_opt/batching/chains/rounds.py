@@ -13,6 +13,7 @@ asks it again waits for the round that it was in.
 
 from __future__ import annotations
 
+import sys
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 import orjson
 
-from langchain_bedrock_opt.batching.chains.desk import Asked, Post, Spot
+from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Spot
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.jobs.download import read_lines
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
@@ -33,6 +34,7 @@ from langchain_bedrock_opt.batching.parts import (
     Record,
     Services,
 )
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
 from langchain_bedrock_opt.errors import BatchStorageError
 
 _VERSION: Final = 1
@@ -119,14 +121,18 @@ class Journal:
 
 
 class Rounds:
-    """Sends the rounds of one model. A `desk.Post`.
+    """Sends the rounds of one model. A `asking.Post`.
 
     Args:
         model: The model: its settings and clients are those of the rounds.
         journal: Where rounds are written down; None if they are not.
+        under_way: Has the runs that are not over, while they are not.
     """
 
-    def __init__(self, model: BedrockBatch, journal: Journal | None) -> None:
+    def __init__(
+        self, model: BedrockBatch, journal: Journal | None, under_way: set[BatchRun]
+    ) -> None:
+        self._under_way = under_way
         self._settings: BatchSettings = model.settings
         self._services: Services = model.services
         self._progress = model.progress
@@ -166,15 +172,17 @@ class Rounds:
         return self._outcomes(self._journal.questions(number), number)
 
     def _outcomes(self, questions: Sequence[Asked], number: int | None) -> Iterator[Outcome]:
-        from langchain_bedrock_opt.batching.run.batch_run import submit
-
         run_id = None
         if self._journal is not None:
             run_id = f"{self._journal.run_id}/round-{number:05d}"
         run = submit(RoundProgram(), questions, self._settings, self._services, run_id=run_id)
-        run.wait(progress=self._progress)
-        for result in run.results(order="any"):
-            yield result.output or Outcome(result.index, error=result.error)
+        self._under_way.add(run)
+        try:
+            run.wait(progress=self._progress)
+            for result in run.results(order="any"):
+                yield result.output or Outcome(result.index, error=result.error)
+        finally:
+            self._under_way.discard(run)
 
 
 class RoundProgram:
@@ -212,6 +220,7 @@ class PostOffice:
         self._run_id = None if run_id is None else checked_run_id(run_id)
         self._posts: dict[int, tuple[BedrockBatch, Post]] = {}
         self._journals: dict[str, Journal] = {}
+        self._under_way: set[BatchRun] = set()
 
     def __call__(self, model: BedrockBatch) -> Post:
         """Who sends a model's questions."""
@@ -224,7 +233,19 @@ class PostOffice:
         for other, post in self._posts.values():
             if other.model is model.model and other.settings == model.settings:
                 return post
-        return Rounds(model, self._journal(model))
+        return Rounds(model, self._journal(model), self._under_way)
+
+    def interrupted(self) -> None:
+        """Say on stderr what becomes of the jobs on Ctrl-C, and stop them if that is wanted."""
+        stops = any(model.cancel_on_interrupt for model, _ in self._posts.values())
+        for run in tuple(self._under_way):
+            if stops:
+                run.cancel()
+            said = "is being stopped" if stops else "goes on"
+            print(f"\nRound {run.run_id} {said}: {run!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
+        if self._run_id is not None and self._under_way:
+            told = "The same batch under the same run id goes on where this one was."
+            print(told, file=sys.stderr)  # noqa: T201 - likewise
 
     def _journal(self, model: BedrockBatch) -> Journal | None:
         if self._run_id is None:

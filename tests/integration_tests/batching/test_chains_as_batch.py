@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pytest
 from langchain.agents import create_agent
@@ -127,6 +127,10 @@ class State(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
+def to_state() -> Runnable[Any, Any]:
+    return RunnableLambda(lambda item: {"messages": [HumanMessage(item["word"])]})
+
+
 def graph(model: Any) -> Runnable[Any, Any]:
     async def ask(state: State) -> Any:
         return {"messages": [await model.ainvoke(state["messages"])]}
@@ -139,8 +143,7 @@ def graph(model: Any) -> Runnable[Any, Any]:
         builder.add_node(name, node)
     for edge in ((START, "ask"), ("ask", "check"), ("check", "again"), ("again", END)):
         builder.add_edge(*edge)
-    to_state = RunnableLambda(lambda item: {"messages": [HumanMessage(item["word"])]})
-    return to_state | builder.compile()
+    return to_state() | cast("Runnable[Any, Any]", builder.compile())
 
 
 def sync_graph(model: Any) -> Runnable[Any, Any]:
@@ -151,8 +154,7 @@ def sync_graph(model: Any) -> Runnable[Any, Any]:
     builder.add_node("ask", ask)
     builder.add_edge(START, "ask")
     builder.add_edge("ask", END)
-    to_state = RunnableLambda(lambda item: {"messages": [HumanMessage(item["word"])]})
-    return to_state | builder.compile()
+    return to_state() | cast("Runnable[Any, Any]", builder.compile())
 
 
 def look_up(word: str) -> str:
@@ -161,8 +163,7 @@ def look_up(word: str) -> str:
 
 
 def agent(model: Any) -> Runnable[Any, Any]:
-    to_state = RunnableLambda(lambda item: {"messages": [HumanMessage(item["word"])]})
-    return to_state | create_agent(model, tools=[look_up])
+    return to_state() | cast("Runnable[Any, Any]", create_agent(model, tools=[look_up]))
 
 
 FORMS: dict[str, tuple[Callable[[Any], Any], int]] = {
@@ -222,7 +223,7 @@ async def test_every_door_gives_the_same(
 ) -> None:
     """All four batch methods give the same outputs for the same inputs."""
     build, steps = FORMS[form]
-    chain = as_batch(build(model), window=WINDOW)
+    chain: Any = as_batch(build(model), window=WINDOW)
     expected = list(map(_said, await chain.abatch(WORDS)))
     completed = dict(await asyncio.to_thread(lambda: list(chain.batch_as_completed(WORDS))))
     acompleted = dict([pair async for pair in chain.abatch_as_completed(WORDS)])
@@ -234,7 +235,7 @@ async def test_every_door_gives_the_same(
 @pytest.mark.parametrize("form", ["sequence", "parallel"])
 def test_errors_come_after_all_results(form: str, model: BedrockBatch) -> None:
     """One input's failure is raised when all others are there, and brings them along."""
-    chain = as_batch(FORMS[form][0](model), window=WINDOW)
+    chain: Any = as_batch(FORMS[form][0](model), window=WINDOW)
     inputs = [*WORDS[:6], {"wrong": "word"}]
     with pytest.raises(BatchPartialError, match="1 of 7 inputs") as caught:
         chain.batch(inputs)
@@ -246,8 +247,8 @@ def test_errors_come_after_all_results(form: str, model: BedrockBatch) -> None:
 
 def test_bindings_around_reach_the_chain(service: BatchService, model: BedrockBatch) -> None:
     """`with_config`, `bind` and sequences around a batch chain batch it once."""
-    chain = as_batch(RunnablePassthrough() | by_function(model), window=WINDOW)
-    around = RunnableLambda(dict) | chain.with_config(tags=["x"]) | StrOutputParser()
+    chain: Any = as_batch(RunnablePassthrough() | by_function(model), window=WINDOW)
+    around: Any = RunnableLambda(dict) | chain.with_config(tags=["x"]) | StrOutputParser()
     assert around.batch(WORDS)[0] == "Tell word0"
     assert len(jobs(service)) == 1
 
@@ -256,7 +257,7 @@ def test_a_single_call_is_on_demand(
     service: BatchService, inner: ChatBedrockConverse, batch_of: Callable[..., BedrockBatch]
 ) -> None:
     """`invoke` of a batch chain goes to the chain, at once."""
-    chain = as_batch(FORMS["sequence"][0](batch_of(inner, on_invoke="warn")))
+    chain: Any = as_batch(FORMS["sequence"][0](batch_of(inner, on_invoke="warn")))
     assert chain.invoke(WORDS[0]) == "Say word0"
     assert "".join(chain.stream(WORDS[0])) == "Say word0"
     assert jobs(service) == []
@@ -277,7 +278,7 @@ def test_a_plain_model_beside_is_warned_of(inner: ChatBedrockConverse, model: Be
 
 def test_a_batch_that_asks_nobody_is_warned_of(inner: ChatBedrockConverse) -> None:
     """An agent around a plain model can't be seen from outside; its batch says that no job was."""
-    chain = as_batch(agent(inner), window=WINDOW)
+    chain: Any = as_batch(agent(inner), window=WINDOW)
     with pytest.warns(FullPriceWarning, match="No BedrockBatch was asked"):
         chain.batch(WORDS[:1])
 
@@ -287,7 +288,7 @@ def test_a_submitted_chain_is_found_again(
 ) -> None:
     """A submitted chain's run is attached to with the chain, and refuses another one."""
     build = FORMS["two models"][0]
-    chain = as_batch(build(model))
+    chain: Any = as_batch(build(model))
     run = chain.submit(iter(WORDS), run_id="nightly")
     clients: Any = {"bedrock_client": service.bedrock, "s3_client": service.s3}
     again = BatchRun.attach(run.uri, chain=build(model), **clients)
@@ -300,7 +301,7 @@ def test_a_submitted_chain_is_found_again(
 
 def test_collected_calls_are_not_submitted(model: BedrockBatch) -> None:
     """A chain that needs a process until its last answer says how to make it durable instead."""
-    chain = as_batch(FORMS["parallel"][0](model))
+    chain: Any = as_batch(FORMS["parallel"][0](model))
     with pytest.raises(ConfigurationError, match=r"bedrock_opt_run_id.*asks a model within"):
         chain.submit(WORDS)
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from langchain_bedrock_opt.batching.chains.desk import Asked, Desk, Question, Spot
+from langchain_bedrock_opt.batching.chains.asking import Asked, Question, Spot
+from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.parts import JobKind, Outcome
 from langchain_bedrock_opt.errors import ConfigurationError, RecordNotProcessedError
 
