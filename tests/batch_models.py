@@ -45,6 +45,6 @@ def calls_of(service: BatchService) -> int:
     return sum(journal.count(name) for name in ("Converse", "ConverseStream", "InvokeModel"))
 
 
-def questions(count: int) -> list[str]:
+def questions(count: int) -> list[Any]:
     """So many different prompts."""
     return [f"What is {place} + {place}?" for place in range(count)]

@@ -136,7 +136,9 @@ def make_batch_service(
     # moto's memory is the process's: a name of its own keeps tests apart.
     bucket = f"batch-{uuid4().hex}"
     s3 = local.client("s3")
-    s3.create_bucket(Bucket=bucket)
+    place = {"LocationConstraint": local.region}
+    elsewhere = {} if local.region == "us-east-1" else {"CreateBucketConfiguration": place}
+    s3.create_bucket(Bucket=bucket, **elsewhere)
     return BatchService(
         emulator=local,
         clock=clock,

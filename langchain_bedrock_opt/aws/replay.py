@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import orjson
-from botocore.parsers import EventStreamJSONParser, create_parser
+from botocore.parsers import EventStreamJSONParser, ResponseParserError, create_parser
 from botocore.session import get_session
 
 from langchain_bedrock_opt.aws.layers import Event, Request, Response
@@ -196,13 +196,19 @@ def response_from_json(text: str | bytes) -> Response:
     Returns:
         The response, without `ResponseMetadata` unless the text has it.
 
+    Raises:
+        ValueError: It is not a Converse response.
+
     Example:
         >>> response_from_json('{"stopReason": "end_turn", "unknown": 1}')
         {'stopReason': 'end_turn'}
     """
     body = text.encode() if isinstance(text, str) else text
     shape = _runtime_model().operation_model("Converse").output_shape
-    parsed = _response_parser().parse({"body": body, "headers": {}, "status_code": 200}, shape)
+    try:
+        parsed = _response_parser().parse({"body": body, "headers": {}, "status_code": 200}, shape)
+    except ResponseParserError as error:
+        raise ValueError(f"not a Converse response: {error}") from error
     parsed.pop("ResponseMetadata", None)
     return dict(parsed)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 
+from langchain_aws import ChatBedrockConverse
 from langchain_core.callbacks import (
     AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
@@ -17,7 +18,6 @@ from langchain_core.callbacks import (
     CallbackManager,
     CallbackManagerForLLMRun,
 )
-from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -49,11 +49,11 @@ class _Runs(Generic[_Run]):
     """
 
     def __init__(
-        self, model: BaseChatModel, stop: list[str] | None, kwargs: Mapping[str, Any]
+        self, model: ChatBedrockConverse, stop: list[str] | None, kwargs: Mapping[str, Any]
     ) -> None:
         self._model = model
         given = {name: value for name, value in kwargs.items() if name not in TRACING_ARGUMENTS}
-        params = {**model.asdict(), "stop": stop, **given}
+        params = {"model": model.model_id, **model.asdict(), "stop": stop, **given}
         self._ls_params: Mapping[str, Any] = {
             **model._get_ls_params(stop=stop, **given),  # noqa: SLF001 - an override point
             "ls_integration": "langchain_chat_model",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.language_models import LanguageModelInput
@@ -121,11 +121,12 @@ class BatchCall:
         async with self._aruns() as runs:
             run = await in_thread(self._submitted)
             await run.await_(progress=self._model.progress)
-            async for read in run.aresults(order="any"):
-                result = self._told(read, values)
-                await runs.end(result)
-                if result.error is None or return_exceptions:
-                    yield result.index, values[result.index]
+            async with aclosing(cast("Any", run.aresults(order="any"))) as results:
+                async for read in results:
+                    result = self._told(read, values)
+                    await runs.end(result)
+                    if result.error is None or return_exceptions:
+                        yield result.index, values[result.index]
         _given(values, _failure(values, run), return_exceptions=return_exceptions)
 
     def _results(self, values: list[Any]) -> Iterator[BatchResult]:

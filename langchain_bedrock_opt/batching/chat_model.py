@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Final, cast
@@ -18,7 +19,7 @@ from pydantic import BaseModel, Field
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
-from langchain_bedrock_opt.batching.guard import InvokeGuard
+from langchain_bedrock_opt.batching.guard import check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
@@ -45,6 +46,15 @@ from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _SETTINGS: Final = tuple(BatchSettings.__dataclass_fields__)
+
+_INNER: Final = (
+    "cache",
+    "custom_get_token_ids",
+    "disable_streaming",
+    "output_version",
+    "rate_limiter",
+)
+"""Fields of every chat model that are the inner model's business here."""
 
 _Tools = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
@@ -182,7 +192,8 @@ class BedrockBatch(OnDemandChatModel):
         own["max_cost_usd"] = _money(own.get("max_cost_usd"))
         _check(own)
         own.setdefault("profile", own["model"].profile)
-        own["cache"] = False  # single calls and batches ask the inner model's
+        # Single calls and batches go by the inner model's.
+        own = {name: value for name, value in own.items() if name not in _INNER} | {"cache": False}
         super().__init__(**own)
         Recorder(self.model)  # whether a job takes it, is said now
 
@@ -211,8 +222,8 @@ class BedrockBatch(OnDemandChatModel):
 
     def batch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -235,13 +246,13 @@ class BedrockBatch(OnDemandChatModel):
         """
         if COALESCER.get() is not None or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
-            return super().batch(inputs, config, **told)
+            return super().batch(list(inputs), _listed(config), **told)
         return BatchCall(self, inputs, config, kwargs).outputs(return_exceptions=return_exceptions)
 
     async def abatch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -249,7 +260,7 @@ class BedrockBatch(OnDemandChatModel):
         """As `batch`, without blocking the event loop."""
         if COALESCER.get() is not None or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
-            return await super().abatch(inputs, config, **told)
+            return await super().abatch(list(inputs), _listed(config), **told)
         call = BatchCall(self, inputs, config, kwargs)
         return await call.aoutputs(return_exceptions=return_exceptions)
 
@@ -288,8 +299,10 @@ class BedrockBatch(OnDemandChatModel):
                 yield each
             return
         call = BatchCall(self, inputs, config, kwargs)
-        async for each in call.aas_completed(return_exceptions=return_exceptions):
-            yield each
+        answers = call.aas_completed(return_exceptions=return_exceptions)
+        async with aclosing(cast("Any", answers)) as results:
+            async for each in results:
+                yield each
 
     def plan(self, inputs: Iterable[LanguageModelInput], **kwargs: Any) -> BatchPlan:
         """What a batch would make of inputs: jobs, bytes, tokens and cost. Nothing is sent.
@@ -401,20 +414,21 @@ class BedrockBatch(OnDemandChatModel):
 
 def _model_of(model: Any, own: Mapping[str, Any], others: Mapping[str, Any]) -> ChatBedrockConverse:
     """The inner model, made if it is given by its id."""
+    about_it = {name: own[name] for name in _INNER if own.get(name)}
     if isinstance(model, str):
-        given = dict(others)
-        if own.get("cache") is not None:
-            given["cache"] = own["cache"]
-        return ChatBedrockOptimized(model=model, **given)
+        if own.get("bedrock_client") is not None:
+            about_it["bedrock_client"] = own["bedrock_client"]
+        return ChatBedrockOptimized(model=model, **about_it, **others)
     if others:
         raise ConfigurationError(
             f"BedrockBatch has no argument {', '.join(map(repr, others))}: what is about the model "
             "is given to the model, ChatBedrockOptimized(…)."
         )
     if isinstance(model, ChatBedrockConverse):
-        if own.get("cache"):
+        if about_it:
             raise ConfigurationError(
-                "BedrockBatch asks its model's cache: ChatBedrockOptimized(cache=…)."
+                f"BedrockBatch goes by its model's {', '.join(about_it)}: give it to the model, "
+                "ChatBedrockOptimized(…)."
             )
         return model
     raise ConfigurationError(f"model={type(model).__name__}(…) {_advice(model)}")
@@ -443,8 +457,14 @@ def _check(own: Mapping[str, Any]) -> None:
     BatchSettings(**given)
     S3Folder(own.get("s3_client"), own["s3_uri"])
     fields = OnDemandChatModel.model_fields
-    limit, on_invoke = (own.get(name, fields[name].default) for name in ("warn_after", "on_invoke"))
-    InvokeGuard(limit, on_invoke)
+    check_guarding(*(own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")))
+
+
+def _listed(
+    config: RunnableConfig | Sequence[RunnableConfig] | None,
+) -> RunnableConfig | list[RunnableConfig] | None:
+    """Configs as LangChain's own methods are typed to take them."""
+    return list(config) if isinstance(config, Sequence) else config
 
 
 def _money(value: Any) -> Decimal | None:

@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackManager
@@ -42,51 +42,41 @@ class InvokeGuard:
     chain has made is the user's own wish and does not count.
 
     Args:
-        limit: How many calls are nobody's business.
-        on_invoke: What becomes of those beyond: a warning once for each run and burst, an error
-            for each of them, or nothing.
         clock: Seconds on a clock that never goes back.
 
-    Raises:
-        ConfigurationError: A value is out of its range.
-
     Example:
-        >>> guard = InvokeGuard(0, "error")
-        >>> guard.called(None)
+        >>> InvokeGuard().called(None, limit=0, on_invoke="error")
     """
 
-    def __init__(
-        self, limit: int, on_invoke: OnInvoke, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        if limit < 0:
-            raise ConfigurationError(f"warn_after={limit} is below 0.")
-        if on_invoke not in {"warn", "error", "ignore"}:
-            raise ConfigurationError(f"on_invoke={on_invoke!r} is none of warn, error, ignore.")
-        self._limit = limit
-        self._on_invoke = on_invoke
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._by_run: OrderedDict[UUID, int] = OrderedDict()
         self._in_burst = 0
         self._last = float("-inf")
 
-    def called(self, config: RunnableConfig | None) -> None:
+    def called(self, config: RunnableConfig | None, *, limit: int, on_invoke: OnInvoke) -> None:
         """A single call is about to be made.
 
         Args:
             config: Its config.
+            limit: How many calls are nobody's business.
+            on_invoke: What becomes of those beyond: a warning once for each run and burst, an
+                error for each of them, or nothing.
 
         Raises:
             ConfigurationError: It is one too many, and `on_invoke` is `error`.
         """
-        if self._on_invoke == "ignore":
+        if on_invoke == "ignore":
             return
-        parent = _parent_of(config)
-        if parent is None:
+        given = ensure_config(config)
+        parent = _parent_of(given)
+        # `configurable_fields` makes a model anew for each input, and there is no run around it.
+        if parent is None and not given.get("configurable"):
             return
         with self._lock:
             in_run, in_burst = self._count(parent)
-        if max(in_run, in_burst) <= self._limit:
+        if max(in_run, in_burst) <= limit:
             return
         told = (
             f"A BedrockBatch was invoked {max(in_run, in_burst)} times by a chain, one call at a "
@@ -94,18 +84,20 @@ class InvokeGuard:
             "sequence of steps, or wrap the chain, as_batch(chain), for parallel steps, branches, "
             "agents and batch_as_completed. on_invoke='ignore' if this is meant."
         )
-        if self._on_invoke == "error":
+        if on_invoke == "error":
             raise ConfigurationError(told)
-        if self._limit + 1 in (in_run, in_burst):
+        if limit + 1 in (in_run, in_burst):
             warnings.warn(told, FullPriceWarning, stacklevel=4)
 
-    def _count(self, parent: UUID) -> tuple[int, int]:
+    def _count(self, parent: UUID | None) -> tuple[int, int]:
         """Count a call, for its run and for its burst."""
         now = self._clock()
         if now - self._last > QUIET_SECONDS:
             self._in_burst = 0
         self._last = now
         self._in_burst += 1
+        if parent is None:
+            return 0, self._in_burst
         in_run = self._by_run.pop(parent, 0) + 1
         self._by_run[parent] = in_run
         if len(self._by_run) > _MOST_RUNS:
@@ -113,7 +105,25 @@ class InvokeGuard:
         return in_run, self._in_burst
 
 
-def _parent_of(config: RunnableConfig | None) -> UUID | None:
+def check_guarding(limit: int, on_invoke: str) -> None:
+    """Refuse settings of a guard that can't be.
+
+    Args:
+        limit: How many calls are nobody's business.
+        on_invoke: What becomes of those beyond.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+    if limit < 0:
+        raise ConfigurationError(f"warn_after={limit} is below 0.")
+    if on_invoke not in get_args(OnInvoke):
+        raise ConfigurationError(
+            f"on_invoke={on_invoke!r} is none of {', '.join(get_args(OnInvoke))}."
+        )
+
+
+def _parent_of(config: RunnableConfig) -> UUID | None:
     """The run that a call is a part of, if there is one."""
-    callbacks: Any = ensure_config(config).get("callbacks")
+    callbacks: Any = config.get("callbacks")
     return callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from functools import cached_property
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -44,9 +43,8 @@ class OnDemandChatModel(BaseChatModel):
     on_invoke: OnInvoke = Field(default="warn", exclude=True)
     """What becomes of those beyond."""
 
-    @cached_property
-    def _guard(self) -> InvokeGuard:
-        return InvokeGuard(self.warn_after, self.on_invoke)
+    guard: Any = Field(default_factory=InvokeGuard, exclude=True, repr=False)
+    """Who counts them; `configurable_fields` hands it on to the models that it makes."""
 
     def own_config(self, config: RunnableConfig | None) -> RunnableConfig:
         """A call's config with this model's own callbacks, tags and metadata."""
@@ -65,7 +63,7 @@ class OnDemandChatModel(BaseChatModel):
 
     def _single(self, config: RunnableConfig | None) -> RunnableConfig:
         """The config of a single call that is about to be made."""
-        self._guard.called(config)
+        self.guard.called(config, limit=self.warn_after, on_invoke=self.on_invoke)
         return self.own_config(config)
 
     def invoke(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -104,7 +104,7 @@ class Engine:
 
     Args:
         parts: What it is made of.
-        operations: The runtime's operations by name.
+        operations: The operations of the runtime and of invocation jobs, by name.
     """
 
     def __init__(self, parts: Parts, operations: Mapping[str, Operation]) -> None:
@@ -150,7 +150,7 @@ class Engine:
             return operation(parts, visit)
         control = CONTROL_PLANE.get(call.operation)
         if control is None:
-            return _not_implemented(call)
+            return _not_implemented(call, {*self._operations, *CONTROL_PLANE})
         response = parts.wire.serialise(call, control(parts.directory, call.params))
         visit.end(response.status)
         return response
@@ -173,10 +173,10 @@ def _region_of(request: HttpRequest, default: str) -> str:
     return scope["region"] if scope else default
 
 
-def _not_implemented(call: Call) -> HttpResponse:
+def _not_implemented(call: Call, known: Collection[str]) -> HttpResponse:
     message: dict[str, Any] = {
-        "message": f"{call.operation} is not part of the local Bedrock. It has the runtime's "
-        f"operations and {', '.join(sorted(CONTROL_PLANE))}."
+        "message": f"{call.operation} is not part of the local Bedrock. It has "
+        f"{', '.join(sorted(known))}."
     }
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "NotImplemented"}
     return HttpResponse(status=NOT_IMPLEMENTED, headers=headers, body=compact_json(message))

@@ -95,6 +95,10 @@ class S3Fault:
         if self.operation is not None and self.operation not in _OPERATIONS.values():
             known = ", ".join(sorted(_OPERATIONS.values()))
             raise EmulatorError(f"operation={self.operation!r} is none of {known}.")
+        for name, least in (("times", 1), ("cut_at", 0), ("delay", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise EmulatorError(f"{name} is {value}: it must be at least {least}.")
         effects = (self.code is not None) + (self.cut_at is not None) + self.is_lost
         if effects > 1 or not (effects or self.delay):
             raise EmulatorError(
@@ -124,11 +128,10 @@ class S3FaultPlan:
         self._planned: list[S3Fault] = []
         self._used: Counter[int] = Counter()
 
-    def add(self, fault: S3Fault) -> S3Fault:
+    def add(self, fault: S3Fault) -> None:
         """Plan one more fault; of several that are due, the one planned first comes."""
         with self._lock:
             self._planned.append(fault)
-        return fault
 
     def clear(self) -> None:
         """Forget all faults."""

@@ -130,6 +130,8 @@ Spill: TypeAlias = Callable[[], IO[bytes]]
 class Collector:
     """Reads a job's output, as often as it is iterated over: one `Answer` for each place.
 
+    One iteration at a time: each begins its counts anew.
+
     `order="any"` gives answers as they come, then errors, then what is missing; memory: a byte a
     record. `order="input"` gives them by place, once all of the output is in a temporary file;
     memory: 17 bytes a record.
@@ -209,7 +211,10 @@ class Collector:
                 index = self._known.find(wanted, index + 1)
 
     def _by_place(self) -> Iterator[Answer]:
-        file = self._spill()
+        try:
+            file = self._spill()
+        except OSError as error:
+            raise self._disk_full(error) from error
         try:
             offsets, lengths = self._spilled_to(file)
             for index, known in enumerate(self._known):

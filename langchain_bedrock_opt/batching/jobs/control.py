@@ -100,7 +100,12 @@ class JobControl:
         while True:
             try:
                 found = self._adopted(request) if attempt.may_exist else None
-                return found or self._create(request)
+                arn = found or self._create(request)
+                if arn:
+                    return arn
+                # Bedrock "ignores" a token that it knows; that it then names the job is
+                # unverified against AWS.
+                attempt.may_exist = True
             except BOTOCORE_ERRORS as error:
                 attempt.judge(error)
                 if self._clock() >= until:
@@ -153,8 +158,9 @@ class JobControl:
         """
         self._ask(lambda: self._stop(arn), arn)
 
-    def _create(self, request: JobRequest) -> str:
-        arn: str = self._bedrock.create_model_invocation_job(**self._parameters(request))["jobArn"]
+    def _create(self, request: JobRequest) -> str | None:
+        response = self._bedrock.create_model_invocation_job(**self._parameters(request))
+        arn: str | None = response.get("jobArn")
         return arn
 
     def _parameters(self, request: JobRequest) -> dict[str, Any]:

@@ -6,102 +6,84 @@ against AWS. A message that is not known is passed on as it is.
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
 from langchain_bedrock_opt.batching.jobs.states import JobState
 from langchain_bedrock_opt.errors import BatchJobError
 
-# Parts of a message in lower case, all of which have to be in it, and the advice. The first that
-# fits is taken: the narrower ones come first.
-_HINTS: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
-    (
-        ("passrole",),
-        (
-            "Allow the caller iam:PassRole on the role in role_arn (with iam:PassedToService "
-            "bedrock.amazonaws.com)."
-        ),
+
+class _Hint(NamedTuple):
+    """Advice for messages in lower case that have this pattern in them."""
+
+    pattern: str
+    advice: str
+
+
+# The first that fits is taken: the narrower ones come first.
+_HINTS: Final = (
+    _Hint(
+        "iam:passrole",
+        "Allow the caller iam:PassRole on the role in role_arn (with iam:PassedToService "
+        "bedrock.amazonaws.com).",
     ),
-    (
-        ("not authorized", "support case"),
-        (
-            "AWS has not opened batch inference to this account, whatever its quotas say: ask "
-            "for it in a support case, or answer on demand meanwhile (without a job)."
-        ),
+    _Hint(
+        "support case",
+        "AWS has not opened batch inference to this account, whatever its quotas say: ask for it "
+        "in a support case, or answer on demand meanwhile (without a job).",
     ),
-    (
-        ("use case details",),
-        ("Submit the model's use-case form in the Bedrock console, on the page of the model."),
+    _Hint(
+        "use case details",
+        "Submit the model's use-case form in the Bedrock console, on the page of the model.",
     ),
-    (
-        ("permissions to invokemodel",),
-        (
-            "Allow the service role in role_arn bedrock:InvokeModel on the model; with an "
-            "inference profile, on the profile and on the model in every region of it."
-        ),
+    _Hint(
+        "permissions? to invokemodel|to perform: bedrock:invokemodel",
+        "Allow the service role in role_arn bedrock:InvokeModel on the model; with an inference "
+        "profile, on the profile and on the model in every region of it.",
     ),
-    (
-        ("listbucket",),
-        (
-            "Allow the service role in role_arn s3:ListBucket on the bucket and s3:GetObject and "
-            "s3:PutObject in it; a condition on aws:ResourceOrgID keeps Bedrock out."
-        ),
+    _Hint(
+        "listbucket",
+        "Allow the service role in role_arn s3:ListBucket on the bucket and s3:GetObject and "
+        "s3:PutObject in it; a condition on aws:ResourceOrgID keeps Bedrock out.",
     ),
-    (
-        ("assume",),
-        (
-            "Let bedrock.amazonaws.com assume the role in role_arn: its trust policy names that "
-            "service, with sts:AssumeRole."
-        ),
+    _Hint(
+        # Not "assumed-role", which stands in the ARN of many a caller.
+        "assume (the )?(provided |service )?role|sts:assumerole",
+        "Let bedrock.amazonaws.com assume the role in role_arn: its trust policy names that "
+        "service, with sts:AssumeRole.",
     ),
-    (
-        ("invoke this api operation",),
-        (
-            "Allow the caller bedrock:CreateModelInvocationJob, and GetModelInvocationJob, "
-            "ListModelInvocationJobs and StopModelInvocationJob."
-        ),
+    _Hint(
+        "invoke this api operation|to perform: bedrock:[a-z]+modelinvocationjob",
+        "Allow the caller bedrock:CreateModelInvocationJob, and GetModelInvocationJob, "
+        "ListModelInvocationJobs and StopModelInvocationJob.",
     ),
-    (
-        ("model identifier is invalid",),
-        (
-            "Many models take jobs in a region only by an inference profile, such as 'us.…' before "
-            "the id; provisioned models and prompt routers take none."
-        ),
+    _Hint(
+        "model identifier is invalid",
+        "Many models take jobs in a region only by an inference profile, such as 'us.…' before "
+        "the id; provisioned models and prompt routers take none.",
     ),
-    (
-        ("access to the model",),
-        ("Ask for access to the model in the Bedrock console, in the region of the jobs."),
+    _Hint(
+        "access to the model",
+        "Ask for access to the model in the Bedrock console, in the region of the jobs.",
     ),
-    (
-        ("toolconfig",),
-        (
-            "Jobs in the Converse format take no tools: let invocation be chosen by itself, or "
-            "'InvokeModel'."
-        ),
+    _Hint(
+        "minimum.*record|record.*minimum",
+        "The quota 'Minimum number of records per batch inference job' is larger for this "
+        "model: pass it as min_records.",
     ),
-    (
-        ("minimum",),
-        (
-            "The quota 'Minimum number of records per batch inference job' is larger for this "
-            "model: pass it as min_records."
-        ),
+    _Hint(
+        "maximum.*record|record.*maximum",
+        "The quota 'Records per batch inference job' is smaller for this model: pass it as "
+        "max_records.",
     ),
-    (
-        ("maximum", "record"),
-        (
-            "The quota 'Records per batch inference job' is smaller for this model: pass it as "
-            "max_records."
-        ),
+    _Hint(
+        "file.*size|size.*file",
+        "The quota 'Batch inference input file size' is smaller for this model: pass it as "
+        "max_file_bytes.",
     ),
-    (
-        ("size", "file"),
-        (
-            "The quota 'Batch inference input file size' is smaller for this model: pass it as "
-            "max_file_bytes."
-        ),
-    ),
-    (
-        ("bucket", "region"),
-        ("A job's bucket is in the job's region: name another bucket in s3_uri."),
+    _Hint(
+        "bucket.*region|region.*bucket",
+        "A job's bucket is in the job's region: name another bucket in s3_uri.",
     ),
 )
 
@@ -119,10 +101,7 @@ def hint_for(message: str) -> str | None:
         "Submit the model's use-case form in the Bedrock console, on the page of the model."
     """
     lowered = message.lower()
-    for parts, hint in _HINTS:
-        if all(part in lowered for part in parts):
-            return hint
-    return None
+    return next((hint.advice for hint in _HINTS if re.search(hint.pattern, lowered)), None)
 
 
 def with_hint(message: str) -> str:

@@ -8,9 +8,11 @@ from typing import Final
 
 from langchain_bedrock_opt.batching.jobs.states import JobState
 
-SHORTEST: Final = 5.0
-LONGEST: Final = 120.0
-_LONGEST_IN_TROUBLE: Final = 300.0
+LONGEST_IN_TROUBLE: Final = 300.0
+"""Seconds of any pause, at most."""
+
+_SHORTEST: Final = 5.0
+_LONGEST: Final = 120.0
 _SHARE_OF_ELAPSED: Final = 0.02
 # Towards the end by the counts: a share of what is left, and never less than one of what has
 # passed, since a job whose records are all through may go on for a while.
@@ -41,14 +43,14 @@ def pause_before_look(jobs: Collection[JobState], now: datetime, *, failures: in
         9.090909090909092
     """
     elapsed = [_elapsed(job, now) for job in jobs]
-    pause = _within(SHORTEST, _SHARE_OF_ELAPSED * min(elapsed, default=0.0), LONGEST)
+    pause = _within(_SHORTEST, _SHARE_OF_ELAPSED * min(elapsed, default=0.0), _LONGEST)
     rests = [_rest(job, seconds) for job, seconds in zip(jobs, elapsed, strict=True)]
     known = [rest for rest in rests if rest is not None]
     if known and len(known) == len(rests):
         soon = max(_SHARE_OF_REST * max(known), _LEAST_SHARE_OF_ELAPSED * max(elapsed))
-        pause = min(pause, max(SHORTEST, soon))
+        pause = min(pause, max(_SHORTEST, soon))
     if failures:
-        pause = max(pause, min(SHORTEST * 2**failures, _LONGEST_IN_TROUBLE))
+        pause = max(pause, min(_SHORTEST * 2**failures, LONGEST_IN_TROUBLE))
     return pause
 
 

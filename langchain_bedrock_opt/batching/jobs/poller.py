@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, said, trouble_of
-from langchain_bedrock_opt.batching.jobs.pace import pause_before_look
+from langchain_bedrock_opt.batching.jobs.pace import LONGEST_IN_TROUBLE, pause_before_look
 from langchain_bedrock_opt.batching.jobs.states import JobState, get_job, list_jobs
 from langchain_bedrock_opt.batching.parts import Services
 from langchain_bedrock_opt.catalog.batch_limits import PASSING, TIMEOUT_HOURS
@@ -31,6 +31,7 @@ _logger: Final = logging.getLogger(__name__)
 States: TypeAlias = Mapping[str, JobState]
 """Jobs by ARN, as they were last seen. One that was not seen yet is not in it."""
 
+_LIST_REFUSED: Final = "list refused"
 _NOT_FOUND: Final = "ResourceNotFoundException"
 # Waits get shorter by up to this share, never longer: how late an end is seen has a limit.
 _JITTER: Final = 0.02
@@ -66,7 +67,7 @@ class JobPoller:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self.after_fork()
+        self._begin_anew()
         when_forked(self)
 
     @classmethod
@@ -89,13 +90,17 @@ class JobPoller:
         """In a forked process: nobody waits, and no lock is held."""
         global _registry_lock  # noqa: PLW0603 - a thread of the parent's may hold it
         _registry_lock = threading.Lock()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
         self._seen: dict[str, JobState] = {}
         self._began: dict[str, float] = {}
         self._not_found: dict[str, float] = {}
         self._failures = 0
-        self._warned: set[str] = set()
+        self._said: set[str] = set()
+        self._troubles: set[str] = set()
         self._last_look = self._next_look = float("-inf")
 
     def wait(
@@ -136,7 +141,7 @@ class JobPoller:
                 if end is not None and now >= end:
                     return states
                 wake = self._next_look if end is None else min(self._next_look, end)
-                self._sleep(max(0.0, wake - now))
+                self._sleep(min(max(0.0, wake - now), LONGEST_IN_TROUBLE))
         finally:
             self._leave(wanted)
 
@@ -164,7 +169,8 @@ class JobPoller:
     def _look_if_due(self, wanted: Collection[str]) -> dict[str, JobState]:
         # Whoever comes first looks, for all; the others wait here for what was seen.
         with self._lock:
-            if self._clock() >= self._next_look:
+            # A look that is further off than any may be was planned before the clock was put back.
+            if not 0 < self._next_look - self._clock() <= LONGEST_IN_TROUBLE:
                 self._look()
             return {arn: self._seen[arn] for arn in wanted if arn in self._seen}
 
@@ -177,7 +183,7 @@ class JobPoller:
             self._warn_once(error)
         else:
             self._failures = 0
-            self._warned = {key for key in self._warned if key.startswith("status ")}
+            self._troubles.clear()
         self._last_look = self._clock()
         jobs = [self._seen[arn] for arn in live if arn in self._seen and not self._is_over(arn)]
         pause = pause_before_look(jobs, self._now(), failures=self._failures)
@@ -186,12 +192,22 @@ class JobPoller:
     def _look_at(self, live: Collection[str]) -> None:
         """One List, and a Get for each job that it does not have or that has ended."""
         listed = self._list([self._seen[arn] for arn in live if arn in self._seen])
+        refusal: BotocoreError | None = None
         for arn in live:
             state = listed.get(arn)
-            if state is None or state.is_over:
-                state = self._get(arn)
-            if state is not None:
-                self._take_down(state)
+            try:
+                if state is None or state.is_over:
+                    state = self._get(arn)
+            except BOTOCORE_ERRORS as error:
+                if trouble_of(error) != "refused":
+                    raise
+                # It is about this job alone: the others are still looked at.
+                refusal = error
+            else:
+                if state is not None:
+                    self._take_down(state)
+        if refusal is not None:
+            raise refusal
 
     def _list(self, known: Collection[JobState]) -> dict[str, JobState]:
         if not known:
@@ -209,8 +225,13 @@ class JobPoller:
         except BOTOCORE_ERRORS as error:
             if trouble_of(error) != "refused":
                 raise
-            # Without the permission to list there is still Get.
-            self._warn_once(error)
+            if _LIST_REFUSED not in self._said:
+                self._said.add(_LIST_REFUSED)
+                _logger.warning(
+                    "Jobs can't be listed, so each is asked for by itself: allow "
+                    "bedrock:ListModelInvocationJobs (%s).",
+                    said(error),
+                )
             return {}
 
     def _get(self, arn: str) -> JobState | None:
@@ -226,9 +247,9 @@ class JobPoller:
 
     def _take_down(self, state: JobState) -> None:
         self._seen[state.arn] = state
-        key = f"status {state.status}"
-        if not state.is_over and state.status not in PASSING and key not in self._warned:
-            self._warned.add(key)
+        is_known = state.is_over or state.status in PASSING
+        if not is_known and state.status not in self._said:
+            self._said.add(state.status)
             _logger.warning(
                 "Job %s has the status %r, which is not known here: it is waited for.",
                 state.arn,
@@ -236,12 +257,12 @@ class JobPoller:
             )
 
     def _warn_once(self, error: BotocoreError) -> None:
-        """Say what is in the way, once until all is well again."""
+        """Say what is in the way, once until a look has been all right."""
         trouble = trouble_of(error)
         key = f"{trouble} {error_code(error)}"
-        if key in self._warned:
+        if key in self._troubles:
             return
-        self._warned.add(key)
+        self._troubles.add(key)
         if trouble == "credentials":
             _logger.warning(
                 "The AWS credentials have expired: the jobs go on, and are seen again as soon as "

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import orjson
 from langchain_aws import ChatBedrockConverse
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, service_error
 from langchain_bedrock_opt.aws.layers import LayeredClient, region_of
 from langchain_bedrock_opt.aws.replay import request_from_json, to_json_bytes
 from langchain_bedrock_opt.batching.parts import Direct, JobKind
-from langchain_bedrock_opt.batching.records.native.codec import METRICS
+from langchain_bedrock_opt.batching.records.native.codec import METRICS, parsed
 
 # In which header InvokeModel says what some formats don't.
 _COUNTS: Final = {
@@ -71,4 +70,4 @@ def _invoke(client: Any, kind: JobKind, body: bytes, *, flex: bool) -> bytes:
     counts = {name: int(headers[key]) for name, key in _COUNTS.items() if key in headers}
     if not counts:
         return answered
-    return to_json_bytes({**orjson.loads(answered), METRICS: counts})
+    return to_json_bytes({**parsed(answered), METRICS: counts})

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.batching.parts import JobKind
-from langchain_bedrock_opt.batching.records.native.codec import most_output
+from langchain_bedrock_opt.batching.records.native.codec import most_output, parsed
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 
 FILE_TOKENS: Final = 1600
@@ -39,7 +37,7 @@ def estimate(body: bytes, kind: JobKind) -> tuple[int, int]:
         >>> estimate(body, JobKind("amazon.nova-lite-v1:0", "Converse"))
         (6, 50)
     """
-    document = orjson.loads(body)
+    document = parsed(body)
     texts: list[str] = []
     files = _collect(document, texts)
     return estimate_tokens("\n".join(texts)) + files * FILE_TOKENS, _limit(document, kind)

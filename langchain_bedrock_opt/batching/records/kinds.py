@@ -110,8 +110,8 @@ def native_codec(base: str | None, model_id: str) -> Codec:
     codec = codec_of(base)
     if codec is None:
         raise ConfigurationError(
-            f"The format of {base} for InvokeModel jobs is not known here: take "
-            'invocation="Converse" and bind no tools, or another model.'
+            f"The format of {base} for InvokeModel jobs is not known here, and Converse jobs "
+            "refuse tools: bind none, or take another model."
         )
     return codec
 

@@ -23,6 +23,7 @@ _logger = logging.getLogger(__name__)
 
 # A job has its own price and place in line.
 _NOT_IN_JOBS: Final = ("serviceTier", "performanceConfig")
+_NOT_IN_RECORDS: Final = frozenset({"modelId", *_NOT_IN_JOBS})
 # Models whose way of making a request is known: of the same messages always the same request.
 _KNOWN_WAYS: Final = frozenset({ChatBedrockConverse._generate, ChatBedrockOptimized._generate})  # noqa: SLF001 - a documented override point
 
@@ -31,8 +32,10 @@ class Recorder:
     """Turns lists of LangChain messages into records' bodies, by the user's own chat model.
 
     All of upstream's conversion is upstream's: tools, system prompts, cache points, `stop`, output
-    schemas. What the model is asked is what it would be asked without a job. Used by many threads
-    at once.
+    schemas. What the model is asked is what it would be asked without a job, at the job's price: a
+    service tier or a latency setting is left out, with a warning. Guardrails and cache points stay
+    in Converse records; what a job makes of them is unverified against AWS. Used by many threads at
+    once.
 
     Args:
         model: The user's model. It is not changed, and its client is not used.
@@ -73,6 +76,7 @@ class Recorder:
         base = base_of(model, str(example["modelId"]))
         self._base = base or ""
         self._kind, self._codec = writing_of(base, example, invocation)
+        self._body_of(example)  # settings that have no place in the format are told now
         _warn_of_dropped(example)
         self._copies_text = self._codec is None or self._codec.copies_text
         self._copies_text &= type(model)._generate in _KNOWN_WAYS  # noqa: SLF001 - see there
@@ -108,17 +112,17 @@ class Recorder:
     def record_slowly(self, messages: Sequence[BaseMessage]) -> bytes:
         """The same, the long way: what `record` is checked against."""
         request = self._request(messages)
-        model_id = request.pop("modelId")
-        if model_id != self._kind.model_id:
+        if request["modelId"] != self._kind.model_id:
             raise ConfigurationError(
-                f"A record names the model {model_id!r}, and its job is for "
+                f"A record names the model {request['modelId']!r}, and its job is for "
                 f"{self._kind.model_id!r}: one job asks one model."
             )
-        for key in _NOT_IN_JOBS:
-            request.pop(key, None)
-        if self._codec is not None:
-            return to_json_bytes(self._codec.to_body(request, self._base))
-        return to_json_bytes(request)
+        return to_json_bytes(self._body_of(request))
+
+    def _body_of(self, request: Request) -> Request:
+        """A request as a record's body: the job knows its model, and has its own price."""
+        body = {key: value for key, value in request.items() if key not in _NOT_IN_RECORDS}
+        return body if self._codec is None else self._codec.to_body(body, self._base)
 
     def _request(self, messages: Sequence[BaseMessage]) -> Request:
         """The Converse request that the model makes of messages."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, cast
 
 import orjson
 from langchain_core import exceptions as langchain_exceptions
@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, message_to_dict, messages_from_di
 
 from langchain_bedrock_opt import errors
 
-_MAX_MESSAGE = 2000
+_MAX_MESSAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Note:
             return cls(place, same=values["same"])
         if "known" in values:
             (message,) = messages_from_dict([values["known"]])
-            return cls(place, known=AIMessage(**message.model_dump(exclude={"type"})))
+            return cls(place, known=cast("AIMessage", message))
         is_dropped = "dropped" in values
         error = error_from_dict(values["dropped" if is_dropped else "refused"])
         return cls(place, error=error, is_dropped=is_dropped)
@@ -107,7 +107,10 @@ def error_from_dict(values: dict[str, Any]) -> Exception:
                     job_arn=values["job_arn"],
                 )
             try:
-                return kind(message)
+                error = kind(message)
             except TypeError:  # it wants more than a message
                 break
+            # LangChain's add a link to the message, which is in it already.
+            error.args = (message,)
+            return error
     return errors.BatchError(f"{name}: {message}")

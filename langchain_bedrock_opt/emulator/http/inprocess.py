@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
+from urllib3.exceptions import ProtocolError
 
 from langchain_bedrock_opt.emulator.http.other_services import Gate, OtherServices, pass_on
 from langchain_bedrock_opt.emulator.http.wsgi import WSGIApplication
@@ -193,8 +194,13 @@ def _bytes(body: Any) -> bytes:
 
 def _aws_response(request: AWSPreparedRequest, response: HttpResponse) -> AWSResponse:
     body = response.body
-    # A body that is cut off just ends: botocore misses what `Content-Length` has announced.
-    raw = _WholeBody(body[: response.cut_at]) if isinstance(body, bytes) else _PiecewiseBody(body)
+    raw: io.IOBase
+    if not isinstance(body, bytes):
+        raw = _PiecewiseBody(body)
+    else:
+        # Of a body that it reads at once botocore does not miss the end.
+        is_missed = response.cut_at is not None and request.stream_output
+        raw = (_CutBody if is_missed else _WholeBody)(body[: response.cut_at])
     headers = HTTPHeaders()
     for name, value in response.headers.items():
         headers[name] = value
@@ -206,6 +212,18 @@ class _WholeBody(io.BytesIO):
 
     def stream(self) -> Iterator[bytes]:
         yield self.read()
+
+
+class _CutBody(_WholeBody):
+    """The same for a body whose connection breaks at its end, as urllib3 behaves there.
+
+    Who reads piece by piece just gets no more: botocore then misses what `Content-Length` said.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            raise ProtocolError("Connection broken: the rest of the body did not come")
+        return super().read(size)
 
 
 class _PiecewiseBody(io.RawIOBase):

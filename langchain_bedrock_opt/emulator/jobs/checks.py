@@ -14,7 +14,7 @@ from langchain_bedrock_opt.emulator.types import ServiceFailure
 
 
 def checked_input(
-    storage: Storage, input_uri: str, output_uri: str, quotas: JobQuotas
+    storage: Storage, input_uri: str, output_uri: str, region: str, quotas: JobQuotas
 ) -> list[CountedFile]:
     """Read a job's input, and check it.
 
@@ -22,15 +22,17 @@ def checked_input(
         storage: S3.
         input_uri: The `.jsonl` object or the folder of them.
         output_uri: Where output is to go.
+        region: The job's region, where its buckets must be.
         quotas: What a job may be.
 
     Raises:
         ServiceFailure: The job fails, with this message.
     """
+    storage.check_bucket(input_uri, "ListBucket", region)
+    storage.check_bucket(output_uri, "PutObject", region)
     files = storage.input_files(input_uri)
     if not files:
         raise _refused(f"no .jsonl file was found at {input_uri}")
-    storage.check_output(output_uri)
     _check_sizes(files, quotas)
     counted: list[CountedFile] = []
     try:

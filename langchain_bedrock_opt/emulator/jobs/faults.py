@@ -30,6 +30,13 @@ def _check(name: str, value: object, known: tuple[object, ...]) -> None:
         raise EmulatorError(f"{name}={value!r} is none of {', '.join(map(str, known))}.")
 
 
+def _check_least(fault: object, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(fault, name)
+        if isinstance(value, (int, float)) and value < least:
+            raise EmulatorError(f"{name} is {value}: it must be at least {least}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFault:
     """How some jobs go wrong as a whole.
@@ -80,6 +87,9 @@ class JobFault:
         _check("counts", self.counts, _FIGURES)
         _check("manifest", self.manifest, _FIGURES)
         _check("lost_as", self.lost_as, ("error", "connection"))
+        _check_least(self, 1, "times")
+        _check_least(self, 0, "processed", "output_after", "output_for")
+        _check_least(self, 0, "shown_looks", "lost_answers")
 
     def limit(self, total: int) -> int:
         """How many of a job's records are run.
@@ -155,10 +165,9 @@ class OutputFault:
 
     def __post_init__(self) -> None:
         """Refuse numbers below zero."""
-        for name in ("errors", "drop", "duplicate", "unknown", "nameless", "broken"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 0:
-                raise EmulatorError(f"{name} is {value}: it must be at least 0.")
+        _check_least(self, 1, "times")
+        _check_least(self, 0, "errors", "drop", "duplicate", "unknown", "nameless", "broken")
+        _check_least(self, 0, "cut_tail", "cut_middle")
 
     @property
     def spares_lines(self) -> bool:
@@ -203,7 +212,7 @@ class JobFaultPlan:
 
     Example:
         >>> plan = JobFaultPlan()
-        >>> _ = plan.add(JobFault(status="Failed", message="The role is missing.", times=1))
+        >>> plan.add(JobFault(status="Failed", message="The role is missing.", times=1))
         >>> [plan.next_for(name)[0].status for name in ("a", "b")]
         ['Failed', None]
     """
@@ -213,11 +222,10 @@ class JobFaultPlan:
         self._planned: list[JobFault | OutputFault] = []
         self._used: Counter[int] = Counter()
 
-    def add(self, fault: _FaultT) -> _FaultT:
+    def add(self, fault: JobFault | OutputFault) -> None:
         """Plan one more fault, for jobs that are created from now on."""
         with self._lock:
             self._planned.append(fault)
-        return fault
 
     def clear(self) -> None:
         """Forget all faults. Jobs keep theirs."""

@@ -114,6 +114,11 @@ class Job:
         return self.arn.rpartition("/")[2]
 
     @property
+    def region(self) -> str:
+        """Its region."""
+        return self.arn.split(":")[3]
+
+    @property
     def name(self) -> str:
         """Its name."""
         return str(self.params["jobName"])

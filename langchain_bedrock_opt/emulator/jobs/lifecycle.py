@@ -65,8 +65,8 @@ class Lifecycle:
     def settle_output(self, job: Job, now: float) -> None:
         """Write the output of a job that is over when it is due, and delete it in its time."""
         if job.output_due is not None and job.output_due <= now:
-            job.output_due = None
             self._write(job)
+            job.output_due = None
             self._close(job)
         if job.output_due is None and job.output_ends is not None and job.output_ends <= now:
             job.output_ends = None
@@ -94,7 +94,7 @@ class Lifecycle:
         source = job.params["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
         quotas = self._settings.quotas
         try:
-            files = checked_input(self._storage, source, job.output_uri, quotas)
+            files = checked_input(self._storage, source, job.output_uri, job.region, quotas)
         except ServiceFailure as failure:
             job.set_status("Failed", at, failure.message)
             return

@@ -189,8 +189,10 @@ class JobService:
 
     def _with_token(self, token: str | None, now: float) -> Job | None:
         """The job that a token has made. That its ARN comes back is unverified against AWS."""
+        if token is None:
+            return None
         for job in reversed(self._jobs.values()):
-            if job.params.get("clientRequestToken") == token is not None:
+            if job.params.get("clientRequestToken") == token:
                 return job if now - job.submitted <= self._settings.token_seconds else None
         return None
 

@@ -65,16 +65,28 @@ class Storage:
             if entry["Key"].endswith(".jsonl") and (key == folder or entry["Key"] == key)
         ]
 
-    def check_output(self, uri: str) -> None:
-        """See whether output can be written.
+    def check_bucket(self, uri: str, action: str, region: str) -> None:
+        """See whether a bucket is there, and where the job is.
+
+        Args:
+            uri: A URI in the bucket.
+            action: What is to be done there, such as `PutObject`.
+            region: The job's region.
 
         Raises:
-            ServiceFailure: There is no such bucket.
+            ServiceFailure: It is not.
         """
+        bucket, _ = split_uri(uri)
         try:
-            self._s3().head_bucket(Bucket=split_uri(uri)[0])
+            home = self._s3().head_bucket(Bucket=bucket)["BucketRegion"]
         except ClientError as error:
-            raise _no_permission("PutObject", uri) from error
+            raise _no_permission(action, uri) from error
+        if home != region:
+            # Unverified against AWS: the text.
+            raise ServiceFailure(
+                "ValidationException",
+                f"The S3 bucket {bucket} is in {home}, the job in {region}: they must be the same.",
+            )
 
     def fetch(self, uri: str, file: InputFile) -> Spool:
         """Copy an object to disk, so that what becomes of it later is no matter.
@@ -82,13 +94,12 @@ class Storage:
         Raises:
             ServiceFailure: It can't be read.
         """
-        spool = new_spool()
         try:
             body = self._s3().get_object(Bucket=split_uri(uri)[0], Key=file.key)["Body"]
         except ClientError as error:
             raise _no_permission("GetObject", uri) from error
+        spool = new_spool()
         shutil.copyfileobj(body, spool, _PIECE)
-        spool.seek(0)
         return spool
 
     def write(self, uri: str, pieces: Iterable[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from functools import cache
@@ -11,6 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
@@ -20,8 +23,10 @@ from langchain_bedrock_opt.aws.replay import (
     CaptureClient,
     ReplayClient,
     events_from_json,
+    request_from_json,
     response_from_json,
     to_json,
+    to_json_bytes,
 )
 
 Recordings = Callable[[str], list[dict[str, Any]]]
@@ -177,3 +182,64 @@ def test_only_what_bedrock_writes_is_json() -> None:
     assert to_json({"at": moment}) == '{"at":"2026-01-02T00:00:00+00:00"}'
     with pytest.raises(TypeError, match="object is not part"):
         to_json({"x": object()})
+
+
+texts = st.text(st.characters(codec="utf-8"))
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+files = st.fixed_dictionaries(
+    {"format": st.just("png"), "source": st.fixed_dictionaries({"bytes": st.binary()})}
+)
+blocks = st.one_of(
+    st.fixed_dictionaries({"text": texts}),
+    st.fixed_dictionaries({"image": files}),
+    st.fixed_dictionaries({"document": files}),
+    st.builds(
+        lambda given: {"toolUse": {"toolUseId": "t", "name": "bytes", "input": given}},
+        st.dictionaries(st.sampled_from(["bytes", "redactedContent"]) | texts, documents),
+    ),
+    st.builds(lambda data: {"reasoningContent": {"redactedContent": data}}, st.binary()),
+    st.builds(lambda file: {"toolResult": {"toolUseId": "t", "content": [{"image": file}]}}, files),
+)
+requests = st.fixed_dictionaries(
+    {
+        "messages": st.lists(
+            st.builds(lambda content: {"role": "user", "content": content}, st.lists(blocks)),
+            max_size=2,
+        )
+    },
+    optional={
+        "additionalModelRequestFields": st.dictionaries(texts, documents),
+        "requestMetadata": st.dictionaries(texts, texts),
+        "inferenceConfig": st.just({"maxTokens": 5, "stopSequences": ["bytes"]}),
+        "notInTheModel": st.just({"bytes": "as it is"}),
+    },
+)
+
+
+@settings(deadline=None)
+@given(requests)
+def test_requests_survive_their_json(request: dict[str, Any]) -> None:
+    """A request read back from its JSON is the request: bytes are bytes, and text stays text."""
+    assert request_from_json(to_json_bytes(request)) == request
+    assert json.loads(to_json_bytes(request)) == json.loads(to_json(request))
+
+
+def test_bytes_of_json_hold_what_text_holds() -> None:
+    """Huge numbers, keys that are numbers and halves of surrogate pairs don't fail."""
+    document = {"n": 2**70, 3: "\ud83d", "at": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+
+    read = json.loads(to_json_bytes(document))
+
+    assert read == {"n": 2**70, "3": "\ud83d", "at": "2026-01-01T00:00:00+00:00"}
+    with pytest.raises(TypeError, match="not part of a Converse response"):
+        to_json_bytes({"x": object()})
+
+
+def test_what_is_no_response_is_refused() -> None:
+    """A document that is no Converse response is a ValueError, and not one of botocore's own."""
+    with pytest.raises(ValueError, match="not a Converse response"):
+        response_from_json('{"output":{}}')

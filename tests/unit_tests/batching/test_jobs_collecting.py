@@ -273,6 +273,16 @@ def test_a_full_disk_loses_nothing(folder: S3Folder) -> None:
     assert len(list(Collector(folder, range(100), order="any"))) == 100
 
 
+def test_a_machine_without_a_place_for_files_is_told(folder: S3Folder) -> None:
+    """Where no temporary file can be made, the same error names the same ways out."""
+
+    def nowhere() -> IO[bytes]:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    with pytest.raises(BatchStorageError, match=r"No usable temporary directory.*TMPDIR"):
+        list(Collector(folder, range(1), spill=nowhere))
+
+
 def test_counts_are_held_against_those_of_the_job(folder: S3Folder) -> None:
     """Where lines, the manifest and the job differ, each difference is a sentence."""
     write(folder, success(0), failure(1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_bedrock_opt.batching.jobs.backoff import Backoff
@@ -22,6 +22,7 @@ NUMBERS = st.integers(0, 10**7)
 SHARDS = st.tuples(RUN_IDS, NUMBERS, NUMBERS, st.from_regex("[0-9a-f]{64}", fullmatch=True))
 
 
+@settings(max_examples=50)
 @given(shard=SHARDS)
 def test_a_jobs_name_and_token_are_what_bedrock_takes(shard: tuple[str, int, int, str]) -> None:
     """Whatever the run is called, its jobs have names and tokens of Bedrock's patterns."""
@@ -33,6 +34,7 @@ def test_a_jobs_name_and_token_are_what_bedrock_takes(shard: tuple[str, int, int
     assert S3_KEY.fullmatch(checked_run_id(shard[0]))
 
 
+@settings(max_examples=50)
 @given(one=SHARDS, other=SHARDS)
 def test_no_two_shards_share_a_name_or_a_token(
     one: tuple[str, int, int, str], other: tuple[str, int, int, str]

@@ -61,7 +61,7 @@ def reply(*blocks: Document, reason: str = "end_turn") -> Reply:
 
 @pytest.mark.parametrize("model", [*CHATS, LLAMA, TITAN, MIXTRAL, COHERE])
 @pytest.mark.parametrize("reason", ["end_turn", "max_tokens"])
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(text=words)
 def test_answers_come_back(model: str, reason: str, text: str) -> None:
     """An answer in each native format is the text, the stop reason and the tokens that it was."""
@@ -148,6 +148,16 @@ def test_reasoning_of_chat_completions_comes_back(said: Document) -> None:
     assert response["stopReason"] == "content_filtered"
     assert response["usage"]["inputTokens"] == 6
     assert response["usage"]["cacheReadInputTokens"] == 4
+
+
+def test_marks_that_a_user_asked_for_stay() -> None:
+    """Only gpt-oss marks its reasoning so: another model's marks are its answer."""
+    text = "<reasoning>Hm</reasoning>Kyoto"
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+
+    response = converse(QWEN, {"choices": [choice]})
+
+    assert response["output"]["message"]["content"] == [{"text": text}]
 
 
 @pytest.mark.parametrize("arguments", ["{", "[]"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.serialize import create_serializer
 from botocore.session import get_session
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import (
@@ -143,6 +143,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
 plain = st.one_of(texts.map(HumanMessage), texts.map(SystemMessage), texts.map(AIMessage))
 
 
+@settings(deadline=None)
 @given(st.lists(plain, min_size=1, max_size=5))
 def test_the_short_way_is_the_long_way(messages: Messages) -> None:
     """Records that are patched together are equal to those that upstream made whole."""
@@ -252,6 +253,15 @@ def test_tools_of_a_family_without_them_are_refused(
         Recorder(chat(model, **settings), kwargs={"tools": tools["tools"]})
 
     assert said in str(caught.value)
+
+
+def test_settings_without_a_place_are_told_at_once() -> None:
+    """A setting that the model's own format can't carry is refused before there is a record."""
+    guardrail = {"guardrailIdentifier": "g", "guardrailVersion": "1"}
+    model = chat(guardrail_config=guardrail)
+
+    with pytest.raises(ConfigurationError, match="guardrailConfig has no place"):
+        Recorder(model, kwargs=tools_of(model))
 
 
 def test_tools_in_a_converse_job_are_refused() -> None:

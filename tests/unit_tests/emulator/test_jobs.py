@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from langchain_bedrock_opt.emulator import JobPace, JobQuotas, JobSettings, ScriptedResponder
-from langchain_bedrock_opt.errors import EmulatorError
+from langchain_bedrock_opt.emulator import JobPace, ScriptedResponder
 from tests.batch_service import HAIKU, NOON, SLOW, BatchService, make_batch_service, records
 
 DAY = 24 * 3600.0
-
-
-def refusal(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
-    said = error.value.response["Error"]
-    return said["Code"], said["Message"]
 
 
 def manifest(service: BatchService, arn: str) -> dict[str, int]:
@@ -130,6 +124,57 @@ def test_native_records_are_answered_in_their_format(batch_service: BatchService
     assert answer["content"][-1]["name"] == "weather"
 
 
+@pytest.mark.parametrize(
+    ("model_id", "body", "key"),
+    [
+        (
+            "amazon.nova-lite-v1:0",
+            {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]},
+            "output",
+        ),
+        ("amazon.titan-text-express-v1", {"inputText": "Hi"}, "results"),
+        ("meta.llama3-8b-instruct-v1:0", {"prompt": "Hi", "max_gen_len": 50}, "generation"),
+        ("mistral.mistral-7b-instruct-v0:2", {"prompt": "<s>[INST] Hi [/INST]"}, "outputs"),
+        ("cohere.command-r-v1:0", {"message": "Hi"}, "text"),
+        (
+            "openai.gpt-oss-20b-1:0",
+            {"messages": [{"role": "user", "content": "Hi"}], "max_completion_tokens": 50},
+            "choices",
+        ),
+    ],
+)
+def test_every_family_has_its_format(model_id: str, body: dict[str, Any], key: str) -> None:
+    """InvokeModel records are read and answered in the format of their model's family."""
+    service = make_batch_service()
+    service.put("in/a.jsonl", [{"recordId": str(n), "modelInput": body} for n in range(5)])
+
+    arn = service.create(modelId=model_id, modelInvocationType="InvokeModel")
+    job = service.get(arn)
+
+    assert job["successRecordCount"] == 5
+    assert all(line["modelOutput"][key] for line in service.output(arn))
+
+
+def test_structured_output_is_kept_to(batch_service: BatchService) -> None:
+    """A Converse record with a JSON schema is answered by JSON of that schema."""
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    structure = {"jsonSchema": {"name": "place", "schema": json.dumps(schema)}}
+    config = {"textFormat": {"type": "json_schema", "structure": structure}}
+    batch_service.put("in/a.jsonl", records(5, outputConfig=config))
+
+    arn = batch_service.create(modelId=HAIKU)
+
+    assert batch_service.get(arn)["successRecordCount"] == 5
+    for line in batch_service.output(arn):
+        text = line["modelOutput"]["output"]["message"]["content"][0]["text"]
+        assert set(json.loads(text)) == {"city"}
+
+
 def test_embeddings_are_made(batch_service: BatchService) -> None:
     """A job of an embedding model answers with vectors and counts input tokens alone."""
     batch_service.put(
@@ -147,7 +192,7 @@ def test_embeddings_are_made(batch_service: BatchService) -> None:
     assert manifest(batch_service, arn)["inputTokenCount"] > 0
 
 
-def test_blobs_are_base64(batch_service: BatchService) -> None:
+def test_blobs_are_base64() -> None:
     """An image in a Converse record travels as base64, and its responder gets bytes."""
     seen: list[Any] = []
 
@@ -312,7 +357,7 @@ def test_what_is_over_can_t_be_stopped(batch_service: BatchService) -> None:
     with pytest.raises(ClientError) as error:
         batch_service.bedrock.stop_model_invocation_job(jobIdentifier=arn)
 
-    assert refusal(error)[0] == "ConflictException"
+    assert error.value.response["Error"]["Code"] == "ConflictException"
 
 
 def test_jobs_expire_in_the_queue() -> None:
@@ -339,195 +384,3 @@ def test_jobs_that_run_out_of_time_are_partial() -> None:
 
     assert service.get(arn)["status"] == "PartiallyCompleted"
     assert len(service.output(arn)) == 5
-
-
-@pytest.mark.parametrize(
-    ("quotas", "lines", "reason"),
-    [
-        ({}, records(4), "fewer than the minimum of 5"),
-        ({"max_records": 6}, records(7), "more than the maximum of 6 for a job"),
-        ({"max_file_records": 6}, records(7), "more than the maximum of 6 for a file"),
-        ({"max_file_bytes": 100}, records(7), "more than the maximum of 100"),
-        ({"max_job_bytes": 100}, records(7), "more than the maximum of 100 for a job"),
-        ({}, [*records(5), "{"], "line 6 of the file a.jsonl is not a record"),
-        ({}, [*records(5), '{"recordId": "x"}'], "line 6 of the file a.jsonl is not a record"),
-        ({}, [], "fewer than the minimum"),
-    ],
-)
-def test_input_is_validated(quotas: dict[str, int], lines: list[Any], reason: str) -> None:
-    """A job whose input breaks a quota, or is no JSON, fails and says why."""
-    service = make_batch_service(quotas=quotas)
-    service.put("in/a.jsonl", lines)
-
-    job = service.get(service.create())
-
-    assert job["status"] == "Failed"
-    assert reason in job["message"]
-    assert service.keys("out/") == []
-
-
-def test_storage_is_validated(batch_service: BatchService) -> None:
-    """A job fails if its input is nowhere, or its buckets are not there."""
-    batch_service.put("in/a.jsonl", records(5))
-    nowhere = {"s3InputDataConfig": {"s3Uri": "s3://no-such-bucket-at-all/in/"}}
-    nothing = {"s3InputDataConfig": {"s3Uri": f"s3://{batch_service.bucket}/other/"}}
-    no_output = {"s3OutputDataConfig": {"s3Uri": "s3://no-such-bucket-at-all/"}}
-
-    messages = [
-        batch_service.get(batch_service.create(f"job-{number}", **change))["message"]
-        for number, change in enumerate(
-            (
-                {"inputDataConfig": nowhere},
-                {"inputDataConfig": nothing},
-                {"outputDataConfig": no_output},
-            )
-        )
-    ]
-
-    assert "Could not validate ListBucket permissions" in messages[0]
-    assert "no .jsonl file" in messages[1]
-    assert "Could not validate PutObject permissions" in messages[2]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"jobName": "under_score"},
-        {"roleArn": "arn:aws:iam::123456789012:user/me"},
-        {"clientRequestToken": "with blank"},
-        {"timeoutDurationInHours": 169},
-        {"inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://bucket/dt=2026/"}}},
-        {"outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket/a b/"}}},
-        {"modelId": "no-such-model"},
-        {
-            "modelId": "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdef123456",
-        },
-    ],
-)
-def test_requests_are_validated(batch_service: BatchService, change: dict[str, Any]) -> None:
-    """A name, role, token, timeout, URI or model that Bedrock refuses is refused at once."""
-    with pytest.raises(ClientError) as error:
-        batch_service.create(change.pop("jobName", "job-1"), **change)
-
-    assert refusal(error)[0] == "ValidationException"
-    assert batch_service.emulator.jobs.list() == ()
-
-
-def test_a_token_makes_one_job(batch_service: BatchService) -> None:
-    """The same clientRequestToken gives the same job, whatever else is asked."""
-    first = batch_service.create(clientRequestToken="abc")
-
-    assert batch_service.create(clientRequestToken="abc") == first
-    assert batch_service.create("job-2", clientRequestToken="def") != first
-    assert len(batch_service.emulator.jobs.list()) == 2
-
-
-def test_tokens_may_be_forgotten() -> None:
-    """A token that the service no longer remembers makes another job, or a conflict of names."""
-    service = make_batch_service(jobs={"token_seconds": 60.0})
-    first = service.create(clientRequestToken="abc")
-    service.clock.sleep(61)
-
-    with pytest.raises(ClientError) as error:
-        service.create(clientRequestToken="abc")
-
-    assert refusal(error)[0] == "ConflictException"
-    assert service.create("job-2", clientRequestToken="abc") != first
-
-
-@pytest.mark.parametrize(
-    ("taken_name", "code"),
-    [("conflict", "ConflictException"), ("validation", "ValidationException")],
-)
-def test_names_are_unique(taken_name: str, code: str) -> None:
-    """A name that another job has is refused, as the settings say."""
-    service = make_batch_service(jobs={"taken_name": taken_name})
-    service.create()
-
-    with pytest.raises(ClientError) as error:
-        service.create()
-
-    assert refusal(error) == (code, "The provided job name is currently in use.")
-
-
-def test_names_may_be_allowed_twice() -> None:
-    """With names that need not be unique, each call makes a job."""
-    service = make_batch_service(jobs={"taken_name": "allowed"})
-
-    assert service.create() != service.create()
-
-
-def test_running_jobs_are_limited() -> None:
-    """Too many unfinished jobs of one model are refused; an ended one makes room."""
-    service = make_batch_service(pace=SLOW, quotas={"max_running": 2})
-    service.put("in/a.jsonl", records(5))
-    for number in range(2):
-        service.create(f"job-{number}")
-
-    with pytest.raises(ClientError) as error:
-        service.create("job-2")
-    other = service.create("job-3", modelId="amazon.nova-micro-v1:0")
-    service.clock.sleep(300)
-
-    assert refusal(error)[0] == "ServiceQuotaExceededException"
-    assert other
-    assert service.create("job-4")
-
-
-def test_jobs_are_listed() -> None:
-    """A list filters by status, name and time, and goes on by pages."""
-    service = make_batch_service(pace=SLOW)
-    service.put("in/a.jsonl", records(5))
-    for number in range(5):
-        service.create(f"nightly-{number}")
-        service.clock.sleep(100)
-    service.create("other")
-
-    def names(**filters: Any) -> list[str]:
-        answer = service.bedrock.list_model_invocation_jobs(**filters)
-        return [job["jobName"] for job in answer["invocationJobSummaries"]]
-
-    third = datetime.fromtimestamp(NOON + 200, timezone.utc)
-    assert names(nameContains="nightly", sortOrder="Descending")[0] == "nightly-4"
-    assert names(submitTimeAfter=third) == ["nightly-3", "nightly-4", "other"]
-    assert names(submitTimeBefore=third) == ["nightly-0", "nightly-1"]
-    assert names(statusEquals="Completed") == ["nightly-0", "nightly-1", "nightly-2"]
-    pages = service.bedrock.get_paginator("list_model_invocation_jobs").paginate(
-        PaginationConfig={"PageSize": 2}
-    )
-    found = [job["jobName"] for page in pages for job in page["invocationJobSummaries"]]
-    assert found == [f"nightly-{number}" for number in range(5)] + ["other"]
-
-
-def test_a_list_tells_what_get_tells() -> None:
-    """A job's summary in a list has the same status, counts and times as Get."""
-    service = make_batch_service(pace=SLOW)
-    service.put("in/a.jsonl", records(10))
-    arn = service.create()
-    service.clock.sleep(200)
-
-    told = service.get(arn)
-    listed = service.bedrock.list_model_invocation_jobs()["invocationJobSummaries"][0]
-
-    del told["ResponseMetadata"]
-    assert listed == told
-
-
-def test_unknown_jobs_are_not_found(batch_service: BatchService) -> None:
-    """A job that nobody made is ResourceNotFoundException."""
-    with pytest.raises(ClientError) as error:
-        batch_service.get(
-            "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/aaaaaaaaaaaa"
-        )
-
-    assert refusal(error)[0] == "ResourceNotFoundException"
-
-
-def test_settings_are_checked() -> None:
-    """A pace, a quota or a name rule that can't be is refused at once."""
-    with pytest.raises(EmulatorError, match="running is -1"):
-        JobPace(running=-1)
-    with pytest.raises(EmulatorError, match="max_records is -1"):
-        JobQuotas(max_records=-1)
-    with pytest.raises(EmulatorError, match="taken_name='no'"):
-        JobSettings(taken_name="no")  # type: ignore[arg-type]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from langchain_bedrock_opt.aws.replay import to_json_bytes
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -64,7 +66,7 @@ class Format:
         """The error for something that the format has no place for."""
         return ConfigurationError(
             f"{what} has no place in the format of {self.name} that InvokeModel jobs use: leave "
-            'it out, or, without tools, take invocation="Converse".'
+            "it out, or bind no tools: without them it is a Converse job, which takes it."
         )
 
     def block(self, block: Mapping[str, Any]) -> tuple[str, Any]:
@@ -168,9 +170,25 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+def parsed(text: str | bytes) -> Any:
+    """A value from its JSON, also with the halves of surrogate pairs that models now and then cut.
+
+    Raises:
+        ValueError: It is not JSON.
+
+    Example:
+        >>> parsed(b'{"text":"Kyoto"}')
+        {'text': 'Kyoto'}
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
+
+
 def compact(value: Any) -> str:
     """A value as JSON text."""
-    return orjson.dumps(value).decode()
+    return to_json_bytes(value).decode()
 
 
 def response(content: list[Document], stop_reason: str | None, usage: Document) -> Document:

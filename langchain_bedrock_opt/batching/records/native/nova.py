@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.replay import response_from_json, to_json_bytes
@@ -23,6 +23,8 @@ _INFERENCE: Final = ("reasoningConfig", "topK")
 
 def _to_body(request: Mapping[str, Any], _base_model_id: str) -> Document:
     _FORMAT.check(request)
+    for message in request["messages"]:
+        _refuse_documents(message["content"])
     # The bytes in messages become base64 when the body is written as JSON.
     body: Document = {
         "schemaVersion": "messages-v1",
@@ -33,6 +35,16 @@ def _to_body(request: Mapping[str, Any], _base_model_id: str) -> Document:
     body = with_fields(body, request)
     body["inferenceConfig"] |= {key: body.pop(key) for key in _INFERENCE if key in body}
     return body
+
+
+def _refuse_documents(content: Iterable[Mapping[str, Any]]) -> None:
+    """Documents are for Converse alone, as AWS's guide to Nova's InvokeModel format says."""
+    for block in content:
+        kind, value = _FORMAT.block(block)
+        if kind == "document":
+            raise _FORMAT.refusal("A content block 'document'")
+        if kind == "toolResult":
+            _refuse_documents(value["content"])
 
 
 def _to_response(answer: Mapping[str, Any]) -> Document:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.batching.records.native.codec import (
     Codec,
     Document,
@@ -19,6 +17,7 @@ from langchain_bedrock_opt.batching.records.native.codec import (
     compact,
     encoded,
     json_schema,
+    parsed,
     response,
     settings,
     usage_of,
@@ -43,11 +42,24 @@ class ChatCompletions:
         name: What errors call it.
         max_tokens: The name of the limit of output.
         any_tool: What says that some tool must be called.
+        names_tool: Whether the tool that must be called can be named.
+        marks_reasoning: Whether an answer's reasoning stands in marks in front of it.
     """
 
-    def __init__(self, name: str, *, max_tokens: str, any_tool: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_tokens: str = "max_tokens",
+        any_tool: str = "required",
+        names_tool: bool = True,
+        marks_reasoning: bool = False,
+    ) -> None:
+        self.name = name
         self._format = Format(name, _KEYS)
         self._any_tool = any_tool
+        self._names_tool = names_tool
+        self._marks_reasoning = marks_reasoning
         self._settings = {
             "maxTokens": max_tokens,
             "temperature": "temperature",
@@ -151,23 +163,29 @@ class ChatCompletions:
             tools.append({"type": "function", "function": function})
         if not config.get("toolChoice"):
             return {"tools": tools}
-        kind, chosen = self._format.block(config["toolChoice"])
-        choices: dict[str, Any] = {"auto": "auto", "any": self._any_tool}
-        named = {"type": "function", "function": {"name": chosen.get("name", "")}}
-        return {"tools": tools, "tool_choice": choices.get(kind, named)}
+        return {"tools": tools, "tool_choice": self._tool_choice(config["toolChoice"], len(tools))}
 
+    def _tool_choice(self, choice: Mapping[str, Any], tools: int) -> Any:
+        kind, chosen = self._format.block(choice)
+        if kind == "auto":
+            return "auto"
+        if kind == "any" or (tools == 1 and not self._names_tool):
+            return self._any_tool
+        if not self._names_tool:
+            raise self._format.refusal("A choice of one tool of several")
+        return {"type": "function", "function": {"name": chosen["name"]}}
 
-def to_response(answer: Mapping[str, Any]) -> Document:
-    """A chat completion as a Converse response."""
-    choice = answer["choices"][0]
-    said = choice["message"]
-    content = [*_thoughts(said), *_texts(said)]
-    uses = [_tool_use(call) for call in said.get("tool_calls") or ()]
-    reason = choice.get("finish_reason", choice.get("stop_reason"))
-    stop_reason = _REASONS.get(reason, reason)
-    if any("text" in use for use in uses):
-        stop_reason = "malformed_tool_use"
-    return response([*content, *uses], stop_reason, _usage(answer))
+    def to_response(self, answer: Mapping[str, Any]) -> Document:
+        """A chat completion as a Converse response."""
+        choice = answer["choices"][0]
+        said = choice["message"]
+        content = [*_thoughts(said), *_texts(said, is_marked=self._marks_reasoning)]
+        uses = [_tool_use(call) for call in said.get("tool_calls") or ()]
+        reason = choice.get("finish_reason", choice.get("stop_reason"))
+        stop_reason = _REASONS.get(reason, reason)
+        if any("text" in use for use in uses):
+            stop_reason = "malformed_tool_use"
+        return response([*content, *uses], stop_reason, _usage(answer))
 
 
 def _thoughts(said: Mapping[str, Any]) -> Iterator[Document]:
@@ -176,12 +194,12 @@ def _thoughts(said: Mapping[str, Any]) -> Iterator[Document]:
         yield {"reasoningContent": {"reasoningText": {"text": thought}}}
 
 
-def _texts(said: Mapping[str, Any]) -> Iterator[Document]:
+def _texts(said: Mapping[str, Any], *, is_marked: bool) -> Iterator[Document]:
     content = said.get("content")
     if isinstance(content, list):
         content = "".join(part.get("text", "") for part in content)
     text: str = content or ""
-    marked = _THOUGHT.match(text)
+    marked = _THOUGHT.match(text) if is_marked else None
     if marked is not None:
         yield {"reasoningContent": {"reasoningText": {"text": marked[1]}}}
         text = text[marked.end() :]
@@ -193,7 +211,7 @@ def _tool_use(call: Mapping[str, Any]) -> Document:
     function = call["function"]
     arguments = function.get("arguments") or "{}"
     try:
-        given = orjson.loads(arguments) if isinstance(arguments, str) else arguments
+        given = parsed(arguments) if isinstance(arguments, str) else arguments
     except ValueError:
         given = None
     if not isinstance(given, dict):  # paid for all the same: shown as the text that it is
@@ -209,11 +227,12 @@ def _usage(answer: Mapping[str, Any]) -> Document:
     return usage_of(answer, fresh, counts.get("completion_tokens"), read)
 
 
-def _codec(name: str, **flavour: str) -> Codec:
-    speaker = ChatCompletions(name, **flavour)
-    return Codec(name=name, to_body=speaker.to_body, to_response=to_response)
+def _codec(speaker: ChatCompletions) -> Codec:
+    return Codec(name=speaker.name, to_body=speaker.to_body, to_response=speaker.to_response)
 
 
-GPT_OSS: Final = _codec("gpt-oss", max_tokens="max_completion_tokens", any_tool="required")
-OPENAI: Final = _codec("chat completions", max_tokens="max_tokens", any_tool="required")
-MISTRAL: Final = _codec("Mistral's chat", max_tokens="max_tokens", any_tool="any")
+OPENAI: Final = _codec(ChatCompletions("chat completions"))
+GPT_OSS: Final = _codec(
+    ChatCompletions("gpt-oss", max_tokens="max_completion_tokens", marks_reasoning=True)
+)
+MISTRAL: Final = _codec(ChatCompletions("Mistral's chat", any_tool="any", names_tool=False))

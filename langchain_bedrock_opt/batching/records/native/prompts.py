@@ -1,4 +1,8 @@
-"""Formats that are one prompt: Titan Text, Llama's chat template, Mistral's first models."""
+"""Formats that are one prompt: Titan Text, Llama's chat template, Mistral's first models.
+
+The templates are those of AWS's and the vendors' guides; whether Converse itself uses the very
+same is unverified against AWS.
+"""
 
 from __future__ import annotations
 
