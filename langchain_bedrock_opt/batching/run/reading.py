@@ -40,12 +40,16 @@ class StageReader:
         context: The run.
         stage: The stage.
         tally: Counts what is read.
+        before: Leave out what was sent a `before`th time, or later.
     """
 
-    def __init__(self, context: Context, stage: Stage, tally: Tally) -> None:
+    def __init__(
+        self, context: Context, stage: Stage, tally: Tally, *, before: int | None = None
+    ) -> None:
         self._context = context
         self._stage = stage
         self._tally = tally
+        self._before = before
 
     def endings(self, order: Order) -> Iterator[Ending]:
         """One for each input of the stage.
@@ -56,7 +60,11 @@ class StageReader:
         Raises:
             BatchStorageError: S3 failed, or the disk is full.
         """
-        parts = self._stage.parts()
+        parts = [
+            part
+            for part in self._stage.parts()
+            if self._before is None or part.shard.attempt < self._before
+        ]
         plan = self._stage.plan()
         has_same = plan is None or plan.same > 0
         self._tally.begin(parts)

@@ -43,7 +43,7 @@ def send_again(context: Context, stage: Stage, attempt: int) -> int:
     known = stage.retried(attempt)
     if known is not None:
         return known
-    failed = _failed(context, stage)
+    failed = _failed(context, stage, attempt)
     parts = stage.parts()
     sent_before = [part.shard for part in parts if part.shard.attempt == 1]
     stored = [part.shard for part in parts if part.shard.attempt == attempt]
@@ -61,10 +61,12 @@ def send_again(context: Context, stage: Stage, attempt: int) -> int:
     return count
 
 
-def _failed(context: Context, stage: Stage) -> bytearray:
+def _failed(context: Context, stage: Stage, attempt: int) -> bytearray:
     """A byte for each place, 1 where a job's record failed and may be sent again."""
+    # Shards of this attempt may be there, if a process was killed while it sent them.
+    reader = StageReader(context, stage, Tally(context.tariff), before=attempt)
     failed = bytearray()
-    for ending in StageReader(context, stage, Tally(context.tariff)).endings("any"):
+    for ending in reader.endings("any"):
         if isinstance(ending, Outcome) and _may_succeed(ending):
             missing = ending.place + 1 - len(failed)
             if missing > 0:

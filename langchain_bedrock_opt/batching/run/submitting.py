@@ -153,6 +153,9 @@ class _Intake:
         self._notes.add(Note(record.place, same=first))
 
     def _refuse(self, refused: Refused, sender: Sender) -> None:
+        if sender.was_sent(refused.place) and self._stage.number > 0:
+            sender.skip()
+            return
         if sender.was_sent(refused.place):
             raise inputs_changed(self._context, refused.place)
         self.plan.refused += 1

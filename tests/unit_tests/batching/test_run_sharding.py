@@ -23,7 +23,7 @@ def cut(sizes: list[int], limits: Limits) -> list[list[Record]]:
     shards: list[list[Record]] = [[]]
     splitter = Splitter(
         limits,
-        write=lambda record: shards[-1].append(record),
+        write=lambda record: shards[-1].append(record),  # noqa: PLW0108 - the last changes
         close=lambda: shards.append([]),
     )
     for place, size in enumerate(sizes):
