@@ -147,13 +147,14 @@ def program_of(chain: Runnable[Any, Any]) -> Program:
     Nobody waits for such a run here: callbacks hear nothing of it, and caches learn nothing.
 
     Args:
-        chain: A chain that is a line of steps, or a model.
+        chain: A chain that is a line of steps, or a model; also what `as_batch` made of it.
 
     Raises:
         NotALineError: It is neither.
         ConfigurationError: No job takes what a model of it is asked.
     """
-    line = cut(chain)
+    wrapped = getattr(chain, "chain", None)  # a `BatchChain`, which is made over this module
+    line = cut(wrapped if isinstance(wrapped, Runnable) else chain)
     (stage, *others) = line.stages
     if not (others or stage.before or line.after):
         return stage.model.program(**stage.asking.step.kwargs)  # as the model's own `submit`

@@ -291,7 +291,8 @@ def test_a_submitted_chain_is_found_again(
     chain: Any = as_batch(build(model))
     run = chain.submit(iter(WORDS), run_id="nightly")
     clients: Any = {"bedrock_client": service.bedrock, "s3_client": service.s3}
-    again = BatchRun.attach(run.uri, chain=build(model), **clients)
+    again = BatchRun.attach(run.uri, chain=as_batch(build(model)), **clients)
+    assert BatchRun.attach(run.uri, chain=build(model), **clients).run_id == "nightly"
     assert list(map(_said, again.outputs())) == list(map(_said, build(inner).batch(WORDS)))
     assert [_said(result.output) for result in chain.submit(WORDS, run_id="nightly").results()]
     assert len(jobs(service)) == 2
