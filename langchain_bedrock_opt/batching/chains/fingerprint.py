@@ -1,0 +1,69 @@
+"""What tells one chain from another: a digest of its structure.
+
+Equal in every process: it is made of class paths, names, bound arguments and templates, and holds
+no memory address. It says nothing of what a function's body does: a step that reads answers can
+be mended, and the paid answers of a run read once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from langchain_core.load import dumpd
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from langchain_bedrock_opt.batching.chains.anatomy import Step
+
+# What `dumpd` writes of objects that differ from process to process.
+_VOLATILE: Final = frozenset({"repr", "graph"})
+
+
+def fingerprint_of(steps: Iterable[Step]) -> str:
+    """A digest of a chain's steps, in hex.
+
+    Args:
+        steps: The chain, taken apart.
+
+    Example:
+        >>> from langchain_core.runnables import RunnableLambda
+        >>> fingerprint_of([Step(RunnableLambda(abs))])[:8]
+        '436f8f30'
+    """
+    described = [[_described(step.runnable), _plain(step.kwargs)] for step in steps]
+    text = json.dumps(described, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _described(runnable: Runnable[Any, Any]) -> Any:
+    model = getattr(runnable, "model", None)
+    model_id = getattr(model, "model_id", None)
+    if isinstance(model_id, str):  # what a model is set to is in its records
+        return [_path(type(runnable)), _path(type(model)), model_id]
+    if isinstance(runnable, RunnableLambda):
+        function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None)
+        return [_path(type(runnable)), _path(function)]
+    return [_path(type(runnable)), _plain(dumpd(runnable))]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON: what is none becomes the path of its class."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        items = value.items()
+        return {str(key): _plain(inner) for key, inner in items if key not in _VOLATILE}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(json.dumps(_plain(inner), sort_keys=True) for inner in value)
+    return _path(
+        value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    )
+
+
+def _path(thing: Any) -> str:
+    name = getattr(thing, "__qualname__", None)
+    return f"{thing.__module__}.{name}" if name else _path(type(thing))

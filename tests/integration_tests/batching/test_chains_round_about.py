@@ -1,0 +1,109 @@
+"""What is around a batch of collected calls: callbacks, caches, Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_aws import ChatBedrockConverse
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.globals import set_llm_cache
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableParallel
+
+from langchain_bedrock_opt.batching.chains import as_batch
+from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
+
+ASK = ChatPromptTemplate.from_template("Say {word}")
+WORDS = [{"word": f"word{number % 4}"} for number in range(8)]
+WINDOW = 0.05
+
+
+@pytest.fixture
+def service(aws_environment: None) -> BatchService:
+    return make_batch_service(min_records=3)
+
+
+def model_of(service: BatchService, **options: Any) -> BedrockBatch:
+    inner = ChatBedrockConverse(
+        model=HAIKU, client=service.runtime, bedrock_client=service.bedrock, max_tokens=99
+    )
+    return BedrockBatch(
+        model=inner,
+        s3_uri=f"s3://{service.bucket}/batches/",
+        role_arn=service.role_arn,
+        s3_client=service.s3,
+        min_records=3,
+        below_minimum="error",
+        **options,
+    )
+
+
+def jobs(service: BatchService) -> list[Any]:
+    return list(service.emulator.jobs.list())
+
+
+@pytest.fixture
+def llm_cache() -> Iterator[InMemoryCache]:
+    cache = InMemoryCache()
+    set_llm_cache(cache)
+    yield cache
+    set_llm_cache(None)
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "stages": lambda model: ASK | model,
+    "collected": lambda model: RunnableParallel(said=ASK | model) | (lambda item: item["said"]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tokens_are_counted_once(form: str, service: BatchService) -> None:
+    """Equal inputs share an answer: its tokens are counted once, and its job is named."""
+    usage = UsageMetadataCallbackHandler()
+    chain: Any = as_batch(FORMS[form](model_of(service)), window=WINDOW)
+    answers = chain.batch(WORDS, {"callbacks": [usage]})
+    (job,) = jobs(service)
+    assert job.counts.total == 4
+    assert {answer.response_metadata["bedrock_opt"]["batch"] for answer in answers} == {job.arn}
+    (counted,) = usage.usage_metadata.values()
+    paid = {answer.text: answer.usage_metadata for answer in answers[:4]}
+    assert counted["output_tokens"] == sum(each["output_tokens"] for each in paid.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cache_is_asked_first(form: str, service: BatchService, llm_cache: InMemoryCache) -> None:
+    """What a cache has learnt from one batch is not sent by the next."""
+    chain: Any = as_batch(FORMS[form](model_of(service)), window=WINDOW)
+    first = chain.batch(WORDS)
+    assert [answer.text for answer in chain.batch(WORDS)] == [answer.text for answer in first]
+    assert len(jobs(service)) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ctrl_c_leaves_the_jobs_and_says_so(
+    form: str, capsys: pytest.CaptureFixture[str], aws_environment: None
+) -> None:
+    """On Ctrl-C the job goes on, and how to come back to it is printed."""
+    service = make_batch_service(min_records=3, pace=SLOW)
+    presses = iter([signal.SIGINT])
+
+    def press(_status: Any) -> None:
+        for each in presses:
+            signal.pthread_kill(threading.main_thread().ident or 0, each)
+
+    model = model_of(service, progress=press)
+    chain: Any = as_batch(FORMS[form](model), window=WINDOW)
+    config: Any = {"metadata": {"bedrock_opt_run_id": "nightly"}}
+    with pytest.raises(KeyboardInterrupt):
+        chain.batch(WORDS, config)
+    said = capsys.readouterr().err
+    assert f"BatchRun.attach('s3://{service.bucket}/batches/runs/nightly" in said
+    (job,) = jobs(service)
+    assert job.status != "Stopping"
+    service.clock.now += 10_000  # it ends, and whoever still waits for it
