@@ -6,6 +6,7 @@ The rooms, each with a card in its `__init__`:
 * `routing`: which model answers which prompt;
 * `caching`: answers that are not paid for twice;
 * `usage`: what was used, what it cost, and what it may cost;
+* `batching`: `.batch()` as invocation jobs, at half the price;
 * `emulator`: a local Bedrock;
 * `demo`: the main job on the emulator;
 * below them `aws` (the door to boto3), `catalog` (facts as data), `contracts`, `errors`.
@@ -20,6 +21,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from langchain_bedrock_opt.batching import (
+        BatchPlan,
+        BatchRun,
+        BedrockBatch,
+        as_batch,
+        coalesced,
+    )
     from langchain_bedrock_opt.caching import (
         BedrockSemanticCache,
         DiskCacheStore,
@@ -50,6 +58,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES: Final = {
+    "BatchPlan": "batching",
+    "BatchRun": "batching",
+    "BedrockBatch": "batching",
     "BedrockEmulator": "emulator",
     "BedrockOptError": "errors",
     "BedrockRoutingMiddleware": "routing",
@@ -71,10 +82,15 @@ _HOMES: Final = {
     "RoutingPolicy": "routing",
     "UsageLedger": "usage",
     "UsageRecord": "contracts",
+    "as_batch": "batching",
+    "coalesced": "batching",
     "estimate_tokens": "catalog.tokens",
 }
 
 __all__ = [
+    "BatchPlan",
+    "BatchRun",
+    "BedrockBatch",
     "BedrockEmulator",
     "BedrockOptError",
     "BedrockSemanticCache",
@@ -95,6 +111,8 @@ __all__ = [
     "RoutingPolicy",
     "UsageLedger",
     "UsageRecord",
+    "as_batch",
+    "coalesced",
     "estimate_tokens",
 ]
 
