@@ -38,6 +38,7 @@ class Context:
     prices: PriceBook = field(default_factory=default_prices)
     estimate: TokenEstimate
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    _stages: dict[int, Stage] = field(default_factory=dict)
 
     @cached_property
     def control(self) -> JobControl:
@@ -51,4 +52,6 @@ class Context:
 
     def stage(self, number: int) -> Stage:
         """A stage's folder."""
-        return Stage(self.folder, number)
+        if number not in self._stages:
+            self._stages[number] = Stage(self.folder, number)
+        return self._stages[number]

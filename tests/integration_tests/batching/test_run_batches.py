@@ -167,7 +167,7 @@ def test_what_a_cache_learns_meanwhile_changes_nothing() -> None:
     """A run may be submitted again when a cache has its answers by now."""
     service, program = make_batch_service(), Toy()
     begin(service, run_id="nightly")
-    program.known = {text: "from the cache" for text in TEXTS[:5]}
+    program.known = dict.fromkeys(TEXTS[:5], "from the cache")
 
     check(list(begin(service, program=program, run_id="nightly").results()), TEXTS)
 
