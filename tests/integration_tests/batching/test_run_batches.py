@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -284,6 +287,33 @@ def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "records" in capsys.readouterr().err
 
 
+def test_progress_without_rich_is_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `rich` is not installed, each change is a line on stderr."""
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+
+    begin(make_batch_service(pace=SLOW), run_id="nightly").wait(progress=True)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("nightly: 0/23 records, jobs: 3 ")
+    assert len(lines) == len(set(lines)) > 2
+
+
+def test_a_later_stage_may_not_spend_more_than_is_left() -> None:
+    """What earlier stages have cost counts towards the limit of the next one."""
+    service, program = make_batch_service(), Toy(stages=2)
+    found = plan(program, TEXTS, service.settings())
+    assert found.at_most_usd is not None
+    limit = found.at_most_usd + Decimal("0.000001")
+
+    run = begin(service, program=program, settings={"max_cost_usd": limit})
+    with pytest.raises(BatchCostError, match="None of these records was sent"):
+        run.wait()
+
+    assert len(service.emulator.jobs.list()) == 3
+
+
 def test_records_that_failed_are_exceptions_and_the_rest_is_returned() -> None:
     """An error in the output is its own record's; `outputs` raises after all is read."""
     service = make_batch_service()
@@ -465,7 +495,7 @@ def test_a_run_that_may_cost_too_much_is_not_sent() -> None:
     """`max_cost_usd` is checked before anything is uploaded, for iterators too."""
     service = make_batch_service()
 
-    with pytest.raises(BatchCostError, match="Nothing was sent") as caught:
+    with pytest.raises(BatchCostError, match="None of these records was sent") as caught:
         begin(service, iter(TEXTS), settings={"max_cost_usd": Decimal("0.0001")})
 
     assert caught.value.needed_usd is not None
@@ -552,6 +582,37 @@ async def test_a_cancelled_await_leaves_the_run_alone() -> None:
         await hour
 
     assert len([result async for result in run.aresults("any")]) == 23
+
+
+def test_two_processes_at_once_make_one_run() -> None:
+    """Two that submit the same at the same time agree on each shard, and make its job once."""
+    service = make_batch_service()
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: begin(service, run_id="nightly"), range(2)))
+
+    for run in runs:
+        check(list(run.results()), TEXTS)
+    assert service.emulator.jobs.records == len(TEXTS)
+    inputs = [key for key in service.keys("runs/") if "/input/" in key]
+    assert len(inputs) == 3
+
+
+def test_two_who_submit_other_inputs_at_once_are_told_apart() -> None:
+    """Of two that begin one run with other inputs, the second is refused and harms nothing."""
+    service = make_batch_service()
+    later = iter(TEXTS)
+
+    def first_of_all() -> Iterator[str]:
+        # By the time that this one sends its first shard, the other has sent all of its own.
+        yield from [f"other {number}" for number in range(14)]
+        begin(service, later, run_id="nightly")
+        yield from TEXTS
+
+    with pytest.raises(InputsChangedError) as caught:
+        begin(service, first_of_all(), run_id="nightly")
+
+    assert caught.value.index == 0
+    check(list(begin(service, run_id="nightly").results()), TEXTS)
 
 
 def test_no_inputs_are_no_job() -> None:
