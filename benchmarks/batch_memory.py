@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import orjson
 
 from benchmarks.harness import Result
 from langchain_bedrock_opt import BedrockEmulator
+from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.batching.parts import (
     BatchSettings,
     Entry,
@@ -82,7 +82,7 @@ def run(records: int = RECORDS) -> Result:
 
 def phase(name: str, records: int) -> dict[str, float]:
     """What one phase takes beyond what the process had before."""
-    services = Services(bedrock=boto3.client("bedrock"), s3=boto3.client("s3"))  # noqa: TID251 - as a user's process
+    services = Services(bedrock=service_client("bedrock"), s3=service_client("s3"))
     settings = BatchSettings(s3_uri=URI, role_arn=ROLE)
     # Clients and parsers are loaded before the clock starts.
     list(submit(Texts(), [], settings, services, run_id=f"warm-{name}").results())

@@ -14,8 +14,7 @@ import time
 from itertools import count
 from typing import Any
 
-import boto3
-
+from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.batching.parts import BatchSettings, Services
 from langchain_bedrock_opt.batching.run.batch_run import submit
 from tests.batch_service import ROLE_ARN, ManualClock
@@ -28,7 +27,7 @@ TEXTS: list[Any] = [*(f"question {number}" for number in range(12)), "question 3
 def make_clients() -> dict[str, Any]:
     """Clients that no request was made with yet: what takes long is done before the forks."""
     names = ("s3", "bedrock", "bedrock-runtime")
-    return {name: boto3.client(name) for name in names}  # noqa: TID251 - as a user's process
+    return {name: service_client(name) for name in names}
 
 
 def run_it(

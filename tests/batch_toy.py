@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.messages import AIMessage
 
 from langchain_bedrock_opt.batching.parts import (
+    BatchResult,
     Entry,
     JobKind,
     Known,
@@ -17,6 +18,7 @@ from langchain_bedrock_opt.batching.parts import (
     Refused,
     Services,
 )
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
 from tests.batch_service import NOVA, BatchService
 
 KIND = JobKind(NOVA, "Converse")
@@ -102,3 +104,27 @@ class Calls:
         answer = self._runtime.converse(modelId=kind.model_id, **json.loads(body))
         answer.pop("ResponseMetadata")
         return json.dumps(answer).encode()
+
+
+TEXTS = [f"question {number}" for number in range(23)]
+
+
+def begin(service: BatchService, texts: Any = TEXTS, **more: Any) -> BatchRun:
+    program = more.pop("program", None) or Toy()
+    direct = more.pop("direct", None)
+    settings = {"max_records": 10, **more.pop("settings", {})}
+    return submit(
+        program,
+        texts,
+        service.settings(**settings),
+        services_for(service, direct=direct),
+        **more,
+    )
+
+
+def check(results: list[BatchResult], texts: list[Any]) -> None:
+    """Each result is at its place, and each answer is about its own question."""
+    assert [result.index for result in results] == list(range(len(texts)))
+    for result, text in zip(results, texts, strict=True):
+        if result.error is None:
+            assert question_of(result.output) == text

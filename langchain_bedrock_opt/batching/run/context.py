@@ -28,6 +28,7 @@ class Context:
         prices: What tokens cost.
         estimate: How many tokens a record has.
         owner: This process's part in names, so that two uploads never meet.
+        spent: What stages have cost, in pico-US-dollars, as far as this process has read them.
     """
 
     folder: S3Folder
@@ -38,6 +39,8 @@ class Context:
     prices: PriceBook = field(default_factory=default_prices)
     estimate: TokenEstimate
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    spent: dict[int, int] = field(default_factory=dict)
+    _stages: dict[int, Stage] = field(default_factory=dict)
 
     @cached_property
     def control(self) -> JobControl:
@@ -51,4 +54,6 @@ class Context:
 
     def stage(self, number: int) -> Stage:
         """A stage's folder."""
-        return Stage(self.folder, number)
+        if number not in self._stages:
+            self._stages[number] = Stage(self.folder, number)
+        return self._stages[number]

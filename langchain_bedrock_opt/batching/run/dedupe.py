@@ -66,10 +66,14 @@ class FirstPlaces:
         return None
 
     def _grow(self) -> None:
-        slots = array("I", [_EMPTY]) * (2 * len(self._slots))
-        mask = len(slots) - 1
-        for number, low in enumerate(self._digests[::2]):
-            slot = low & mask
+        size = 2 * len(self._slots)
+        mask = size - 1
+        # The old index goes first, and nothing is copied: this is where memory is at its peak.
+        self._slots = array("I")
+        slots = array("I", [_EMPTY]) * size
+        digests = self._digests
+        for number in range(len(self._places)):
+            slot = digests[2 * number] & mask
             while slots[slot] != _EMPTY:
                 slot = (slot + 1) & mask
             slots[slot] = number

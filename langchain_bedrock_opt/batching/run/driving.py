@@ -95,6 +95,7 @@ class Driver:
             else:
                 yield ending.place, item
         self.tallies[number] = tally
+        self.context.spent[number] = tally.money.cost
 
     def _settle(self, stage: Stage) -> None:
         """See a stage's shards to their end, and those of what is sent again."""

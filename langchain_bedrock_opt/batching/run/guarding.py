@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 from langchain_bedrock_opt.batching.parts import Entry, JobKind, Record
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.pricing import Bill
+from langchain_bedrock_opt.catalog.model_price import usd
 from langchain_bedrock_opt.errors import BatchCostError
 
 
@@ -43,7 +44,8 @@ def _counted(context: Context, entries: Iterable[Entry], limit: Decimal) -> Iter
                 waiting.append(_Waiting(entry.place, entry.kind, len(entry.body)))
             else:
                 waiting.append(entry)
-        _check(bill, limit)
+        # By now the stages before have been read to their end.
+        _check(bill, limit, usd(sum(context.spent.values())))
         spool.seek(0)
         for item in waiting:
             yield _read(spool, item)
@@ -63,7 +65,7 @@ def _read(spool: IO[bytes], item: _Waiting | Entry) -> Entry:
     return item
 
 
-def _check(bill: Bill, limit: Decimal) -> None:
+def _check(bill: Bill, limit: Decimal, spent: Decimal) -> None:
     estimate = bill.estimate()
     if estimate.at_most_usd is None:
         raise BatchCostError(
@@ -71,11 +73,12 @@ def _check(bill: Bill, limit: Decimal) -> None:
             f"run stays within max_cost_usd={limit}: give a PriceBook with its price, or no limit.",
             limit_usd=limit,
         )
-    if estimate.at_most_usd > limit:
+    needed = spent + estimate.at_most_usd
+    if needed > limit:
         raise BatchCostError(
-            f"The run could cost {estimate.at_most_usd:.4f} US dollars, with answers as long as "
+            f"The run could cost {needed:.4f} US dollars, with answers as long as "
             f"they may get, and max_cost_usd is {limit}: send fewer inputs, lower max_tokens, or "
-            "raise the limit. Nothing was sent.",
-            needed_usd=estimate.at_most_usd,
+            "raise the limit. None of these records was sent.",
+            needed_usd=needed,
             limit_usd=limit,
         )

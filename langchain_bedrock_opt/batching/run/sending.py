@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import count
 from types import TracebackType
 from typing import Any, Final
 
@@ -201,15 +202,19 @@ class Sender:
     def _lane(self, kind: JobKind) -> _Lane:
         lane = self._lanes.get(kind)
         if lane is None:
-            numbers = [shard.number for shard in self._stored if shard.kind == kind]
-            if numbers:
-                number = max(numbers) + 1
-            else:
-                stored = {shard.kind for shard in self._stored}
-                others = len(stored | self._lanes.keys())
-                number = (self.attempt - 1) * _ATTEMPT + others * _LANE
-            lane = self._lanes[kind] = _Lane(self, kind, number)
+            lane = self._lanes[kind] = _Lane(self, kind, self._first_number(kind))
         return lane
+
+    def _first_number(self, kind: JobKind) -> int:
+        """The number of a kind's next shard."""
+        numbers = [shard.number for shard in self._stored if shard.kind == kind]
+        if numbers:
+            return max(numbers) + 1
+        taken = [shard.number for shard in self._stored]
+        taken += [lane.number for lane in self._lanes.values()]
+        used = {number % _ATTEMPT // _LANE for number in taken}
+        free = next(index for index in count() if index not in used)
+        return (self.attempt - 1) * _ATTEMPT + free * _LANE
 
 
 class _Lane:
@@ -219,7 +224,7 @@ class _Lane:
         self._sender = sender
         self._kind = kind
         self._upload: Any = None
-        self._number = number
+        self.number = number
         self._input = ""
         self._places = Places()
         limits = Limits.of(sender.context.settings)
@@ -234,7 +239,7 @@ class _Lane:
 
     def _write(self, record: Record) -> None:
         if self._upload is None:
-            self._input = f"input/{self._number:05d}-{self._sender.context.owner}.jsonl"
+            self._input = f"input/{self.number:05d}-{self._sender.context.owner}.jsonl"
             self._places = Places()
             self._upload = self._sender.stage.folder.upload(self._input)
             self._upload.__enter__()
@@ -243,22 +248,22 @@ class _Lane:
 
     def _close(self) -> None:
         sender = self._sender
-        count = len(self._places)
-        route = sender.always or ("job" if count >= self._min_records else sender.route_below)
+        records = len(self._places)
+        route = sender.always or ("job" if records >= self._min_records else sender.route_below)
         upload, self._upload = self._upload, None
         if route is None or route == "refused":
             upload.__exit__(_NotSent, _NotSent(), None)
-            sender.few += count
+            sender.few += records
         else:
             upload.__exit__(None, None, None)
         if route is None:
             return
         shard = Shard(
-            number=self._number,
+            number=self.number,
             kind=self._kind,
             route=route,
             input=self._input,
-            records=count,
+            records=records,
             bytes=upload.bytes,
             sha256=upload.sha256,
             places=self._places,
@@ -268,7 +273,7 @@ class _Lane:
             sender.refuse(shard)
         part = Part(_agreed(sender.context, sender.stage, shard))
         sender.shards += 1
-        self._number += 1
+        self.number += 1
         if route == "job":
             create_job(sender.context, sender.stage, part)
 

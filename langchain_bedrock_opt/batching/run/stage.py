@@ -42,6 +42,8 @@ class Stage:
     def __init__(self, folder: S3Folder, number: int) -> None:
         self.number = number
         self.folder = folder.child(f"stage-{number}")
+        # Each is written once, so what was read needs not be read again.
+        self._documents: dict[str, dict[str, Any]] = {}
 
     def plan(self) -> Plan | None:
         """The plan; None while not all inputs were taken."""
@@ -65,17 +67,20 @@ class Stage:
     def parts(self) -> list[Part]:
         """All shards by their number, with what has become of them."""
         names = [found.name for found in self.folder.list("shards/")]
-        with ThreadPoolExecutor(_READERS) as pool:
-            read = dict(zip(names, pool.map(self._read, names), strict=True))
+        unread = [name for name in names if name not in self._documents]
+        if unread:
+            with ThreadPoolExecutor(_READERS) as pool:
+                list(pool.map(self._read, unread))
+        read = self._documents
         parts = []
-        for name in sorted(names):
+        for name in names:
             if name.count(".") > 1:
                 continue
-            shard = Shard.from_dict(read[name] or {})
+            shard = Shard.from_dict(read[name])
             job = read.get(f"shards/{shard.name}.job.json")
             end = read.get(f"shards/{shard.name}.end.json")
             parts.append(Part(shard, job["arn"] if job else None, end))
-        return parts
+        return sorted(parts, key=lambda part: part.shard.number)
 
     def shard(self, number: int) -> Shard | None:
         """The shard of that number, if it is there."""
@@ -111,5 +116,9 @@ class Stage:
                 yield Note.from_line(line.data)
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        values = self.folder.get_json(name)
-        return None if values is None else dict(checked(values, self.folder.uri_of(name)))
+        if name not in self._documents:
+            values = self.folder.get_json(name)
+            if values is None:
+                return None
+            self._documents[name] = dict(checked(values, self.folder.uri_of(name)))
+        return self._documents[name]

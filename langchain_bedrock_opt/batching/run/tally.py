@@ -8,6 +8,7 @@ from langchain_bedrock_opt.batching.parts import JobKind, Outcome
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import Tariff, usage_of
 from langchain_bedrock_opt.batching.run.stage import Part
+from langchain_bedrock_opt.catalog.model_price import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import BatchRecordError
 
@@ -67,6 +68,7 @@ class Tally:
 
     def __init__(self, tariff: Tariff) -> None:
         self._tariff = tariff
+        self._prices: dict[tuple[JobKind, str], ModelPrice | None] = {}
         self._flex: set[int] = set()
         self.counts = Counts()
         self.money = Money()
@@ -111,23 +113,22 @@ class Tally:
         usage = usage_of(outcome.output)
         if outcome.source != "same":
             self.usage += usage
-            self._pay(outcome.kind, self._tier_of(outcome), usage)
-        price = self._tariff.of(outcome.kind, "default")
-        cost = None if price is None else price.cost(usage)
-        if cost is None:
-            self.money.unpriced.add(outcome.kind.model_id)
-        else:
-            self.money.on_demand += cost
+            self.money.cost += self._cost(outcome.kind, self._tier_of(outcome), usage)
+        self.money.on_demand += self._cost(outcome.kind, "default", usage)
 
     def _tier_of(self, outcome: Outcome) -> str:
         if outcome.source == "job":
             return "batch"
         return "flex" if outcome.place in self._flex else "default"
 
-    def _pay(self, kind: JobKind, tier: str, usage: TokenUsage) -> None:
-        price = self._tariff.of(kind, tier)
+    def _cost(self, kind: JobKind, tier: str, usage: TokenUsage) -> int:
+        """What an answer costs; 0 and a note that it is not known if there is no price."""
+        key = (kind, tier)
+        if key not in self._prices:
+            self._prices[key] = self._tariff.of(kind, tier)
+        price = self._prices[key]
         cost = None if price is None else price.cost(usage)
         if cost is None:
             self.money.unpriced.add(kind.model_id)
-        else:
-            self.money.cost += cost
+            return 0
+        return cost

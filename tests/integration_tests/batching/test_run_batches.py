@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from decimal import Decimal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.batching.parts import BatchResult, JobKind
-from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.parts import JobKind
+from langchain_bedrock_opt.batching.run.batch_run import BatchRun
 from langchain_bedrock_opt.batching.run.plan import plan
-from langchain_bedrock_opt.emulator import JobFault, OutputFault
+from langchain_bedrock_opt.emulator import OutputFault
 from langchain_bedrock_opt.errors import (
-    BatchCostError,
-    BatchIntegrityError,
-    BatchJobError,
-    BatchPartialError,
     BatchStorageError,
-    BatchTooSmallError,
     InputsChangedError,
-    RecordNotProcessedError,
-    ThrottledError,
 )
-from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
-from tests.batch_toy import Calls, Toy, question_of, services_for
-
-TEXTS = [f"question {number}" for number in range(23)]
-
-
-def begin(service: BatchService, texts: Any = TEXTS, **more: Any) -> BatchRun:
-    program = more.pop("program", None) or Toy()
-    direct = more.pop("direct", None)
-    settings = {"max_records": 10, **more.pop("settings", {})}
-    return submit(
-        program,
-        texts,
-        service.settings(**settings),
-        services_for(service, direct=direct),
-        **more,
-    )
-
-
-def check(results: list[BatchResult], texts: list[Any]) -> None:
-    """Each result is at its place, and each answer is about its own question."""
-    assert [result.index for result in results] == list(range(len(texts)))
-    for result, text in zip(results, texts, strict=True):
-        if result.error is None:
-            assert question_of(result.output) == text
+from tests.batch_service import HAIKU, SLOW, make_batch_service
+from tests.batch_toy import TEXTS, Toy, begin, check, question_of, services_for
 
 
 @pytest.mark.parametrize("order", ["input", "any"])
@@ -172,76 +144,6 @@ def test_what_a_cache_learns_meanwhile_changes_nothing() -> None:
     check(list(begin(service, program=program, run_id="nightly").results()), TEXTS)
 
 
-def test_too_few_inputs_are_answered_by_calls() -> None:
-    """Fewer records than a job takes are answered on demand, once, and kept."""
-    service = make_batch_service()
-    calls = Calls(service)
-
-    run = begin(service, TEXTS[:3], direct=calls)
-    check(list(run.results()), TEXTS[:3])
-    again = BatchRun.attach(run.uri, program=Toy(), services=services_for(service))
-
-    check(list(again.results()), TEXTS[:3])
-    assert calls.flex == [False] * 3
-    assert again.summary().on_demand == 3
-    assert service.emulator.jobs.list() == ()
-
-
-def test_too_few_inputs_may_go_at_the_flex_tier() -> None:
-    """`below_minimum="flex"` asks for the flex tier, and the summary has its price."""
-    service, program = make_batch_service(), Toy()
-    program.kinds = dict.fromkeys(TEXTS, JobKind("us.amazon.nova-pro-v1:0", "Converse"))
-    calls = Calls(service)
-
-    run = begin(
-        service, TEXTS[:3], program=program, direct=calls, settings={"below_minimum": "flex"}
-    )
-    summary = run.summary()
-
-    assert calls.flex == [True] * 3
-    assert summary.cost_usd is not None
-    assert summary.on_demand_usd is not None
-    assert summary.cost_usd < summary.on_demand_usd
-
-
-def test_too_few_inputs_may_be_an_error() -> None:
-    """`below_minimum="error"` refuses before anything is sent."""
-    service = make_batch_service()
-
-    with pytest.raises(BatchTooSmallError, match="3 records are fewer than the 5"):
-        begin(service, TEXTS[:3], settings={"below_minimum": "error"})
-
-    assert not any("input" in key for key in service.keys("runs/"))
-
-
-def test_too_few_inputs_of_one_model_do_not_stop_the_others() -> None:
-    """With `error`, only the records of the model that has too few of them fail."""
-    service, program = make_batch_service(), Toy()
-    program.kinds = {TEXTS[3]: JobKind(HAIKU, "Converse")}
-
-    run = begin(service, program=program, settings={"below_minimum": "error"})
-    results = list(run.results())
-
-    check(results, TEXTS)
-    assert [result.index for result in results if result.error] == [3]
-    assert isinstance(results[3].error, BatchTooSmallError)
-
-
-def test_a_call_is_tried_again_if_that_is_safe() -> None:
-    """A throttled single call is tried up to three times; then its error is the result."""
-    service = make_batch_service()
-    calls = Calls(service)
-    calls.errors = [ThrottledError("slow"), ThrottledError("slow")]
-    one = begin(service, TEXTS[:1], direct=calls)
-    assert one.outputs()
-
-    calls.errors = [ThrottledError("slow")] * 3
-    two = begin(service, TEXTS[1:2], direct=calls)
-
-    (result,) = two.results()
-    assert isinstance(result.error, ThrottledError)
-
-
 def test_a_job_without_a_slot_waits_for_one() -> None:
     """Shards beyond the quota of running jobs are queued, and sent when a job has ended."""
     service = make_batch_service(pace=SLOW, quotas={"max_running": 1})
@@ -284,151 +186,17 @@ def test_progress_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "records" in capsys.readouterr().err
 
 
-def test_records_that_failed_are_exceptions_and_the_rest_is_returned() -> None:
-    """An error in the output is its own record's; `outputs` raises after all is read."""
-    service = make_batch_service()
-    for fault in (OutputFault(errors=2, times=1), OutputFault(drop=1, times=1)):
-        service.emulator.jobs.faults.add(fault)
+def test_progress_without_rich_is_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `rich` is not installed, each change is a line on stderr."""
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
 
-    run = begin(service)
-    with pytest.raises(BatchPartialError, match="of 23 inputs have no output") as caught:
-        run.outputs()
+    begin(make_batch_service(pace=SLOW), run_id="nightly").wait(progress=True)
 
-    results = caught.value.results
-    errors = [value for value in results if isinstance(value, Exception)]
-    summary = run.summary()
-    assert len(results) == 23
-    assert sorted(type(error).__name__ for error in errors) == [
-        "BatchRecordError",
-        "BatchRecordError",
-        "RecordNotProcessedError",
-    ]
-    assert (summary.success, summary.error, summary.missing) == (20, 2, 1)
-
-
-@pytest.mark.parametrize("status", ["PartiallyCompleted", "Stopped", "Expired", "Failed"])
-def test_what_was_paid_for_is_returned(status: str) -> None:
-    """A job that ended early gives what it has; the rest may be sent again."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(JobFault(status=status, processed=6, times=1))
-
-    results = list(begin(service).results())
-
-    check(results, TEXTS)
-    errors = [result.error for result in results if result.error]
-    assert [type(error) for error in errors] == [RecordNotProcessedError] * 4
-    assert status in str(errors[0])
-
-
-def test_a_job_that_failed_for_good_says_why() -> None:
-    """A failed job's records carry Bedrock's words and what to do, and are not sent again."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(
-        JobFault(status="Failed", processed=0, message="cannot iam:PassRole", times=1)
-    )
-
-    run = begin(service, settings={"on_failed": "resubmit"})
-    errors = [result.error for result in run.results() if result.error]
-
-    assert len(errors) == 10
-    assert all(isinstance(error, BatchJobError) for error in errors)
-    assert "Allow the caller iam:PassRole" in str(errors[0])
-    assert len(service.emulator.jobs.list()) == 3
-
-
-@pytest.mark.parametrize("order", ["input", "any"])
-def test_failed_records_are_sent_again(order: Any) -> None:
-    """`resubmit` makes one more job of what may succeed, and the answers take their places."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(JobFault(status="Expired", processed=2, times=1))
-
-    run = begin(service, settings={"on_failed": "resubmit"})
-    results = sorted(run.results(order), key=lambda result: result.index)
-
-    check(results, TEXTS)
-    assert not any(result.error for result in results)
-    assert len(service.emulator.jobs.list()) == 4
-    assert run.summary().attempts == 23 + 8
-
-
-def test_failed_records_are_sent_again_twice_at_most() -> None:
-    """A record that is never answered is sent in three jobs and then given up."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(JobFault(status="Expired", processed=0))
-
-    run = begin(service, TEXTS[:8], settings={"on_failed": "resubmit"})
-    summary = run.summary()
-
-    assert (summary.missing, summary.attempts) == (8, 24)
-    assert len(service.emulator.jobs.list()) == 3
-
-
-def test_failed_records_may_be_answered_by_calls() -> None:
-    """`on_demand` asks for each record that failed, and only for those that may succeed."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(OutputFault(errors=2, error_code=429, times=1))
-    service.emulator.jobs.faults.add(OutputFault(errors=1, error_code=400, times=1))
-    calls = Calls(service)
-
-    results = list(begin(service, direct=calls, settings={"on_failed": "on_demand"}).results())
-
-    check(results, TEXTS)
-    assert len(calls.flex) == 2
-    assert [type(result.error).__name__ for result in results if result.error] == [
-        "BatchRecordError"
-    ]
-
-
-def test_output_that_comes_late_is_waited_for() -> None:
-    """A completed job whose output is not listed yet is looked at again."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(JobFault(output_after=10))
-
-    check(list(begin(service).results()), TEXTS)
-
-
-def test_output_that_is_gone_is_a_loud_error(caplog: pytest.LogCaptureFixture) -> None:
-    """Answers that were paid for and deleted are named, and not asked for a second time."""
-    service = make_batch_service()
-    run = begin(service, settings={"on_failed": "resubmit"}).wait()
-    for key in service.keys("runs/"):
-        if key.endswith(".out") and "/00000/" in key:
-            service.s3.delete_object(Bucket=service.bucket, Key=key)
-
-    with pytest.raises(BatchIntegrityError, match="answers that jobs count") as caught:
-        run.outputs()
-
-    errors = [value for value in caught.value.results if isinstance(value, Exception)]
-    assert len(errors) == 10
-    assert "there is no output at s3://" in str(errors[0])
-
-
-def test_a_cut_line_is_missing_and_said_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    """Good lines beside a cut one are kept; the answer that a job counts is called lost."""
-    service = make_batch_service()
-    service.emulator.jobs.faults.add(OutputFault(cut_tail=20, times=1))
-
-    run = begin(service)
-    with pytest.raises(BatchIntegrityError) as caught:
-        run.outputs()
-
-    errors = [value for value in caught.value.results if isinstance(value, Exception)]
-    assert [type(error) for error in errors] == [RecordNotProcessedError]
-    assert "does not add up" in caplog.text
-
-
-def test_a_cancelled_run_gives_what_it_has() -> None:
-    """Stopped jobs' answers are returned, and queued shards are never sent."""
-    service = make_batch_service(pace=SLOW, quotas={"max_running": 1})
-    run = begin(service)
-    service.clock.sleep(150)
-
-    run.cancel()
-    results = list(run.results())
-
-    check(results, TEXTS)
-    assert len(service.emulator.jobs.list()) == 1
-    assert sum(result.error is not None for result in results) >= 13
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("nightly: 0/23 records, jobs: 3 ")
+    assert len(lines) == len(set(lines)) > 2
 
 
 def test_stages_follow_stages() -> None:
@@ -446,32 +214,6 @@ def test_stages_follow_stages() -> None:
     assert [result.index for result in results if result.error] == [10, 11]
     assert [result.output for result in again] == [result.output for result in results]
     assert {job.stage for job in run.summary().jobs} == {0, 1}
-
-
-def test_a_cancelled_run_of_stages_has_a_result_for_each_input() -> None:
-    """Inputs whose next stage was never sent are missing, not forgotten."""
-    service, program = make_batch_service(pace=SLOW), Toy(stages=2)
-    run = begin(service, program=program)
-    service.clock.sleep(1000)
-    run.cancel()
-
-    results = list(run.results())
-
-    check(results, TEXTS)
-    assert all(isinstance(result.error, RecordNotProcessedError) for result in results)
-
-
-def test_a_run_that_may_cost_too_much_is_not_sent() -> None:
-    """`max_cost_usd` is checked before anything is uploaded, for iterators too."""
-    service = make_batch_service()
-
-    with pytest.raises(BatchCostError, match="Nothing was sent") as caught:
-        begin(service, iter(TEXTS), settings={"max_cost_usd": Decimal("0.0001")})
-
-    assert caught.value.needed_usd is not None
-    assert not any("input" in key for key in service.keys("runs/"))
-    run = begin(service, iter(TEXTS), settings={"max_cost_usd": Decimal(100)})
-    check(list(run.results()), TEXTS)
 
 
 def test_a_plan_sends_nothing() -> None:
@@ -494,22 +236,6 @@ def test_a_plan_sends_nothing() -> None:
     run = begin(service, texts)
     sizes = tuple(job.records for job in run.summary().jobs)
     assert sizes == found.kinds[0].jobs
-
-
-def test_an_interrupt_leaves_the_jobs_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C prints how to attach, and stops the jobs only if that is wanted."""
-
-    def interrupt(_: object) -> None:
-        raise KeyboardInterrupt
-
-    for cancels, expected in ((False, "Submitted"), (True, "Stop")):
-        service = make_batch_service(pace=SLOW)
-        run = begin(service, settings={"cancel_on_interrupt": cancels})
-        with pytest.raises(KeyboardInterrupt):
-            run.wait(progress=interrupt)
-        assert run.uri in capsys.readouterr().err
-        statuses = {shard.status for shard in run.status().stages[0].shards}
-        assert all(status.startswith(expected) for status in statuses), statuses
 
 
 def test_a_wait_may_time_out() -> None:
@@ -552,6 +278,55 @@ async def test_a_cancelled_await_leaves_the_run_alone() -> None:
         await hour
 
     assert len([result async for result in run.aresults("any")]) == 23
+
+
+def test_two_processes_at_once_make_one_run() -> None:
+    """Two that submit the same at the same time agree on each shard, and make its job once."""
+    service = make_batch_service()
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda _: begin(service, run_id="nightly"), range(2)))
+
+    for run in runs:
+        check(list(run.results()), TEXTS)
+    assert service.emulator.jobs.records == len(TEXTS)
+    inputs = [key for key in service.keys("runs/") if "/input/" in key]
+    assert len(inputs) == 3
+
+
+def test_two_who_submit_other_inputs_at_once_are_told_apart() -> None:
+    """Of two that begin one run with other inputs, the second is refused and harms nothing."""
+    service = make_batch_service()
+    later = iter(TEXTS)
+
+    def first_of_all() -> Iterator[str]:
+        # By the time that this one sends its first shard, the other has sent all of its own.
+        yield from [f"other {number}" for number in range(14)]
+        begin(service, later, run_id="nightly")
+        yield from TEXTS
+
+    with pytest.raises(InputsChangedError) as caught:
+        begin(service, first_of_all(), run_id="nightly")
+
+    assert caught.value.index == 0
+    check(list(begin(service, run_id="nightly").results()), TEXTS)
+
+
+def test_two_kinds_are_gone_on_with_apart() -> None:
+    """A shard of one model that is sent before any of another keeps its number on the way back."""
+    service, program = make_batch_service(), Toy()
+    program.kinds = dict.fromkeys(TEXTS[3:], JobKind(HAIKU, "Converse"))
+    texts = [*TEXTS, *(f"more {number}" for number in range(5))]
+
+    def breaks_off() -> Iterator[str]:
+        yield from TEXTS
+        raise RuntimeError("the process dies")
+
+    with pytest.raises(RuntimeError, match="dies"):
+        begin(service, breaks_off(), program=program, run_id="nightly")
+    assert len(service.emulator.jobs.list()) == 1
+
+    check(list(begin(service, texts, program=program, run_id="nightly").results()), texts)
+    assert service.emulator.jobs.records == len(texts)
 
 
 def test_no_inputs_are_no_job() -> None:
