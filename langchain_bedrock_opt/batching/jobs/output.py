@@ -51,8 +51,10 @@ def error_of(document: Mapping[str, Any]) -> RecordError | None:
     error = document.get("error")
     if error is None:
         output = document.get("modelOutput")
-        # No model family has these two keys in its answers.
-        if not (isinstance(output, dict) and "errorCode" in output and "errorMessage" in output):
+        # No model family has these two keys in its answers, or the first one alone.
+        if not isinstance(output, dict) or "errorCode" not in output:
+            return None
+        if "errorMessage" not in output and len(output) > 1:
             return None
         error = output
     if not isinstance(error, Mapping):

@@ -1,44 +1,13 @@
-"""Errors in a job's output, as Bedrock writes them and as a user gets them."""
+"""Errors of records, as a user gets them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
 
 # Nothing is wrong with the record: it came at a bad time.
 _MAY_BE_SENT_AGAIN: Final = frozenset({"408", "429"})
-_ONLY_IN_ERRORS: Final = frozenset({"errorCode", "errorMessage"})
-
-
-def error_of(output_line: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The error of one line of a job's output.
-
-    Args:
-        output_line: The parsed line. An error stands in `error`, and, as users report, sometimes
-            inside `modelOutput`.
-
-    Returns:
-        Its code, as text, and its message; None if there is an answer.
-
-    Example:
-        >>> error_of({"recordId": "1", "error": {"errorCode": 400, "errorMessage": "bad request"}})
-        ('400', 'bad request')
-        >>> error_of({"recordId": "1", "modelOutput": {"content": []}}) is None
-        True
-    """
-    error = output_line.get("error")
-    if error is None:
-        answer = output_line.get("modelOutput")
-        if not isinstance(answer, Mapping) or "errorCode" not in answer:
-            return None
-        if not answer.keys() <= _ONLY_IN_ERRORS:
-            return None
-        error = answer
-    if not isinstance(error, Mapping):
-        return "", str(error)
-    return str(error.get("errorCode", "")), str(error.get("errorMessage", ""))
 
 
 def record_error(code: str, message: str, *, place: int, job_arn: str | None) -> BatchRecordError:

@@ -28,6 +28,8 @@ from langchain_bedrock_opt.errors import BatchError
 
 # Somebody else's jobs may hold all slots: then there is nothing of ours to wait for.
 _PAUSE_FOR_A_SLOT: Final = 60.0
+# Or some of them, and one may be free long before a job of ours ends.
+_LOOK_FOR_A_SLOT: Final = 300.0
 
 Watch = Callable[[Stage, list[Part], States], object]
 """Is told after each look: the stage, its shards, and their jobs."""
@@ -139,7 +141,7 @@ class Driver:
             states = poller.wait(
                 list(live),
                 until=partial(self._look, stage, parts, bool(queued)),
-                timeout=self._time_left(),
+                timeout=self._patience(is_queued=bool(queued)),
             )
             for arn, state in states.items():
                 if state.is_over:
@@ -162,6 +164,13 @@ class Driver:
                 self.context, stage, part, may_exist=True
             ):
                 full.add(part.shard.kind)
+
+    def _patience(self, *, is_queued: bool) -> float | None:
+        """Seconds to wait for jobs, before a slot is tried for shards that are queued."""
+        left = self._time_left()
+        if not is_queued:
+            return left
+        return _LOOK_FOR_A_SLOT if left is None else min(left, _LOOK_FOR_A_SLOT)
 
     def _check_time(self) -> None:
         left = self._time_left()

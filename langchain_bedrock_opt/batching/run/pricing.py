@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.aws.resolution import known_resolution
+from langchain_bedrock_opt.batching.jobs.output import read_document
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
 from langchain_bedrock_opt.batching.records.native.codec import METRICS
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces
@@ -72,8 +71,8 @@ def usage_of(output: bytes) -> TokenUsage:
         >>> usage_of(b'{"generation": "Hi", "prompt_token_count": 3}').input
         3
     """
-    document = orjson.loads(output)
-    if not isinstance(document, Mapping):
+    document = read_document(output)
+    if document is None:
         return TokenUsage()
     for counts in (document.get("usage"), document, document.get(METRICS)):
         if isinstance(counts, Mapping) and (found := _counted(counts)) is not None:

@@ -11,9 +11,9 @@ import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langchain_bedrock_opt.batching.jobs.output import error_of
 from langchain_bedrock_opt.batching.parts import place_of, record_id
 from langchain_bedrock_opt.batching.records.direct import direct_for
-from langchain_bedrock_opt.batching.records.outcomes import error_of
 from langchain_bedrock_opt.batching.records.reader import Reader
 from langchain_bedrock_opt.batching.records.recorder import Recorder
 from tests.batch_service import HAIKU, BatchService

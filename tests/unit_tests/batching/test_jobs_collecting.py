@@ -383,7 +383,11 @@ def test_no_digit_of_an_answer_is_changed(text: str, form: str) -> None:
         ({"error": {}}, ("", "")),
         ({"error": {"errorMessage": "oh"}, "modelOutput": {"a": 1}}, ("", "oh")),
         ({"error": None, "modelOutput": {"a": 1}}, None),
-        ({"modelOutput": {"errorCode": 1}}, None),
+        ({"error": {"errorMessage": "no code"}}, ("", "no code")),
+        ({"modelOutput": {"errorCode": 500}}, ("500", "")),
+        ({"modelOutput": {"errorCode": 1, "output": {"message": {}}}}, None),
+        ({"modelOutput": {"errorMessage": "in an answer"}}, None),
+        ({"modelOutput": {}}, None),
         ({"modelOutput": "errorCode errorMessage"}, None),
     ],
 )

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from langchain_bedrock_opt.batching.records.outcomes import error_of, record_error
+from langchain_bedrock_opt.batching.records.outcomes import record_error
 from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
 
 JOB = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abcdefabcdef"
-
-
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
-        ({"modelOutput": {"content": []}}, None),
-        ({"modelOutput": {}}, None),
-        ({}, None),
-        ({"error": None, "modelOutput": {"output": {}}}, None),
-        ({"error": {"errorCode": 400, "errorMessage": "bad request"}}, ("400", "bad request")),
-        ({"error": {"errorCode": "429", "errorMessage": "slow"}}, ("429", "slow")),
-        ({"error": {"errorMessage": "no code"}}, ("", "no code")),
-        ({"error": {}}, ("", "")),
-        ({"error": "plain text"}, ("", "plain text")),
-        ({"modelOutput": {"errorCode": 500, "errorMessage": "oops"}}, ("500", "oops")),
-        ({"modelOutput": {"errorCode": 500}}, ("500", "")),
-        # A model may answer with JSON that speaks of errors.
-        ({"modelOutput": {"errorCode": 1, "output": {"message": {}}}}, None),
-        ({"modelOutput": {"errorMessage": "in an answer"}}, None),
-    ],
-)
-def test_errors_are_found_in_both_places(line: dict[str, Any], error: Any) -> None:
-    """An error stands in its own place or alone in the answer's, its code a number or a text."""
-    assert error_of({"recordId": "00000000001", "modelInput": {}, **line}) == error
 
 
 @pytest.mark.parametrize("code", ["408", "429", "500", "502", "503", "599"])
