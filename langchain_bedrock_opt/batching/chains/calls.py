@@ -15,7 +15,7 @@ from langchain_bedrock_opt.batching.chains.coalescing import new_desk
 from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.chains.loops import drained
 from langchain_bedrock_opt.batching.chains.rounds import PostOffice
-from langchain_bedrock_opt.batching.chains.stages import ChainProgram, Line
+from langchain_bedrock_opt.batching.chains.stages import ChainProgram, Line, line_of
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import (
     BatchResult,
@@ -46,6 +46,18 @@ class Call(Protocol):
 
     def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, without holding up the event loop."""
+
+
+def services_for(chain: Runnable[Any, Any]) -> Services:
+    """The clients of the models of a chain that was submitted.
+
+    Args:
+        chain: What `program_of` takes.
+
+    Raises:
+        ConfigurationError: It can't be run in stages.
+    """
+    return shared(line_of(chain))[1]
 
 
 def shared(line: Line) -> tuple[BatchSettings, Services]:

@@ -141,6 +141,16 @@ def cut(chain: Runnable[Any, Any]) -> Line:
     return Line(whole.runnable.get_name(), whole.config, tuple(stages), tuple(steps))
 
 
+def line_of(chain: Runnable[Any, Any]) -> Line:
+    """A chain, or what `as_batch` made of one, cut at its models.
+
+    Raises:
+        NotALineError: It is no line of steps.
+    """
+    wrapped = getattr(chain, "chain", None)  # a `BatchChain`, which is made over this module
+    return cut(wrapped if isinstance(wrapped, Runnable) else chain)
+
+
 def program_of(chain: Runnable[Any, Any]) -> Program:
     """The program of a run of a chain, as `submit` and `attach` need it.
 
@@ -153,8 +163,7 @@ def program_of(chain: Runnable[Any, Any]) -> Program:
         NotALineError: It is neither.
         ConfigurationError: No job takes what a model of it is asked.
     """
-    wrapped = getattr(chain, "chain", None)  # a `BatchChain`, which is made over this module
-    line = cut(wrapped if isinstance(wrapped, Runnable) else chain)
+    line = line_of(chain)
     (stage, *others) = line.stages
     if not (others or stage.before or line.after):
         return stage.model.program(**stage.asking.step.kwargs)  # as the model's own `submit`

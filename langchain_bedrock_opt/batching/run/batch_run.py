@@ -122,7 +122,8 @@ class BatchRun:
             chain: The chain that was submitted. Without, results are the models' messages.
             program: What `chain` stands for, where that is at hand.
             services: The clients, instead of the three that follow.
-            bedrock_client: A boto3 client of `bedrock`; made by boto3's own rules if None.
+            bedrock_client: A boto3 client of `bedrock`; the chain's, or without a chain one made
+                by boto3's own rules, if None.
             s3_client: A boto3 client of `s3`; likewise.
             client: A boto3 client of `bedrock-runtime`, for records that are answered by single
                 calls. Without, they wait for a process that has one.
@@ -132,11 +133,12 @@ class BatchRun:
             InputsChangedError: The chain is another one than was submitted.
             BatchStorageError: There is no run at this URI, or S3 refuses.
         """
-        services = services or services_of(bedrock_client, s3_client, client)
-        if program is None and chain is not None:
-            from langchain_bedrock_opt.batching.chains import program_of
+        own = None
+        if chain is not None:
+            from langchain_bedrock_opt.batching.chains import program_of, services_for
 
-            program = program_of(chain)
+            program, own = program or program_of(chain), services_for(chain)
+        services = services or services_of(bedrock_client, s3_client, client, own)
         return cls(attached(uri, program, services, prices))
 
     @classmethod

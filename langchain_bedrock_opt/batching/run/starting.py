@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import Any, cast
@@ -87,18 +88,28 @@ def attached(
     return _context(folder, state, program or _Messages(state), services, prices=prices)
 
 
-def services_of(bedrock_client: Any, s3_client: Any, client: Any) -> Services:
-    """The clients that a user gives; those that are None are made by boto3's own rules.
+def services_of(
+    bedrock_client: Any, s3_client: Any, client: Any, own: Services | None = None
+) -> Services:
+    """The clients that a user gives; the others are the chain's, or made by boto3's own rules.
 
     Args:
         bedrock_client: A boto3 client of `bedrock`.
         s3_client: A boto3 client of `s3`.
         client: A boto3 client of `bedrock-runtime`; none is made.
+        own: What the run's chain has of its own, if it is at hand.
     """
-    return Services(
-        bedrock=bedrock_client or service_client("bedrock"),
-        s3=s3_client or service_client("s3"),
-        direct=_direct(client),
+    if own is None:
+        return Services(
+            bedrock=bedrock_client or service_client("bedrock"),
+            s3=s3_client or service_client("s3"),
+            direct=_direct(client),
+        )
+    return replace(
+        own,
+        bedrock=bedrock_client or own.bedrock,
+        s3=s3_client or own.s3,
+        direct=own.direct if client is None else _direct(client),
     )
 
 

@@ -286,12 +286,12 @@ def test_a_batch_that_asks_nobody_is_warned_of(inner: ChatBedrockConverse) -> No
 def test_a_submitted_chain_is_found_again(
     service: BatchService, inner: ChatBedrockConverse, model: BedrockBatch
 ) -> None:
-    """A submitted chain's run is attached to with the chain, and refuses another one."""
+    """A submitted chain's run is attached to with the chain and its clients, and no other one."""
     build = FORMS["two models"][0]
     chain: Any = as_batch(build(model))
     run = chain.submit(iter(WORDS), run_id="nightly")
     clients: Any = {"bedrock_client": service.bedrock, "s3_client": service.s3}
-    again = BatchRun.attach(run.uri, chain=as_batch(build(model)), **clients)
+    again = BatchRun.attach(run.uri, chain=as_batch(build(model)))
     assert BatchRun.attach(run.uri, chain=build(model), **clients).run_id == "nightly"
     assert list(map(_said, again.outputs())) == list(map(_said, build(inner).batch(WORDS)))
     assert [_said(result.output) for result in chain.submit(WORDS, run_id="nightly").results()]
