@@ -22,6 +22,7 @@ def test_every_code_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with BedrockEmulator() as aws:
         for name, value in aws.environment.items():
             monkeypatch.setenv(name, value)
+        aws.client("s3").create_bucket(Bucket="my-bucket")
         for number, block in enumerate(blocks, 1):
             exec(compile(block, f"README.md, block {number}", "exec"), {"__name__": "readme"})
 
@@ -53,6 +54,15 @@ def test_every_file_it_names_exists() -> None:
     }
 
     assert missing == set()
+
+
+def test_the_forms_of_batches_are_those_that_were_tried() -> None:
+    """The table of forms is the one that the tests of the forms have made."""
+    made = ROOT / "tests" / "integration_tests" / "batching" / "lcel_forms.md"
+
+    shown = README.partition("<!-- lcel-forms -->")[2].partition("<!-- /lcel-forms -->")[0]
+
+    assert shown.strip() == made.read_text("utf-8").strip()
 
 
 def test_every_benchmark_it_names_exists() -> None:

@@ -166,7 +166,7 @@ def test_an_outage_that_does_not_end_is_an_error(
     with pytest.raises(BatchStorageError, match=re.escape(f"{folder.uri}x failed: 503")):
         folder.exists("x")
 
-    assert 60 <= sum(slept) <= 180
+    assert 30 <= sum(slept) <= 180
 
 
 @pytest.mark.parametrize(
