@@ -32,10 +32,19 @@ def add_to(verbs: Any) -> None:
         help="answer at once, as fast as each model, or after so many seconds",
     )
     parser.add_argument("--speed", type=values.speed, default=1.0, help="divides every latency")
+    parser.add_argument(
+        "--bucket", action="append", default=[], help="an S3 bucket to make; may be repeated"
+    )
+    parser.add_argument(
+        "--job-seconds",
+        type=values.seconds,
+        default=0.0,
+        help="how long an invocation job runs; 0 is at once",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
-    from langchain_bedrock_opt.emulator import BedrockEmulator
+    from langchain_bedrock_opt.emulator import BedrockEmulator, JobPace, JobSettings
 
     emulator = BedrockEmulator(
         host=options.host,
@@ -45,7 +54,10 @@ def _run(options: argparse.Namespace) -> int:
         strict=options.strict,
         pace=_pace(options.latency),
         speed=options.speed,
+        jobs=JobSettings(pace=JobPace(running=options.job_seconds)),
     )
+    for bucket in options.bucket:
+        _make_bucket(emulator, bucket)
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
@@ -55,6 +67,20 @@ def _run(options: argparse.Namespace) -> int:
         print(f"  export {variables}", flush=True)
         stopped.wait()
     return 0
+
+
+def _make_bucket(emulator: Any, bucket: str) -> None:
+    from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
+    from langchain_bedrock_opt.errors import ConfigurationError
+
+    # Only this region must not be named.
+    place = {"CreateBucketConfiguration": {"LocationConstraint": emulator.region}}
+    options = {} if emulator.region == "us-east-1" else place
+    try:
+        emulator.client("s3").create_bucket(Bucket=bucket, **options)
+    except BOTOCORE_ERRORS as error:
+        said = " ".join(str(error).split())
+        raise ConfigurationError(f"--bucket {bucket!r} can't be made: {said}") from error
 
 
 def _pace(text: str) -> str | float | None:

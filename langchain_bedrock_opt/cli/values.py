@@ -60,6 +60,17 @@ def speed(text: str) -> float:
     return number
 
 
+def seconds(text: str) -> float:
+    """A time in seconds; 0 for none."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return number
+
+
 def port(text: str) -> int:
     """A TCP port; 0 for any that is free."""
     if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:

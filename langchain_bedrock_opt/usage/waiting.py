@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY, UsageRecord
 
 
 def waits_for_job(event: Mapping[str, Any]) -> bool:
@@ -24,3 +24,35 @@ def waits_for_job(event: Mapping[str, Any]) -> bool:
     """
     metadata = event.get("metadata")
     return metadata is not None and BATCH_METADATA_KEY in metadata
+
+
+def waited_for_job(record: UsageRecord) -> bool:
+    """Whether a job answered a call.
+
+    Args:
+        record: The call.
+    """
+    return record.price_tier == "batch"
+
+
+def latency_of(record: UsageRecord) -> float | None:
+    """How long a call took, in milliseconds.
+
+    Args:
+        record: The call.
+
+    Returns:
+        None if it failed, or waited for a job: hours in a queue say nothing of how fast a model
+        is, and would hide what does.
+
+    Example:
+        >>> from datetime import datetime, timezone
+        >>> now = datetime.now(timezone.utc)
+        >>> call = UsageRecord(
+        ...     run_id="1", started_at=now, model_id="m", status="ok", latency_ms=7e6
+        ... )
+        >>> latency_of(call)
+        7000000.0
+    """
+    is_told = record.status == "ok" and not waited_for_job(record)
+    return record.latency_ms if is_told else None

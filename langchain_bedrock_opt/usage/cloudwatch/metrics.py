@@ -12,6 +12,7 @@ from typing import Final
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
+from langchain_bedrock_opt.usage.waiting import latency_of
 
 SERVICE_ONLY: Final = (("Service",),)
 """Dimension sets of a metric that is sent over all models."""
@@ -94,7 +95,8 @@ def _unmetered(record: UsageRecord) -> int | None:
 
 
 def _latency(record: UsageRecord) -> int | None:
-    return round(record.latency_ms * 1000) if record.status == "ok" else None
+    latency = latency_of(record)
+    return None if latency is None else round(latency * 1000)
 
 
 def _first_token(record: UsageRecord) -> int | None:

@@ -14,6 +14,7 @@ from langchain_bedrock_opt.usage.reporting.svg import (
 )
 from langchain_bedrock_opt.usage.reporting.tables import money, short
 from langchain_bedrock_opt.usage.reporting.timeline import model_of
+from langchain_bedrock_opt.usage.waiting import latency_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,9 +107,9 @@ def _plot_latencies(axes: Axes, report: UsageReport) -> None:
     models = [model for model in report.timeline.cost_pico_usd if model in report.models]
     for model, colour in colours(models).items():
         times = [
-            record.latency_ms
+            latency
             for record in report.records
-            if record.status == "ok" and record.latency_ms > 0 and model_of(record) == model
+            if (latency := latency_of(record)) and model_of(record) == model
         ]
         if times:
             axes.ecdf(times, color=colour, label=short(model))

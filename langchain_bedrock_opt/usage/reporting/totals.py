@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, overload
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.grouping import Several, groups_of
+from langchain_bedrock_opt.usage.waiting import latency_of
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -194,8 +195,9 @@ class Sums:
     def add(self, record: UsageRecord) -> None:
         """Add one record."""
         self._sums = [one + more for one, more in zip(self._sums, measures(record), strict=True)]
-        if record.status == "ok":
-            self._latencies.append(record.latency_ms)
+        latency = latency_of(record)
+        if latency is not None:
+            self._latencies.append(latency)
         if record.ttft_ms is not None:
             self._ttfts.append(record.ttft_ms)
 

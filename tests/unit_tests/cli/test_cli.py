@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from langchain_bedrock_opt import __version__
+from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.cli import main
 from langchain_bedrock_opt.demo.workload import read_prompts
 
@@ -174,9 +175,18 @@ def test_a_latency_is_a_number_or_a_name(capsys: pytest.CaptureFixture[str]) -> 
     assert "`models`" in refused(["emulator", "--latency", "slow"], capsys)
 
 
+def test_the_emulator_refuses_buckets_that_can_not_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bucket's name that S3 refuses, and a time that is none, are told in one line."""
+    assert "--bucket 'A b' can't be made" in refused(["emulator", "--bucket", "A b"], capsys)
+    with pytest.raises(SystemExit):
+        main(["emulator", "--job-seconds", "-1"])
+    assert "is no number of seconds" in capsys.readouterr().err
+
+
 def test_the_emulator_serves_until_it_is_ended() -> None:
-    """`bedrock-opt emulator` prints its URL, answers there, and ends with SIGTERM."""
+    """`bedrock-opt emulator` prints its URL, answers there, has a bucket, ends with SIGTERM."""
     command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "emulator", "--port", "0"]
+    command += ["--bucket", "tickets", "--job-seconds", "5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -184,10 +194,13 @@ def test_the_emulator_serves_until_it_is_ended() -> None:
 
         with urllib.request.urlopen(f"{url}/foundation-models", timeout=10) as answer:
             models = json.load(answer)["modelSummaries"]
+        s3 = service_client("s3", region_name="us-east-1", endpoint_url=url)
+        buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
         process.terminate()
         ended = process.wait(timeout=10)
 
     assert len(models) > 50
+    assert buckets == ["tickets"]
     assert ended == 0
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from uuid import uuid4
 
-from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY, UsageRecord
 from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
 from langchain_bedrock_opt.usage.billing import was_refused
 from langchain_bedrock_opt.usage.budget.runs import OpenRuns
+from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 from langchain_bedrock_opt.usage.recording.runs import Run, RunTable
+from langchain_bedrock_opt.usage.waiting import latency_of
 
 DAY = 24 * 3600.0
 
@@ -61,6 +65,21 @@ def test_a_budget_keeps_runs_that_wait() -> None:
     assert len(runs) == 1
     runs.leave(run_id)
     assert len(runs) == 0
+
+
+def test_the_wait_for_a_job_is_no_latency(
+    record: Callable[..., UsageRecord], tmp_path: Path
+) -> None:
+    """Percentiles tell how fast models answer, whatever time jobs took beside them."""
+    records = [record(latency_ms=100.0), record(latency_ms=9e6, price_tier="batch")]
+    ledgers = [UsageLedger(), UsageLedger(tmp_path / "usage.db")]
+
+    for ledger in ledgers:
+        for each in records:
+            ledger.add(each)
+
+    assert [ledger.totals().latency_p95_ms for ledger in ledgers] == [100.0, 100.0]
+    assert [latency_of(each) for each in records] == [100.0, None]
 
 
 def test_records_without_an_answer_cost_nothing() -> None:
