@@ -31,7 +31,7 @@ def model() -> ChatBedrockConverse:
     return ChatBedrockConverse(model=MODEL, max_tokens=MAX_TOKENS)
 
 
-def chain() -> Runnable[Any, Any]:
+def chain() -> Runnable[dict[Any, Any], Any]:
     """The prompt and a model whose batches are jobs."""
     uri = f"s3://{BUCKET}/runs/"
     return prompt() | BedrockBatch(model=model(), s3_uri=uri, role_arn=ROLE)

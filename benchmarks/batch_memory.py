@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 from benchmarks.batch_chain import BUCKET, chain, inputs
 from benchmarks.harness import Result
 from benchmarks.processes import PeakMemory, in_a_process
 from benchmarks.quick_jobs import quick_emulator
-from langchain_bedrock_opt.batching import BatchRun, as_batch
+from langchain_bedrock_opt.batching import BatchChain, BatchRun, as_batch
 
 RECORDS = 200_000
 WARM = 200
@@ -44,7 +45,7 @@ def run(records: int = RECORDS) -> Result:
 def main(phase: str, records: int, uri: str = "") -> dict[str, object]:
     """One phase: what it takes beyond what the process had after a small run."""
     user_chain = chain()
-    batch = as_batch(user_chain)
+    batch: BatchChain[Any, Any] = as_batch(user_chain)
     # Clients and parsers are loaded, and their code too.
     assert all(result.error is None for result in batch.submit(inputs(WARM)).results())
     peak, cpu = PeakMemory(), time.process_time()

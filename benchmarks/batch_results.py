@@ -22,7 +22,7 @@ from benchmarks.batch_chain import BUCKET, MODEL, chain, inputs, model
 from benchmarks.harness import Result
 from benchmarks.processes import in_a_process
 from benchmarks.quick_jobs import OUTPUT, quick_emulator
-from langchain_bedrock_opt.batching import as_batch
+from langchain_bedrock_opt.batching import BatchChain, as_batch
 from langchain_bedrock_opt.batching.parts import JobKind
 from langchain_bedrock_opt.batching.records.reader import Reader
 
@@ -79,10 +79,12 @@ def main(records: int, rounds: int) -> dict[str, float]:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def _reading(user_chain: Runnable[Any, Any], records: int) -> Callable[[], Iterable[object]]:
+def _reading(
+    user_chain: Runnable[dict[Any, Any], Any], records: int
+) -> Callable[[], Iterable[object]]:
     """A run that is over, and how its results are read."""
-    batch = as_batch(user_chain).submit(inputs(records)).wait()
-    return batch.results
+    batch: BatchChain[Any, Any] = as_batch(user_chain)
+    return batch.submit(inputs(records)).wait().results
 
 
 def _cpu(read: Callable[[], Iterable[object]], records: int) -> float:
