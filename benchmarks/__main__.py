@@ -26,6 +26,12 @@ NAMES = (
     "cloudwatch_add",
     "cloudwatch_delivery",
     "budget_race",
+    "batch_records",
+    "batch_submit",
+    "batch_collect",
+    "batch_results",
+    "batch_memory",
+    "batch_agents",
 )
 
 

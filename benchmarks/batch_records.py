@@ -11,6 +11,8 @@ from typing import Any
 from langchain_aws import ChatBedrockConverse
 from langchain_core.prompts import ChatPromptTemplate
 
+from benchmarks.batch_chain import MODEL, TEXT, an_input
+from benchmarks.batch_chain import prompt as chain_prompt
 from benchmarks.harness import Result, compare
 from langchain_bedrock_opt.aws.replay import CaptureClient, ReplayClient, response_from_json
 from langchain_bedrock_opt.batching.parts import record_id
@@ -19,34 +21,30 @@ from langchain_bedrock_opt.batching.records.reader import Reader
 from langchain_bedrock_opt.batching.records.recorder import Recorder
 from langchain_bedrock_opt.batching.records.templates import compile_prompt
 
-MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 JOB = "arn:aws:bedrock:us-east-1:111122223333:model-invocation-job/abcdefabcdef"
 RECORDS = 50_000
 SLOW_RECORDS = 1_000
 ANSWERS = 5_000
 ROUNDS = 3
 
-SYSTEM = "You are an editor at a {house}. " + "Keep names, numbers and dates as they are. " * 12
-TEXT = 'The committee met on 3 May; "no decision" was taken. 委員会は五月三日に開かれた。' * 12
-
 
 def run(records: int = RECORDS, rounds: int = ROUNDS) -> Result:
     """Compare the ways from an input to a line, and from an answer to a message."""
     client: Any = SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1"))
     model = ChatBedrockConverse(model=MODEL, client=client, bedrock_client=client, max_tokens=500)
-    prompt = ChatPromptTemplate.from_messages([("system", SYSTEM), ("human", "Sum up: {text}")])
+    prompt = chain_prompt()
     recorder = Recorder(model)
     compiled = compile_prompt(prompt, recorder)
     if compiled is None:
         raise RuntimeError("the prompt was not compiled")
-    body = compiled(_input(0))
+    body = compiled(an_input(0))
     document = json.loads(body)
 
     def general(item: dict[str, str]) -> bytes:
         return recorder.record(prompt.format_messages(**item))
 
     def cost(make: Callable[[dict[str, str]], bytes], count: int) -> Callable[[], float]:
-        return lambda: _cpu(lambda number: _line(number, make(_input(number))), count)
+        return lambda: _cpu(lambda number: _line(number, make(an_input(number))), count)
 
     short = compare(
         cost(compiled, records),
@@ -82,10 +80,6 @@ def run(records: int = RECORDS, rounds: int = ROUNDS) -> Result:
             "answer to message / botocore's parser + replay": ("<=", 1),
         },
     )
-
-
-def _input(number: int) -> dict[str, str]:
-    return {"house": "newspaper", "text": f"{number} {TEXT}"}
 
 
 def _line(number: int, body: bytes) -> bytes:

@@ -272,6 +272,8 @@ class _Asking:
         cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=learns)
         self._program = ModelProgram(inner, stop=stop, kwargs=kwargs, cache=cache)
         self._runs = ModelRuns(inner, stop, kwargs)
+        # Handlers of the model's own hear of it although nobody listens to the chain.
+        self._has_own_handlers = learns and bool(inner.callbacks or inner.verbose)
         self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)
 
     @property
@@ -285,7 +287,7 @@ class _Asking:
         Raises:
             Exception: A step fails, or a handler does not want the model to be asked.
         """
-        is_heard = self._traces.is_heard(place)
+        is_heard = self._has_own_handlers or self._traces.is_heard(place)
         if self._compiled is not None and not is_heard:
             return Record(place, self._program.kind, self._compiled(item))
         messages = messages_of(done(self._before, item, place, self._traces))

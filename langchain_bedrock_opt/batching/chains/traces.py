@@ -37,8 +37,8 @@ class Traces:
         self._open: dict[int, CallbackManagerForChainRun] = {}
 
     def is_heard(self, place: int) -> bool:
-        """Whether anybody listens to an input's run."""
-        return not self._is_silent and bool(self._manager(place).handlers)
+        """Whether anybody listens to an input's run, which is open then."""
+        return place in self._open
 
     def open(self, place: int, item: Any) -> None:
         """Open an input's run, if anybody listens.
@@ -46,8 +46,10 @@ class Traces:
         Raises:
             Exception: A handler does not want it to be made.
         """
+        if self._is_silent:
+            return
         manager = self._manager(place)
-        if self._is_silent or not manager.handlers:
+        if not manager.handlers:
             return
         config = self._config_of(place)
         self._open[place] = manager.on_chain_start(
@@ -64,9 +66,15 @@ class Traces:
             place: The input's place.
             number: The step's number, from 1.
         """
+        config = self._config_of(place)
         run = self._open.get(place)
-        callbacks = self._manager(place) if run is None else run.get_child(f"seq:step:{number}")
-        return patch_config(self._config_of(place), callbacks=callbacks)
+        if run is not None:
+            return patch_config(config, callbacks=run.get_child(f"seq:step:{number}"))
+        # The step asks for itself who listens; making a manager here would take as long again.
+        step_config = config.copy()
+        step_config.pop("run_name", None)
+        step_config.pop("run_id", None)
+        return step_config
 
     def end(self, result: BatchResult) -> None:
         """End an input's run, if one is open."""

@@ -24,8 +24,8 @@ _CHECKSUM: Final = {"ChecksumAlgorithm": "CRC32"}
 class LineUpload:
     """Writes one object line by line. Nothing is there until the `with` block ends well.
 
-    A small object is one PutObject; a larger one goes up in parts of 8 MiB. Whatever ends the
-    block early, Ctrl-C too, leaves no part behind.
+    A small object is one PutObject; a larger one goes up in parts of 8 MiB and the rest of a line.
+    Whatever ends the block early, Ctrl-C too, leaves no part behind.
 
     Args:
         calls: The calls of the bucket.
@@ -80,8 +80,8 @@ class LineUpload:
         self._buffer += line
         self._buffer += b"\n"
         self.lines += 1
-        while len(self._buffer) >= _PART:
-            self._send_part(bytes(memoryview(self._buffer)[:_PART]))
+        if len(self._buffer) >= _PART:
+            self._send_part()
 
     def __exit__(
         self,
@@ -108,7 +108,7 @@ class LineUpload:
             self._calls.call("put_object", self._key, Body=bytes(self._buffer), **self._extra)
             return
         if self._buffer:
-            self._send_part(bytes(self._buffer))
+            self._send_part()
         done = self._calls.call_unless(
             _NO_UPLOAD,
             "complete_multipart_upload",
@@ -128,7 +128,7 @@ class LineUpload:
                 "(a lifecycle rule, for one): submit the run again."
             )
 
-    def _send_part(self, part: builtins.bytes) -> None:
+    def _send_part(self) -> None:
         if self._upload_id is None:
             begun = self._calls.call(
                 "create_multipart_upload", self._key, **_CHECKSUM, **self._extra
@@ -140,16 +140,16 @@ class LineUpload:
             self._key,
             UploadId=self._upload_id,
             PartNumber=number,
-            Body=part,
+            Body=self._buffer,
             **_CHECKSUM,
         )
         done = {"PartNumber": number, "ETag": sent["ETag"]}
         if checksum := sent.get("ChecksumCRC32"):
             done["ChecksumCRC32"] = checksum
         self._parts.append(done)
-        self._sha256.update(part)
-        self._sent += len(part)
-        del self._buffer[: len(part)]
+        self._sha256.update(self._buffer)
+        self._sent += len(self._buffer)
+        self._buffer = bytearray()
 
     def _abort(self) -> None:
         if self._upload_id is None:

@@ -278,6 +278,36 @@ def test_a_handler_may_refuse_an_input(model: BedrockBatch, run: Runner) -> None
     assert [record.place for record in run.records[0]] == [0, 2]
 
 
+def test_a_handler_of_the_models_own_hears_of_it(inner: ChatBedrockConverse, run: Runner) -> None:
+    """A model's own handler hears of each input, also where nobody listens to the chain."""
+    heard: list[str] = []
+
+    class Own(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
+            heard.append(messages[0][0].content)
+
+        def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+            heard.append(response.generations[0][0].text)
+
+    own = inner.model_copy(update={"callbacks": [Own()]})
+    model = BedrockBatch(model=own, s3_uri="s3://bucket/", role_arn=ROLE, on_invoke="error")
+
+    run(ChainProgram(cut(ASK | model), lambda _place: {}), WORDS[:1])
+    run(ChainProgram(cut(ASK | model)), WORDS[:1])  # submitted and left: nobody hears of it
+
+    assert heard == ["Say one", "Say one"]
+
+
+def test_a_silent_run_opens_none(model: BedrockBatch, run: Runner) -> None:
+    """What is configured around a chain that is submitted and left is not told of the chain."""
+    tracer = Tree()
+    chain = (ASK | model).with_config(callbacks=[tracer], run_name="mine")
+
+    run(ChainProgram(cut(chain)), WORDS[:1])
+
+    assert "mine" not in [name for name, *_ in tracer.roots]
+
+
 SCRIPT = """
 from langchain_aws import ChatBedrockConverse
 from langchain_core.output_parsers import JsonOutputParser
