@@ -230,7 +230,11 @@ def test_requests_survive_their_json(request: dict[str, Any]) -> None:
 
 def test_bytes_of_json_hold_what_text_holds() -> None:
     """Huge numbers, keys that are numbers and halves of surrogate pairs don't fail."""
-    document: dict[Any, Any] = {"n": 2**70, 3: "\ud83d", "at": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+    document: dict[Any, Any] = {
+        "n": 2**70,
+        3: "\ud83d",
+        "at": datetime(2026, 1, 1, tzinfo=timezone.utc),
+    }
 
     read = json.loads(to_json_bytes(document))
 
