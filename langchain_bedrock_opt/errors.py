@@ -160,7 +160,12 @@ class BatchJobError(BatchError):
         job_arn: The job, if there is one.
         status: Its status.
         code: AWS's error code, if it was an answer to a call.
+
+    Attributes:
+        run_uri: The run whose other jobs go on; empty if none of it was created.
     """
+
+    run_uri: str = ""
 
     def __init__(
         self,

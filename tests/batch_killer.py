@@ -1,26 +1,25 @@
 """Runs that are killed at each of their steps, in processes of their own.
 
-`python -m tests.batch_killer SCENARIO BUCKET FIRST STEP` speaks to the local Bedrock of the
-environment. For each point it forks a child that dies there by `os._exit(137)`, before a request
-is sent or after its answer came, and one that goes on with the run; and writes a line of JSON.
+`python -m tests.batch_killer SCENARIO BUCKET` speaks to the local Bedrock of the environment. For
+each point of `batch_deaths` it forks a child that dies there by `os._exit(137)`, and one that
+goes on with the run; and writes a line of JSON.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from itertools import count
+from functools import partial
 from typing import Any
 
 from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.batching.parts import BatchSettings, Services
 from langchain_bedrock_opt.batching.run.batch_run import submit
+from tests.batch_deaths import shuffled, tell
 from tests.batch_service import ROLE_ARN, ManualClock
 from tests.batch_toy import Toy, question_of
 
-KILLED = 137
 TEXTS: list[Any] = [*(f"question {number}" for number in range(12)), "question 3", None]
 
 
@@ -31,15 +30,14 @@ def make_clients() -> dict[str, Any]:
 
 
 def run_it(
-    clients: dict[str, Any], scenario: str, bucket: str, run_id: str, kill_at: int | None
+    clients: dict[str, Any],
+    scenario: str,
+    bucket: str,
+    *at: Any,
 ) -> list[Any]:
-    """Submit, wait and read; or die at a point on the way."""
-    requests, clock = count(), ManualClock(time.time())
-
-    def step(**_: Any) -> None:
-        if next(requests) == kill_at:
-            os._exit(KILLED)
-
+    """Submit, wait and read; or die at a step on the way, as `batch_deaths.Attempt` says."""
+    run_id, seed, step = at
+    clock = ManualClock(time.time())
     for client in clients.values():
         client.meta.events.register("before-send", step)
         client.meta.events.register("response-received", step)
@@ -62,45 +60,20 @@ def run_it(
         clock=clock,
         sleep=clock.sleep,
     )
-    texts = TEXTS[:3] if scenario == "few" else TEXTS
+    texts = shuffled(TEXTS, seed)[: 3 if scenario == "few" else None]
     program = Toy(stages=2 if scenario == "stages" else 1)
     run = submit(program, iter(texts), settings, services, run_id=run_id)
     results = run.results()
-    return [None if result.error else question_of(result.output) for result in results]
+    answers = [None if result.error else question_of(result.output) for result in results]
+    if answers != texts:
+        raise AssertionError(f"{answers} are not the answers to {texts}")
+    return answers
 
 
-def in_child(*arguments: Any) -> tuple[int, str]:
-    """The exit code and the results of a run in a forked process."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            results = run_it(*arguments)
-            os.write(writing, json.dumps(results).encode())
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - told to the parent
-            os.write(writing, repr(error).encode())
-        finally:
-            os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
-
-
-def main(scenario: str, bucket: str, first: int, step: int) -> None:
-    """Kill a run at every `step`th point, and go on with it."""
-    clients = make_clients()
-    for point in count(first, step):
-        run_id = f"{scenario}-{point}"
-        killed, _ = in_child(clients, scenario, bucket, run_id, point)
-        code, said = in_child(clients, scenario, bucket, run_id, None)
-        sys.stdout.write(json.dumps([point, killed, code, said]) + "\n")
-        sys.stdout.flush()
-        if killed != KILLED:
-            return
+def main(scenario: str, bucket: str) -> None:
+    """Kill a run at its points, and go on with it."""
+    tell(partial(run_it, make_clients(), scenario, bucket), scenario)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2])

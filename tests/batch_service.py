@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.config import Config
 
 from langchain_bedrock_opt.batching.parts import BatchSettings
 from langchain_bedrock_opt.emulator import BedrockEmulator, JobPace, JobQuotas, JobSettings
@@ -50,6 +51,10 @@ class BatchService:
     s3: Any
     runtime: Any
     role_arn: str = ROLE_ARN
+
+    def impatient(self) -> Any:
+        """A client of `bedrock` that does not try again by itself, which takes real seconds."""
+        return self.emulator.client("bedrock", config=Config(retries={"total_max_attempts": 1}))
 
     def settings(self, **changes: Any) -> BatchSettings:
         """Settings of a run that this service accepts."""

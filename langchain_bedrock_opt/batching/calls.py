@@ -20,7 +20,7 @@ from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
 from langchain_bedrock_opt.batching.run.threads import in_thread
-from langchain_bedrock_opt.errors import BatchPartialError
+from langchain_bedrock_opt.errors import BatchJobError, BatchPartialError
 
 if TYPE_CHECKING:
     from langchain_bedrock_opt.batching.chat_model import BedrockBatch
@@ -58,6 +58,7 @@ class BatchCall:
         self._stop: list[str] | None = kwargs.pop("stop", None)
         self._kwargs = kwargs
         self._refused: dict[int, Exception] = {}
+        self._refusals: list[Any] = []  # of all inputs, if Bedrock makes no job of them
         cache = known_of(model.model, self._stop, kwargs, metadata=self._metadata, learns=True)
         self._program = ModelProgram(
             model.model, stop=self._stop, kwargs=kwargs, cache=cache, refused=self._refused
@@ -78,12 +79,13 @@ class BatchCall:
             BatchPartialError: Some inputs have none, and exceptions are not wanted in the list.
         """
         with self._runs() as runs:
-            run = self._submitted().wait(progress=self._model.progress)
-            failure = None
-            try:
-                values = run.outputs()
-            except BatchPartialError as error:
-                values, failure = error.results, error
+            run = self._submitted(return_exceptions=return_exceptions)
+            values, failure = self._refusals, None
+            if run is not None:
+                try:
+                    values = run.wait(progress=self._model.progress).outputs()
+                except BatchPartialError as error:
+                    values, failure = error.results, error
             for result in self._results(values):
                 runs.end(result)
         return _given(values, failure, return_exceptions=return_exceptions)
@@ -91,13 +93,14 @@ class BatchCall:
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
         """As `outputs`."""
         async with self._aruns() as runs:
-            run = await in_thread(self._submitted)
-            await run.await_(progress=self._model.progress)
-            failure = None
-            try:
-                values = await run.aoutputs()
-            except BatchPartialError as error:
-                values, failure = error.results, error
+            run = await self._asubmitted(return_exceptions=return_exceptions)
+            values, failure = self._refusals, None
+            if run is not None:
+                await run.await_(progress=self._model.progress)
+                try:
+                    values = await run.aoutputs()
+                except BatchPartialError as error:
+                    values, failure = error.results, error
             for result in self._results(values):
                 await runs.end(result)
         return _given(values, failure, return_exceptions=return_exceptions)
@@ -110,8 +113,8 @@ class BatchCall:
         """
         values: list[Any] = [None] * len(self._inputs)
         with self._runs() as runs:
-            run = self._submitted().wait(progress=self._model.progress)
-            for read in run.results(order="any"):
+            run = self._submitted(return_exceptions=return_exceptions)
+            for read in self._read(run):
                 result = self._told(read, values)
                 runs.end(result)
                 if result.error is None or return_exceptions:
@@ -122,9 +125,8 @@ class BatchCall:
         """As `as_completed`."""
         values: list[Any] = [None] * len(self._inputs)
         async with self._aruns() as runs:
-            run = await in_thread(self._submitted)
-            await run.await_(progress=self._model.progress)
-            async with aclosing(cast("Any", run.aresults(order="any"))) as results:
+            run = await self._asubmitted(return_exceptions=return_exceptions)
+            async with aclosing(cast("Any", self._aread(run))) as results:
                 async for read in results:
                     result = self._told(read, values)
                     await runs.end(result)
@@ -181,11 +183,44 @@ class BatchCall:
             await runs.abandon(error)
             raise
 
-    def _submitted(self) -> BatchRun:
+    def _submitted(self, *, return_exceptions: bool) -> BatchRun | None:
+        """The run; None if Bedrock refuses it and exceptions are wanted in the list.
+
+        Raises:
+            BatchJobError: Bedrock refuses it, or a part of it when jobs of it run already: what
+                these do is not to be asked for again by a fallback.
+        """
         model = self._model
-        return submit(
-            self._program, self._inputs, model.settings, model.services, run_id=self._run_id()
-        )
+        try:
+            return submit(
+                self._program, self._inputs, model.settings, model.services, run_id=self._run_id()
+            )
+        except BatchJobError as error:
+            if error.run_uri or not return_exceptions:
+                raise
+            self._refusals = [error] * len(self._inputs)
+            return None
+
+    async def _asubmitted(self, *, return_exceptions: bool) -> BatchRun | None:
+        """As `_submitted`."""
+        return await in_thread(lambda: self._submitted(return_exceptions=return_exceptions))
+
+    def _read(self, run: BatchRun | None) -> Iterator[BatchResult]:
+        """Results as they are read, or refusals."""
+        if run is None:
+            return self._results(self._refusals)
+        return run.wait(progress=self._model.progress).results(order="any")
+
+    async def _aread(self, run: BatchRun | None) -> AsyncIterator[BatchResult]:
+        """As `_read`."""
+        if run is None:
+            for result in self._results(self._refusals):
+                yield result
+            return
+        await run.await_(progress=self._model.progress)
+        async with aclosing(cast("Any", run.aresults(order="any"))) as results:
+            async for result in results:
+                yield result
 
     def _run_id(self) -> str | None:
         """The run's name, if the user has given one: with what tells apart the batches under it.
@@ -225,7 +260,7 @@ def _described(prompt: LanguageModelInput) -> bytes:
     return repr(said).encode("utf-8", "surrogatepass")
 
 
-def _failure(values: list[Any], run: BatchRun) -> BatchPartialError | None:
+def _failure(values: list[Any], run: BatchRun | None) -> BatchPartialError | None:
     """What is raised if some inputs have no answer."""
     kinds = Counter(type(value).__name__ for value in values if isinstance(value, Exception))
     if not kinds:
@@ -235,7 +270,7 @@ def _failure(values: list[Any], run: BatchRun) -> BatchPartialError | None:
         f"{sum(kinds.values())} of {len(values)} inputs have no answer: {told}. error.results has "
         "all answers, and the exceptions of the rest.",
         values,
-        run.uri,
+        run.uri if run is not None else "",
     )
 
 

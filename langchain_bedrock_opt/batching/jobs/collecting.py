@@ -9,7 +9,8 @@ from __future__ import annotations
 import tempfile
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, NamedTuple, TypeAlias
@@ -68,6 +69,7 @@ class Integrity:
         records: Records that the job was given.
         success: Records with an answer.
         errors: Records with an error and no answer.
+        frequent_code: The code that most of these have; None if there are none.
         missing: Records of which nothing was found.
         unknown: Lines whose `recordId` is of no record of this job.
         duplicates: Lines beyond the first of a record.
@@ -79,6 +81,7 @@ class Integrity:
     records: int
     success: int
     errors: int
+    frequent_code: str | None
     missing: int
     unknown: int
     duplicates: int
@@ -192,6 +195,7 @@ class Collector:
             records=len(self._known),
             success=count(_SUCCESS),
             errors=count(_ERROR),
+            frequent_code=_most_frequent(code for code, _ in self._errors.values()),
             missing=count(_MISSING),
             unknown=self._unknown,
             duplicates=self._duplicates,
@@ -285,6 +289,10 @@ class Collector:
             "set TMPDIR to a folder with more room, or take them in any order (order='any'). "
             f"Nothing is lost: they are in {self._folder.uri}."
         )
+
+
+def _most_frequent(codes: Iterable[str]) -> str | None:
+    return next((code for code, _ in Counter(codes).most_common(1)), None)
 
 
 def read_manifest(folder: S3Folder) -> Manifest | None:

@@ -12,12 +12,13 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_bedrock_opt.aws.layers import Request, region_of
 from langchain_bedrock_opt.aws.replay import to_json_bytes
+from langchain_bedrock_opt.aws.request_check import complaint_about
 from langchain_bedrock_opt.batching.parts import JobKind
 from langchain_bedrock_opt.batching.records.kinds import Invocation, base_of, writing_of
 from langchain_bedrock_opt.batching.records.seam import SeamClient
 from langchain_bedrock_opt.batching.records.skeletons import Skeletons
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.errors import ConfigurationError, InvalidRequestError
 
 _logger = logging.getLogger(__name__)
 
@@ -73,6 +74,10 @@ class Recorder:
         self._stop = list(stop) if stop is not None else None
         self._kwargs = dict(kwargs)
         example = self._request([HumanMessage("-")])
+        if complaint := complaint_about(example):
+            raise ConfigurationError(
+                f"The model's settings make a request that Converse does not take: {complaint}."
+            )
         base = base_of(model, str(example["modelId"]))
         self._base = base or ""
         self._kind, self._codec = writing_of(base, example, invocation)
@@ -103,6 +108,7 @@ class Recorder:
 
         Raises:
             ConfigurationError: The model's own format has no place for something in it.
+            InvalidRequestError: Converse would not take it. A job would say so after hours.
             Exception: The messages can't be converted; what upstream raises is raised.
         """
         if self._copies_text:
@@ -117,6 +123,9 @@ class Recorder:
                 f"A record names the model {request['modelId']!r}, and its job is for "
                 f"{self._kind.model_id!r}: one job asks one model."
             )
+        # Texts in the gaps of a record change nothing of this: each shape comes by here once.
+        if complaint := complaint_about(request):
+            raise InvalidRequestError(f"Converse does not take these messages: {complaint}.")
         return to_json_bytes(self._body_of(request))
 
     def _body_of(self, request: Request) -> Request:

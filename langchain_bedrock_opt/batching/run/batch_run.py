@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from os.path import commonprefix
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Final
 
 from langchain_bedrock_opt.batching.jobs.poller import States
 from langchain_bedrock_opt.batching.jobs.states import JobState
@@ -39,10 +41,15 @@ from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.batching.run.threads import in_thread, iterate_in_thread
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.errors import (
+    BatchError,
     BatchIntegrityError,
+    BatchJobError,
     BatchPartialError,
+    InputsChangedError,
     RecordNotProcessedError,
 )
+
+_logger: Final = logging.getLogger(__name__)
 
 
 def submit(
@@ -82,8 +89,32 @@ def submit(
         BatchStorageError: S3 refuses something.
     """
     context = begun(program, settings, services, run_id=run_id, prices=prices, estimate=estimate)
-    submit_stage(context, 0, enumerate(inputs))
+    try:
+        if submit_stage(context, 0, enumerate(inputs)):
+            stage = context.stage(0)
+            Driver(context).create_queued(stage, stage.parts())
+    except InputsChangedError:
+        raise
+    except BaseException as error:
+        if _has_jobs(context):
+            _logger.warning(
+                "Run %s was not submitted whole (%s), and jobs of it go on: submit the same "
+                "inputs again with run_id=%r. Nothing is sent twice.",
+                context.folder.uri,
+                type(error).__name__,
+                context.run_id,
+            )
+            if isinstance(error, BatchJobError):
+                error.run_uri = context.folder.uri
+        raise
     return BatchRun(context)
+
+
+def _has_jobs(context: Context) -> bool:
+    """Whether a run has jobs, as far as can be told just now."""
+    with suppress(BatchError):
+        return any(part.arn is not None for part in context.stage(0).parts())
+    return False
 
 
 class BatchRun:
@@ -347,6 +378,13 @@ class BatchRun:
                 ) from None
             except KeyboardInterrupt:
                 self._interrupted()
+                raise
+            except BatchError as error:
+                _logger.warning(
+                    "%r can't be gone on with just now (%s); what is done is kept.",
+                    self,
+                    type(error).__name__,
+                )
                 raise
             finally:
                 display.close()

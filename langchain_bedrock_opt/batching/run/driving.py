@@ -121,14 +121,14 @@ class Driver:
                     stage.store_end(part, status="NotSent")
                     continue
                 # Jobs first: they take hours, and these take seconds.
-                self._create_queued(stage, parts)
+                self.create_queued(stage, parts)
                 answer_part(self.context, stage, part)
                 stage.store_end(part, status="Completed", success=part.shard.records)
 
     def _wait(self, stage: Stage, parts: list[Part]) -> None:
         poller = JobPoller.of(self.context.services)
         while True:
-            self._create_queued(stage, parts)
+            self.create_queued(stage, parts)
             live = {part.arn: part for part in parts if part.arn and part.end is None}
             queued = sum(part.end is None and part.arn is None for part in parts)
             if not live and not queued:
@@ -153,7 +153,16 @@ class Driver:
         has_ended = any(state.is_over for state in states.values())
         return self.stopped.is_set() or (is_queued and has_ended)
 
-    def _create_queued(self, stage: Stage, parts: list[Part]) -> None:
+    def create_queued(self, stage: Stage, parts: list[Part]) -> None:
+        """Create the jobs of shards that have none, as far as there are slots for them.
+
+        Args:
+            stage: The stage.
+            parts: Its shards.
+
+        Raises:
+            BatchJobError: Bedrock refuses a job.
+        """
         full = set()
         for part in parts:
             if part.end is not None or part.arn is not None or part.shard.route != "job":

@@ -12,6 +12,8 @@ from langchain_bedrock_opt.batching.run.stage import Part
 _logger: Final = logging.getLogger(__name__)
 _LOOKS: Final = 6
 _FIRST_PAUSE: Final = 1.0
+# With more errors than this share, something is wrong with all of them.
+_MANY: Final = 0.5
 _HAVE_OUTPUT: Final = frozenset({"Completed", "PartiallyCompleted"})
 
 
@@ -50,7 +52,8 @@ def check_output(report: Integrity, part: Part) -> int:
     if report.manifest is not None:
         claims.append(report.manifest.success)
     claimed = max((count for count in claims if count is not None), default=0)
-    lost = max(0, claimed - report.success)
+    # A job may count wrongly: no more can be lost than is not there.
+    lost = min(max(0, claimed - report.success), report.missing)
     found = report.disagreements()
     if lost or found:
         _logger.warning(
@@ -59,5 +62,14 @@ def check_output(report: Integrity, part: Part) -> int:
             part.arn,
             " ".join(found),
             lost,
+        )
+    if report.errors > _MANY * report.records:
+        # Bedrock's words are in the exceptions: they may quote a prompt.
+        _logger.warning(
+            "%d of the %d records of job %s have ended with an error, most of them with %s.",
+            report.errors,
+            report.records,
+            part.arn,
+            report.frequent_code or "no code",
         )
     return lost

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.resolution import known_resolution
-from langchain_bedrock_opt.batching.jobs.output import read_document
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
 from langchain_bedrock_opt.batching.records.native.codec import METRICS
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces
@@ -62,18 +61,15 @@ class Tariff:
         )
 
 
-def usage_of(output: bytes) -> TokenUsage:
+def usage_in(document: Mapping[str, Any]) -> TokenUsage:
     """The tokens that a `modelOutput` says it took, in any family's words; zeros if in none.
 
     Example:
-        >>> usage_of(b'{"usage": {"inputTokens": 5, "outputTokens": 2}}').total
+        >>> usage_in({"usage": {"inputTokens": 5, "outputTokens": 2}}).total
         7
-        >>> usage_of(b'{"generation": "Hi", "prompt_token_count": 3}').input
+        >>> usage_in({"generation": "Hi", "prompt_token_count": 3}).input
         3
     """
-    document = read_document(output)
-    if document is None:
-        return TokenUsage()
     for counts in (document.get("usage"), document, document.get(METRICS)):
         if isinstance(counts, Mapping) and (found := _counted(counts)) is not None:
             return found

@@ -22,7 +22,7 @@ Items = Iterable[tuple[int, Any] | Note]
 """A stage's inputs by their places; a note for one that failed in an earlier stage."""
 
 
-def submit_stage(context: Context, number: int, items: Items) -> None:
+def submit_stage(context: Context, number: int, items: Items) -> bool:
     """Take a stage's inputs and send what is to be sent.
 
     It may be called again with the same inputs after it was interrupted at any point, also in
@@ -32,6 +32,9 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
         context: The run.
         number: The stage.
         items: Its inputs, by rising places from 0.
+
+    Returns:
+        Whether an earlier process has sent some of them.
 
     Raises:
         InputsChangedError: They are not those that the run was begun with.
@@ -45,7 +48,7 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
     if plan is not None:
         if number == 0:
             _compare(context, stage, plan, items)
-        return
+        return True
     stored = [part.shard for part in stage.parts()]
     notes = _Notes(stage)
     intake = _Intake(context, stage, notes)
@@ -66,6 +69,7 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
     intake.plan.records = sender.records - sender.few
     intake.plan.refused += sender.few
     stage.store_plan(intake.plan)
+    return bool(stored)
 
 
 def route_below(context: Context) -> Route | None:

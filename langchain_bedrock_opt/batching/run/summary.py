@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -40,7 +41,7 @@ class JobSummary:
 class BatchSummary:
     """What a run came to. `success + error + missing` is `inputs`, always.
 
-    How inputs ended is counted in the last stage; tokens, attempts and costs in all of them. An
+    How inputs ended is counted in the last stage; the rest in all of them. An
     answer counts as a success here even if a later step of the chain could not work with it.
 
     Attributes:
@@ -53,6 +54,8 @@ class BatchSummary:
         cached: Of the answers, those that a cache had.
         same: Inputs that have the answer, or the error, of an equal one.
         on_demand: Of the answers, those that came by single calls.
+        cut_short: Answers of jobs and single calls that did not come to their own end, by the
+            reason: `max_tokens`, `guardrail_intervened`, `refusal`, …
         attempts: How many records were sent, each as often as it was.
         input_tokens: Tokens of inputs that were paid for.
         output_tokens: Tokens of outputs that were paid for.
@@ -71,6 +74,7 @@ class BatchSummary:
     cached: int
     same: int
     on_demand: int
+    cut_short: Mapping[str, int]
     attempts: int
     input_tokens: int
     output_tokens: int
@@ -92,6 +96,7 @@ class BatchSummary:
             for name in ("refused", "cached", "same", "on_demand")
             if (count := getattr(self, name))
         ]
+        rows += [(f"cut short: {name}", f"{count:,}") for name, count in self.cut_short.items()]
         rows += [
             ("records sent", f"{self.attempts:,}"),
             ("tokens in, out", f"{self.input_tokens:,}, {self.output_tokens:,}"),
@@ -141,6 +146,7 @@ def summary_of(
         cached=counts.cached,
         same=counts.same,
         on_demand=counts.on_demand,
+        cut_short=dict(sorted(sum((tally.cut_short for tally in tallies), Counter()).items())),
         attempts=sum(tally.counts.attempts for tally in tallies),
         input_tokens=sum(usage.total - usage.output for usage in usages),
         output_tokens=sum(usage.output for usage in usages),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
+from langchain_bedrock_opt.batching.jobs.output import read_document
 from langchain_bedrock_opt.batching.parts import JobKind, Outcome
+from langchain_bedrock_opt.batching.run.cut_short import cut_short
 from langchain_bedrock_opt.batching.run.notes import Note
-from langchain_bedrock_opt.batching.run.pricing import Tariff, usage_of
+from langchain_bedrock_opt.batching.run.pricing import Tariff, usage_in
 from langchain_bedrock_opt.batching.run.stage import Part
 from langchain_bedrock_opt.catalog.model_price import ModelPrice
 from langchain_bedrock_opt.contracts import TokenUsage
@@ -73,6 +76,7 @@ class Tally:
         self.counts = Counts()
         self.money = Money()
         self.usage = TokenUsage()
+        self.cut_short: Counter[str] = Counter()
         self.is_complete = False
 
     def begin(self, parts: list[Part]) -> None:
@@ -110,7 +114,10 @@ class Tally:
             counts.on_demand += 1
         if outcome.output is None or outcome.kind is None:
             return
-        usage = usage_of(outcome.output)
+        document = read_document(outcome.output) or {}
+        if reason := cut_short(document):
+            self.cut_short[reason] += 1
+        usage = usage_in(document)
         if outcome.source != "same":
             self.usage += usage
             self.money.cost += self._cost(outcome.kind, self._tier_of(outcome), usage)

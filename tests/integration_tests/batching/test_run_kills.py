@@ -11,25 +11,24 @@ from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.emulator import JobFault
-from tests.batch_killer import KILLED, TEXTS
+from langchain_bedrock_opt.emulator import JobFault, OutputFault
+from tests.batch_deaths import KILLED, SEEDS
 from tests.batch_service import BatchService, make_batch_service
 
 ROOT = Path(__file__).resolve().parents[3]
 JOBS = {"plain": 2, "again": 3, "stages": 4, "few": 0}
+STEPS = {
+    "s3.PutObject",
+    "s3.GetObject",
+    "s3.ListObjectsV2",
+    "bedrock.CreateModelInvocationJob",
+    "bedrock.GetModelInvocationJob",
+}
 
 
-def kill(service: BatchService, scenario: str, first: int, step: int) -> list[list[Any]]:
+def kill(service: BatchService, scenario: str) -> list[dict[str, Any]]:
     out = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.batch_killer",
-            scenario,
-            service.bucket,
-            str(first),
-            str(step),
-        ],
+        [sys.executable, "-m", "tests.batch_killer", scenario, service.bucket],
         cwd=ROOT,
         env={**os.environ, **service.emulator.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -40,32 +39,25 @@ def kill(service: BatchService, scenario: str, first: int, step: int) -> list[li
     return [json.loads(line) for line in out.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("scenario", "first", "step"),
-    [("plain", 0, 13), ("again", 9, 29), ("stages", 2, 29), ("few", 3, 11)],
-)
-def test_a_killed_run_is_gone_on_with(scenario: str, first: int, step: int) -> None:
-    """Before or after a request, death costs nothing: the same jobs, all results."""
-    if "KILL_EVERYWHERE" in os.environ:  # some minutes
-        first, step = 0, 1
+@pytest.mark.parametrize("scenario", list(JOBS))
+def test_a_killed_run_is_gone_on_with(scenario: str) -> None:
+    """Before or after each kind of request, death costs nothing: the same jobs, all results."""
     service = make_batch_service(min_records=4)
-    service.emulator.jobs.faults.add(
-        JobFault(job="again-*-0-00000-*", status="Expired", processed=1)
-    )
+    faults = service.emulator.jobs.faults
+    faults.add(JobFault(job="again-*-0-00000-*", status="Expired", processed=1))
+    faults.add(OutputFault(shuffle=True))
     with service.emulator:
-        points = kill(service, scenario, first, step)
+        deaths = kill(service, scenario)
 
-    texts = TEXTS[:3] if scenario == "few" else TEXTS
-    for point, _, code, said in points:
-        assert code == 0, (point, said)
-        assert json.loads(said) == texts, point
-        names = [
-            job.name
-            for job in service.emulator.jobs.list()
-            if job.name.startswith(f"{scenario}-{point}-0-")
-            or job.name.startswith(f"{scenario}-{point}-1-")
-        ]
-        assert len(names) == len(set(names)) == JOBS[scenario], point
-    assert len(points) > 3
-    assert points[-1][1] == 0
-    assert {killed for _, killed, _, _ in points[:-1]} == {KILLED}
+    names = [job.name for job in service.emulator.jobs.list()]
+    for death in deaths:
+        run_id = death["run_id"]
+        assert death["code"] == 0, death
+        assert death["results"] == death["expected"], run_id
+        mine = [name for name in names if name.startswith((f"{run_id}-0-", f"{run_id}-1-"))]
+        assert len(mine) == len(set(mine)) == JOBS[scenario], run_id
+    assert {death["seed"] for death in deaths} == set(range(SEEDS))
+    killed = {death["kind"] for death in deaths if death["killed"] == KILLED}
+    expected = STEPS if JOBS[scenario] else {"s3.PutObject", "bedrock-runtime.Converse"}
+    for step in expected:
+        assert {f"before-send.{step}", f"response-received.{step}"} <= killed, step

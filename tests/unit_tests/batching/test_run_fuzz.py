@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,21 +71,28 @@ def bad_line(place: int, chance: random.Random) -> bytes:
     return json.dumps(line).encode()
 
 
-def fuzzed(count: int, chance: random.Random) -> tuple[bytes, set[int]]:
+def fuzzed(count: int, chance: random.Random, damage: Counter[str]) -> tuple[bytes, set[int]]:
     """An output that went wrong, and the places whose answer is whole in it."""
     lines = [(place, good_line(place)) for place in range(count)]
     lines = [line for line in lines if chance.random() > 0.1]
-    lines += [chance.choice(lines) for _ in range(chance.randrange(3)) if lines]
+    damage["dropped"] += len(lines) < count
+    again = [chance.choice(lines) for _ in range(chance.randrange(3)) if lines]
+    damage["duplicated"] += bool(again)
+    lines += again
     lines += [(place, bad_line(place, chance)) for place in range(count) if chance.random() < 0.1]
     if chance.random() < 0.3:
+        damage["unknown"] += 1
         lines.append((-1, good_line(10**6)))
         lines.append((-1, b'{"recordId": "CALL0000001", "modelOutput": {}}'))
         lines.append((-1, b'{"modelOutput": {}}'))
         lines.append((-1, b"not JSON"))
+    before = list(lines)
     chance.shuffle(lines)
+    damage["shuffled"] += lines != before
     body = b"".join(line + b"\n" for _, line in lines)
-    if chance.random() < 0.5:
-        body = body[: len(body) - chance.randrange(1, 400)] if len(body) > 400 else body
+    if chance.random() < 0.5 and len(body) > 400:
+        damage["truncated"] += 1
+        body = body[: len(body) - chance.randrange(1, 400)]
     whole = set(body.split(b"\n"))
     return body, {
         place for place, line in lines if place >= 0 and line in whole and b"errorCode" not in line
@@ -124,9 +132,10 @@ def test_no_answer_is_shifted_and_none_is_silently_missing(seed: int) -> None:
         estimate=lambda *_: (0, 0),
     )
 
+    damage: Counter[str] = Counter()
     for _ in range(2500):
         count = chance.randrange(1, 9)
-        body, whole = fuzzed(count, chance)
+        body, whole = fuzzed(count, chance, damage)
         s3.objects = {"run/stage-0/output/00000/abcdef012345/00000.jsonl.out": body}
         order: Order = chance.choice(["input", "any"])
         tally = Tally(context.tariff)
@@ -145,3 +154,5 @@ def test_no_answer_is_shifted_and_none_is_silently_missing(seed: int) -> None:
         counts = tally.counts
         assert counts.success == len(whole)
         assert counts.success + counts.error + counts.missing == count
+    kinds = ("dropped", "duplicated", "unknown", "shuffled", "truncated")
+    assert all(damage[kind] > 500 for kind in kinds), damage
