@@ -13,6 +13,8 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
     SSLError,
     SSOError,
     TokenRetrievalError,
@@ -70,6 +72,11 @@ def trouble_of(error: BotocoreError) -> Trouble:
     if code in _OUTAGES or status >= _SERVER_ERRORS:
         return "outage"
     return "refused"
+
+
+def lacks_credentials(error: BotocoreError) -> bool:
+    """Whether there were no credentials to make the call with."""
+    return isinstance(error, (NoCredentialsError, PartialCredentialsError))
 
 
 def error_code(error: BotocoreError) -> str:

@@ -177,6 +177,10 @@ class CoalescedCall:
         self._patience = patience
         self.uri = ""
 
+    def __len__(self) -> int:
+        """How many inputs there are."""
+        return len(self._pairs)
+
     @property
     def threads(self) -> int:
         """Threads of an event loop that is made for it alone."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Spot
 from langchain_bedrock_opt.batching.chains.calls import CoalescedCall, warn_of_none
@@ -42,7 +44,12 @@ def first_round_plan(call: CoalescedCall, *, window: float, patience: float) -> 
     if first.model is None:
         warn_of_none()
         raise ConfigurationError("There is nothing to plan: no input asks a BedrockBatch.")
-    return plan(RoundProgram(), first.questions, first.model.settings)
+    made_of = plan(RoundProgram(), first.questions, first.model.settings)
+    told = (
+        f"{len(call):,} inputs ask {made_of.inputs:,} questions in their first round, which "
+        "this plan is of; what they ask next depends on the answers."
+    )
+    return replace(made_of, warnings=(told, *made_of.warnings))
 
 
 class _FirstRound:
@@ -87,7 +94,7 @@ class _FirstRound:
         done: asyncio.Queue[BatchResult] = asyncio.Queue()
         tasks = call.start(desk, done)
         ended = asyncio.gather(*tasks, return_exceptions=True)
-        ended.add_done_callback(lambda _ended: self._news.set())
+        ended.add_done_callback(self._over)
         try:
             await self._news.wait()
             while self._taken < desk.rounds:  # one for each kind of job
@@ -97,6 +104,11 @@ class _FirstRound:
             desk.abandon()
             ended.cancel()
             self._is_over.set()
+
+    def _over(self, ended: asyncio.Future[Any]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # or asyncio complains that nobody has looked at it
+        self._news.set()
 
     def _take(self, questions: Sequence[Asked]) -> None:
         self.questions.extend(questions)

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
-from langchain_bedrock_opt.aws.trouble import error_code, header, said, status_code, trouble_of
+from langchain_bedrock_opt.aws.trouble import (
+    error_code,
+    header,
+    lacks_credentials,
+    said,
+    status_code,
+    trouble_of,
+)
 from langchain_bedrock_opt.batching.jobs.backoff import Backoff
 from langchain_bedrock_opt.errors import BatchStorageError
 
@@ -139,6 +146,12 @@ class S3Calls:
             return BatchStorageError(
                 f"The AWS credentials have expired while {uri} was in use: renew them (such as by "
                 "`aws sso login`) and go on with the run; nothing is lost."
+            )
+        if lacks_credentials(error):
+            return BatchStorageError(
+                f"There are no AWS credentials for {uri}: run `aws configure` or `aws sso login`, "
+                "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass "
+                "s3_client."
             )
         code = error_code(error)
         if code == "NoSuchBucket" or (operation == "head_bucket" and code in MISSING):

@@ -312,6 +312,9 @@ def test_a_plan_sends_nothing(form: str, service: BatchService, model: BedrockBa
     """A plan counts the records of the first round, and no job is made."""
     plan = as_batch(FORMS[form][0](model), window=WINDOW).plan(WORDS)
     assert plan.inputs == (16 if form == "parallel" else 8)
+    assert any("ask 16 questions in their first round" in each for each in plan.warnings) == (
+        form == "parallel"
+    )
     assert jobs(service) == []
 
 

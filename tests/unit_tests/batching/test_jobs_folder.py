@@ -7,6 +7,7 @@ from functools import lru_cache
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from botocore.session import get_session
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -180,6 +181,7 @@ def test_an_outage_that_does_not_end_is_an_error(
             service_says("PermanentRedirect", 301, **{"x-amz-bucket-region": "eu-west-1"}),
             "is in eu-west-1: a job's bucket is in the job's region",
         ),
+        ("put_object", NoCredentialsError(), "There are no AWS credentials for .*`aws configure`"),
         ("put_object", service_says("KMS.DisabledException", 400), "KMS.DisabledException: Said"),
     ],
 )
