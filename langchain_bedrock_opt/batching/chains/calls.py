@@ -25,6 +25,7 @@ from langchain_bedrock_opt.batching.parts import (
     Services,
 )
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import ConfigurationError
 
 # Threads of a loop of ours, for chains whose functions are sync: most wait for a job's end.
@@ -129,7 +130,7 @@ class StagedCall:
     async def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, without holding up the event loop."""
         try:
-            run = await asyncio.to_thread(self._submitted)
+            run = await in_thread(self._submitted)
             await run.await_(progress=self._progress)
             async for result in run.aresults(order):
                 yield result

@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage
 from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Question, Scribe, Spot
 from langchain_bedrock_opt.batching.chains.sources import SOURCE, Source, digest_of
 from langchain_bedrock_opt.batching.parts import COALESCER, JobKind, Outcome
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import BedrockOptError, ConfigurationError
 
 _T = TypeVar("_T")
@@ -237,7 +238,8 @@ class Desk:
     async def _known_of(self, post: Post) -> Mapping[bytes, Spot]:
         task = self._known.get(post)
         if task is None:
-            task = self._known[post] = self._loop.create_task(asyncio.to_thread(post.known))
+            # In a thread of its own: sync calls that wait may hold all those of the loop's pool.
+            task = self._known[post] = self._loop.create_task(in_thread(post.known))
         # Whoever is cancelled while it is read must not cancel it for the others.
         return task.result() if task.done() else await asyncio.shield(task)
 

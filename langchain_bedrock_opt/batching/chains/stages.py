@@ -272,12 +272,15 @@ class _Asking:
         cache = known_of(inner, stop, kwargs, metadata=self._metadata, learns=learns)
         self._program = ModelProgram(inner, stop=stop, kwargs=kwargs, cache=cache)
         self._runs = ModelRuns(inner, stop, kwargs)
+        self._has_cache = cache is not None
         self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)
 
     @property
     def is_quick(self) -> bool:
-        """Whether no step in front of the model waits for anything."""
-        return all(isinstance(item.step.runnable, _QUICK) for item in self._before)
+        """Whether nothing in front of the model waits for anything: no step, and no cache."""
+        return not self._has_cache and all(
+            isinstance(item.step.runnable, _QUICK) for item in self._before
+        )
 
     def entry(self, place: int, item: Any) -> Entry:
         """Make the record of one item.
@@ -291,8 +294,7 @@ class _Asking:
         messages = messages_of(done(self._before, item, place, self._traces))
         if is_heard:
             self._runs.open(place, messages, self._child(place))
-        (entry,) = self._program.entries(0, [(place, messages)])
-        return entry
+        return self._program.entry(place, messages)
 
     def answer(self, outcome: Outcome) -> AIMessage:
         """The answer of an outcome.

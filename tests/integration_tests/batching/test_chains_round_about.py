@@ -107,3 +107,27 @@ def test_ctrl_c_leaves_the_jobs_and_says_so(
     (job,) = jobs(service)
     assert job.status != "Stopping"
     service.clock.now += 10_000  # it ends, and whoever still waits for it
+
+
+class SharedCache(InMemoryCache):
+    """A cache that answers when several have asked."""
+
+    def __init__(self, askers: int) -> None:
+        super().__init__()
+        self.together = threading.Barrier(askers, timeout=5)
+
+    def lookup(self, prompt: str, llm_string: str) -> Any:
+        self.together.wait()
+        return super().lookup(prompt, llm_string)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cache_is_asked_many_at_once(form: str, service: BatchService) -> None:
+    """A cache may be a network away: it is not asked one input after the other."""
+    cache = SharedCache(len(WORDS))
+    set_llm_cache(cache)
+    try:
+        as_batch(FORMS[form](model_of(service)), window=WINDOW).batch(WORDS)
+    finally:
+        set_llm_cache(None)
+    assert not cache.together.broken
