@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.messages import AIMessage
@@ -23,7 +24,7 @@ from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Question, 
 from langchain_bedrock_opt.batching.chains.sources import SOURCE, Source, digest_of
 from langchain_bedrock_opt.batching.parts import COALESCER, JobKind, Outcome
 from langchain_bedrock_opt.batching.run.threads import in_thread
-from langchain_bedrock_opt.errors import BedrockOptError, ConfigurationError
+from langchain_bedrock_opt.errors import BatchError, BedrockOptError, ConfigurationError
 
 _T = TypeVar("_T")
 
@@ -69,9 +70,7 @@ class _Round:
         """Nothing more will come."""
         self._failure = failure or BedrockOptError("A round has ended without this record.")
         for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_exception(self._failure)
+            _fail(waiters, self._failure)
         self._waiters.clear()
 
 
@@ -118,7 +117,9 @@ class Desk:
         self._flying: dict[bytes, tuple[_Round, int]] = {}
         self._replays: dict[tuple[Post, int], _Round] = {}
         self._known: dict[Post, asyncio.Task[Mapping[bytes, Spot]]] = {}
-        self._rounds_in_air = 0
+        self._in_air: set[_Round] = set()
+        self._stopped = threading.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._busy = 0
         self._unanswered = 0
         self._in_threads = 0
@@ -192,7 +193,8 @@ class Desk:
         source = Source()
         self._busy += 1
         task: asyncio.Task[_T] = self._loop.create_task(self._as_source(source, work))
-        task.add_done_callback(lambda _task: self._end(source, work))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, source, work))
         return task
 
     async def _as_source(self, source: Source, work: Coroutine[Any, Any, _T]) -> _T:
@@ -200,7 +202,10 @@ class Desk:
         SOURCE.set(source)
         return await work
 
-    def _end(self, source: Source, work: Coroutine[Any, Any, Any]) -> None:
+    def _end(self, source: Source, work: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not self._is_open and not task.cancelled():
+            task.exception()  # the batch's own error is told, not that of each task as well
         work.close()  # a task that is cancelled before it begins leaves it unawaited
         source.has_ended = True
         if not source.waiting:
@@ -209,22 +214,36 @@ class Desk:
             self._look_after(0.0)
 
     async def close(self) -> None:
-        """Wait until nobody waits any more, and take no further calls."""
-        while self._unanswered:
-            await self._idle.wait()
+        """Wait until all that was started has ended and nobody waits, and take no further calls."""
+        while self._tasks or self._unanswered:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            else:
+                await self._idle.wait()
         self.abandon()
 
     def abandon(self) -> None:
-        """Take no further calls, and send nothing more. What is sent goes on."""
+        """Take no further calls, and send nothing more. Jobs that were sent go on.
+
+        Whoever still waits is told so.
+        """
         self._is_open = False
-        self._waiting.clear()
+        self._stopped.set()
         if self._timer is not None:
             self._timer.cancel()
+        for group in self._waiting.values():
+            for item in group.values():
+                _fail(item.waiters, _given_up())
+        self._waiting.clear()
+        for flight in self._in_air:
+            flight.end(_given_up())
 
     # --- how a call gets its outcome
 
     async def _outcome(self, post: Post, key: bytes, question: Question) -> Outcome:
         spot = (await self._known_of(post)).get(key)
+        if not self._is_open:
+            raise _given_up()
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
         if spot is not None:
             self._replay_of(post, spot.round).wait(spot.place, waiter)
@@ -256,7 +275,7 @@ class Desk:
         replay = self._replays.get((post, number))
         if replay is None:
             replay = self._replays[post, number] = _Round(keeps=True)
-            self._fly(replay, lambda: post.again(number), ())
+            self._fly(replay, lambda: post.again(number, self._stopped), ())
         return replay
 
     @contextmanager
@@ -306,7 +325,7 @@ class Desk:
             return
         for (post, kind), group in tuple(self._waiting.items()):
             # Too few for a job: those who wait for the rounds in the air will ask more.
-            if not self._rounds_in_air or len(group) >= post.min_records:
+            if not self._in_air or len(group) >= post.min_records:
                 self._send(post, kind)
         self._warn_of_threads()
 
@@ -322,13 +341,14 @@ class Desk:
             self._flying[item.asked.key] = flight, place
             for waiter in item.waiters:
                 flight.wait(place, waiter)
-        self._fly(flight, lambda: post.send(questions), [asked.key for asked in questions])
+        keys = [asked.key for asked in questions]
+        self._fly(flight, lambda: post.send(questions, self._stopped), keys)
 
     def _fly(
         self, flight: _Round, outcomes: Callable[[], Iterator[Outcome]], keys: Sequence[bytes]
     ) -> None:
         """Wait for a round in a thread, which does not keep the process from ending."""
-        self._rounds_in_air += 1
+        self._in_air.add(flight)
         self.rounds += 1
 
         def wait() -> None:
@@ -355,7 +375,7 @@ class Desk:
 
     def _land(self, flight: _Round, failure: Exception | None, keys: Sequence[bytes]) -> None:
         self._last = self._loop.time()
-        self._rounds_in_air -= 1
+        self._in_air.discard(flight)
         for key in keys:
             self._flying.pop(key, None)
         flight.end(failure)
@@ -372,6 +392,19 @@ class Desk:
             "async, or give the event loop a larger pool (`loop.set_default_executor`).",
             stacklevel=2,
         )
+
+
+def _fail(waiters: Iterable[asyncio.Future[Outcome]], error: Exception) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)
+
+
+def _given_up() -> BatchError:
+    return BatchError(
+        "The batch was given up before this call had an answer. Jobs that were sent go on: a batch "
+        "with a run id finds their answers when it is made again."
+    )
 
 
 def _again(outcome: Outcome) -> Outcome:

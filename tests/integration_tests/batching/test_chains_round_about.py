@@ -17,6 +17,7 @@ from langchain_core.runnables import RunnableParallel
 
 from langchain_bedrock_opt.batching.chains import as_batch
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from tests.batch_models import batch_model
 from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
 
 ASK = ChatPromptTemplate.from_template("Say {word}")
@@ -131,3 +132,28 @@ def test_a_cache_is_asked_many_at_once(form: str, service: BatchService) -> None
     finally:
         set_llm_cache(None)
     assert not cache.together.broken
+
+
+def test_nothing_more_is_sent_after_ctrl_c(
+    aws_environment: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch of collected calls that is broken off creates no more jobs behind one's back."""
+    service = make_batch_service(min_records=3, pace=SLOW, quotas={"max_running": 1})
+    is_broken_off = threading.Event()
+
+    def press(_status: Any) -> None:
+        if not is_broken_off.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            is_broken_off.wait(10)
+
+    model = batch_model(service, progress=press, max_records=5)
+    chain: Any = as_batch(FORMS["collected"](model), window=WINDOW)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        chain.batch([{"word": f"word{number}"} for number in range(10)])
+    is_broken_off.set()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "bedrock-batch-round":
+            thread.join(10)
+    assert len(jobs(service)) == 1
+    assert "goes on: BatchRun.attach(" in capsys.readouterr().err

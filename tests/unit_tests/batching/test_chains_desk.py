@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_bedrock_opt.batching.chains.asking import Asked, Question, Spot
 from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.parts import JobKind, Outcome
-from langchain_bedrock_opt.errors import ConfigurationError, RecordNotProcessedError
+from langchain_bedrock_opt.errors import BatchError, ConfigurationError, RecordNotProcessedError
 
 KIND = JobKind("model", "Converse")
 NEVER = 60.0
@@ -46,18 +46,20 @@ class Echo:
         self.failure: Exception | None = None
         self.gate = threading.Event()
         self.gate.set()
+        self.stopped: threading.Event | None = None
 
     def known(self) -> Mapping[bytes, Spot]:
         return self.past
 
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
+    def send(self, questions: Sequence[Asked], stopped: threading.Event) -> Iterator[Outcome]:
         self.rounds.append(list(questions))
+        self.stopped = stopped
         self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return self.again(len(self.rounds) - 1)
+        return self.again(len(self.rounds) - 1, stopped)
 
-    def again(self, number: int) -> Iterator[Outcome]:
+    def again(self, number: int, stopped: threading.Event) -> Iterator[Outcome]:
         for place, asked in enumerate(self.rounds[number]):
             if asked.body.startswith(b"bad"):
                 yield Outcome(place, error=RecordNotProcessedError("Not processed."))
@@ -281,6 +283,39 @@ async def test_closing_waits_for_all(open_desk: Callable[..., Desk]) -> None:
     assert await late == "A"
     with pytest.raises(ConfigurationError, match="await all tasks"):
         await ask(desk, "b")
+
+
+async def test_closing_waits_for_what_was_started(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """At the end of the block all started work has ended, whatever it asks on its way."""
+    desk = open_desk()
+
+    async def agent(number: int) -> str:
+        first = await ask(desk, f"a{number}")
+        await asyncio.sleep(0.01)
+        return await ask(desk, f"{first} then")
+
+    tasks = [desk.start(agent(number)) for number in range(3)]
+    await desk.close()
+    assert [task.result() for task in tasks] == [f"A{number} THEN" for number in range(3)]
+
+
+async def test_giving_up_leaves_nobody_waiting(open_desk: Callable[..., Desk], post: Echo) -> None:
+    """When a batch is given up its rounds are to stop, and whoever waits for an answer hears so."""
+    post.gate.clear()
+    post.min_records = 2
+    desk = open_desk()
+    sent = [desk.start(ask(desk, text)) for text in ("a", "b")]
+    await _until(lambda: len(post.rounds) == 1)
+    unsent = asyncio.create_task(ask(desk, "c"))
+    await asyncio.sleep(0.05)
+    desk.abandon()
+    answers = await asyncio.wait_for(asyncio.gather(*sent, unsent, return_exceptions=True), 10)
+    assert [type(answer) for answer in answers] == [BatchError] * 3
+    assert post.stopped is not None
+    assert post.stopped.is_set()
+    post.gate.set()
 
 
 async def _wait_for(event: Awaitable[bool]) -> bool:
