@@ -66,4 +66,8 @@ def _plain(value: Any) -> Any:
 
 def _path(thing: Any) -> str:
     name = getattr(thing, "__qualname__", None)
-    return f"{thing.__module__}.{name}" if name else _path(type(thing))
+    if not name:
+        return _path(type(thing))
+    # Methods of built-in types know their class, and not all of them a module.
+    owner = getattr(thing, "__objclass__", thing)
+    return f"{getattr(owner, '__module__', None) or 'builtins'}.{name}"
