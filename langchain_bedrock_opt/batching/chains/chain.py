@@ -20,6 +20,7 @@ from langchain_bedrock_opt.batching.chains.outputs import outputs_of, value_of
 from langchain_bedrock_opt.batching.chains.planning import first_round_plan
 from langchain_bedrock_opt.batching.chains.stages import Line, NotALineError, cut, program_of
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from langchain_bedrock_opt.batching.collected import is_collected
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import COALESCER, BatchResult
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
@@ -167,7 +168,7 @@ class BatchChain(Runnable[Input, Output]):
             BatchPartialError: Some inputs have no output; the others' are in its `results`.
             BatchError: The run failed as a whole.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             return super().batch(inputs, config, **told)
         call = self._call(inputs, config, kwargs)
@@ -202,7 +203,7 @@ class BatchChain(Runnable[Input, Output]):
 
         Exceptions are raised after the last output.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             yield from super().batch_as_completed(inputs, config, **told)
             return

@@ -96,6 +96,8 @@ class Desk:
         patience: Seconds after which what waits is sent although an input is busy elsewhere.
         threads: How many calls can come from threads at once: when all of those wait, nobody
             else gets a thread to ask from.
+        deaf_after: Seconds after which a call from a thread is given up that the event loop has
+            not even taken.
     """
 
     def __init__(
@@ -106,12 +108,14 @@ class Desk:
         window: float,
         patience: float,
         threads: int | None = None,
+        deaf_after: float = 60.0,
     ) -> None:
         self._scribe = scribe
         self._post_of = post_of
         self._window = window
         self._patience = max(window, patience)
         self._threads = threads or min(32, (os.cpu_count() or 1) + 4)
+        self._deaf_after = deaf_after
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[tuple[Post, JobKind], dict[bytes, _Waiting]] = {}
         self._flying: dict[bytes, tuple[_Round, int]] = {}
@@ -163,7 +167,8 @@ class Desk:
         """The same, for a call from a thread that is not the event loop's.
 
         Raises:
-            ConfigurationError: It is the event loop's, which can't wait for itself.
+            ConfigurationError: It is the event loop's, which can't wait for itself; or that one
+                takes no call, since it waits for this thread.
         """
         try:
             is_here = asyncio.get_running_loop() is self._loop
@@ -174,10 +179,20 @@ class Desk:
                 "A sync call (`invoke`) inside an async function would wait for itself while "
                 "calls are coalesced: call `await model.ainvoke(...)`."
             )
-        call = self._ask_for_thread(model, messages, stop, kwargs)
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        is_heard = threading.Event()
+        call = self._ask_for_thread(is_heard, model, messages, stop, kwargs)
+        answer = asyncio.run_coroutine_threadsafe(call, self._loop)
+        if not is_heard.wait(self._deaf_after):
+            answer.cancel()
+            raise ConfigurationError(
+                f"The event loop has not taken a call from a thread for {self._deaf_after} "
+                "seconds. A sync call of a chain inside an async function waits for itself while "
+                "calls are coalesced: call `await chain.ainvoke(...)`."
+            )
+        return answer.result()
 
-    async def _ask_for_thread(self, *call: Any) -> AIMessage:
+    async def _ask_for_thread(self, is_heard: threading.Event, *call: Any) -> AIMessage:
+        is_heard.set()
         self._in_threads += 1
         try:
             return await self.ask(*call)

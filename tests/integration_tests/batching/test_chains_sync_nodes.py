@@ -12,8 +12,9 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 from langchain_core.runnables import RunnableLambda
 
-from langchain_bedrock_opt.batching.chains import as_batch
+from langchain_bedrock_opt.batching.chains import as_batch, coalesced
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from langchain_bedrock_opt.errors import ConfigurationError
 from tests.batch_models import batch_model, jobs_of, questions
 from tests.batch_service import BatchService, make_batch_service
 
@@ -65,3 +66,26 @@ async def test_more_sync_nodes_than_threads_with_a_cache(
 ) -> None:
     """Asking a cache takes no thread of the loop's."""
     assert await _answers(model) == 3 * THREADS
+
+
+@pytest.mark.parametrize("is_chain", [False, True])
+async def test_a_sync_batch_inside_of_a_block_is_refused(
+    model: BedrockBatch, *, is_chain: bool
+) -> None:
+    """A sync batch would hold up the event loop that its answers come from: it says so instead."""
+    asked: Any = as_batch(RunnableLambda(model.invoke)) if is_chain else model
+    async with coalesced(window=WINDOW):
+        with pytest.raises(ConfigurationError, match="abatch"):
+            asked.batch(questions(THREADS))
+        with pytest.raises(ConfigurationError, match="abatch"):
+            next(asked.batch_as_completed(questions(THREADS)))
+        assert len(await asked.abatch(questions(THREADS))) == THREADS
+
+
+def test_a_sync_node_may_make_a_batch(service: BatchService, model: BedrockBatch) -> None:
+    """A sync batch inside a sync node joins the others' calls."""
+    chain: Any = as_batch(
+        RunnableLambda(lambda text: len(model.batch([text, f"{text}!"]))), window=WINDOW
+    )
+    assert chain.batch(questions(THREADS)) == [2] * THREADS
+    assert len(jobs_of(service)) == 1

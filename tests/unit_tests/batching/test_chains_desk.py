@@ -264,6 +264,19 @@ async def test_a_sync_call_on_the_loop_is_refused(open_desk: Callable[..., Desk]
         desk.ask_from_thread("model", [HumanMessage("a")], None, {})
 
 
+async def test_a_loop_that_waits_for_a_thread_that_waits_for_it_is_found_out(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """A call whose event loop waits for it to end does not hang: it says so, and costs nothing."""
+    desk = open_desk(deaf_after=0.05)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(desk.ask_from_thread, "model", [HumanMessage("a")], None, {})
+        with pytest.raises(ConfigurationError, match="ainvoke"):
+            call.result(10)
+    assert await ask(desk, "b") == "B"
+    assert [[asked.body for asked in sent] for sent in post.rounds] == [[b"b"]]
+
+
 async def test_earlier_answers_are_not_asked_for_again(
     open_desk: Callable[..., Desk], post: Echo
 ) -> None:
