@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.messages import AIMessage
@@ -93,7 +94,8 @@ class Desk:
         post_of: Who sends the questions of a model.
         window: Seconds without a new question after which what waits is sent, once all inputs
             that are known wait.
-        patience: Seconds after which what waits is sent although an input is busy elsewhere.
+        patience: Seconds after which what waits is sent although an input is busy elsewhere, or
+            although it is too few for a job and came from tasks that were not started here.
         threads: How many calls can come from threads at once: when all of those wait, nobody
             else gets a thread to ask from.
         deaf_after: Seconds after which a call from a thread is given up that the event loop has
@@ -126,6 +128,7 @@ class Desk:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._busy = 0
         self._unanswered = 0
+        self._strangers = 0
         self._in_threads = 0
         self._timer: asyncio.TimerHandle | None = None
         self._last = self._loop.time()
@@ -284,7 +287,7 @@ class Desk:
         if len(group) >= post.max_records:
             self._send(post, asked.kind)
         else:
-            self._look_after(self._time_to_wait)
+            self._look_after(self._window)
 
     def _replay_of(self, post: Post, number: int) -> _Round:
         replay = self._replays.get((post, number))
@@ -298,7 +301,9 @@ class Desk:
         """Count a call that waits, and its input as one that can't go on."""
         self._unanswered += 1
         self._idle.clear()
-        if source is not None:
+        if source is None:
+            self._strangers += 1
+        else:
             source.waiting += 1
             if source.waiting == 1 and not source.has_ended:
                 self._busy -= 1
@@ -308,18 +313,27 @@ class Desk:
             self._unanswered -= 1
             if not self._unanswered:
                 self._idle.set()
-            if source is not None:
+            if source is None:
+                self._strangers -= 1
+            else:
                 source.waiting -= 1
                 if not source.waiting and not source.has_ended:
                     self._busy += 1
 
     # --- when a round is sent
 
-    @property
-    def _time_to_wait(self) -> float:
-        """Seconds of quiet after which a round is sent."""
-        is_stuck = not self._busy or self._in_threads >= self._threads
-        return self._window if is_stuck else self._patience
+    def _time_to_wait(self, post: Post, size: int) -> float:
+        """Seconds of quiet after which so many calls are sent."""
+        is_small = size < post.min_records
+        if is_small and self._in_air:
+            return inf  # those who wait for the rounds in the air will ask more
+        if self._in_threads >= self._threads:
+            return self._window  # nobody else gets a thread to ask from
+        # Of tasks that were not started here nobody knows how many there are: more may come, and
+        # what is too few for a job costs twice as much.
+        if self._busy or (is_small and self._strangers):
+            return self._patience
+        return self._window
 
     def _look_after(self, delay: float) -> None:
         """Look in so many seconds, unless that is going to happen sooner."""
@@ -332,17 +346,19 @@ class Desk:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._waiting:
-            return
-        left = self._last + self._time_to_wait - self._loop.time()
-        if left > 0:
-            self._look_after(left)
-            return
-        for (post, kind), group in tuple(self._waiting.items()):
-            # Too few for a job: those who wait for the rounds in the air will ask more.
-            if not self._in_air or len(group) >= post.min_records:
+        now = self._loop.time()
+        due = {
+            key: self._last + self._time_to_wait(key[0], len(group))
+            for key, group in self._waiting.items()
+        }
+        for (post, kind), when in due.items():
+            if when <= now:
                 self._send(post, kind)
-        self._warn_of_threads()
+        later = min((when for when in due.values() if now < when < inf), default=None)
+        if later is not None:
+            self._look_after(later - now)
+        if len(self._waiting) < len(due):
+            self._warn_of_threads()
 
     def _send(self, post: Post, kind: JobKind) -> None:
         group = self._waiting.pop((post, kind)).values()
@@ -394,7 +410,7 @@ class Desk:
         for key in keys:
             self._flying.pop(key, None)
         flight.end(failure)
-        self._look_after(self._time_to_wait)
+        self._look_after(self._window)
 
     def _warn_of_threads(self) -> None:
         # More of them than we think there can be: then the pool is larger than we think.

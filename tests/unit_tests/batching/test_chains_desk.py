@@ -212,6 +212,39 @@ async def test_too_few_wait_for_the_round_in_the_air(
     assert [len(sent) for sent in post.rounds] == [2, 2]
 
 
+async def test_too_few_of_unknown_tasks_wait_for_more(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """Calls that trickle in from a user's own tasks are not sent before they are enough."""
+    post.min_records = 3
+    desk = open_desk(window=0.01)
+
+    async def agent(number: int) -> str:
+        await asyncio.sleep(0.05 * number)
+        return await ask(desk, f"q{number}")
+
+    assert await asyncio.gather(*map(agent, range(3))) == ["Q0", "Q1", "Q2"]
+    assert [len(sent) for sent in post.rounds] == [3]
+
+
+async def test_too_few_of_unknown_tasks_are_sent_when_patience_ends(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """Calls that stay too few for a job are sent all the same, after a while."""
+    post.min_records = 3
+    desk = open_desk(window=0.01, patience=0.1)
+    assert await ask(desk, "a") == "A"
+
+
+async def test_too_few_of_started_tasks_do_not_wait(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """When all inputs are known, and each waits or has ended, nobody will ask more."""
+    post.min_records = 3
+    desk = open_desk(window=0.01)
+    assert await desk.start(ask(desk, "a")) == "A"
+
+
 async def test_a_cancelled_call_is_not_sent(open_desk: Callable[..., Desk], post: Echo) -> None:
     """A call that is given up before its round goes out costs nothing."""
     desk = open_desk(window=0.05)
