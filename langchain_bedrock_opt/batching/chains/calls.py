@@ -122,7 +122,7 @@ class StagedCall:
         try:
             run = self._submitted()
             run.wait(progress=self._progress)
-            yield from run.results(order)
+            yield from map(self._program.told, run.results(order))
         except BaseException as error:
             self._program.abandon(error)
             raise
@@ -133,7 +133,7 @@ class StagedCall:
             run = await in_thread(self._submitted)
             await run.await_(progress=self._progress)
             async for result in run.aresults(order):
-                yield result
+                yield self._program.told(result)
         except BaseException as error:
             self._program.abandon(error)
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple
 
@@ -180,6 +180,7 @@ class ChainProgram:
 
     def __init__(self, line: Line, config_of: ConfigOf | None = None) -> None:
         self._line = line
+        self._refused: dict[int, Exception] = {}
         is_attended = config_of is not None
         self._config_of = partial(_configured, line.config, config_of or _no_config)
         self._traces = Traces(line.name, self._config_of, is_silent=not is_attended)
@@ -206,6 +207,7 @@ class ChainProgram:
                     self._traces.open(place, item)
                 return asking.entry(place, item)
             except Exception as error:  # noqa: BLE001 - this input fails, the others go on
+                self._refused[place] = error
                 return Refused(place, error)
 
         if asking.is_quick:
@@ -219,6 +221,8 @@ class ChainProgram:
             Exception: There is no answer, or a step fails. Only this input does.
         """
         place = outcome.place
+        if outcome.error is not None and place in self._refused:
+            outcome = outcome._replace(error=self._refused[place])
         try:
             value: Any = self._asking[stage].answer(outcome)
             if stage + 1 < self.stages:
@@ -229,6 +233,17 @@ class ChainProgram:
             raise
         self._traces.end(BatchResult(place, value))
         return value
+
+    def told(self, result: BatchResult) -> BatchResult:
+        """A result with the very error that a step has raised: the run in S3 keeps its name only.
+
+        Args:
+            result: The result, as the run gives it.
+        """
+        # One that another process has sent may have an answer, whatever its step says now.
+        if result.error is None or result.index not in self._refused:
+            return result
+        return replace(result, error=self._refused[result.index])
 
     def abandon(self, error: BaseException) -> None:
         """End all runs that are still open: the batch has failed."""
