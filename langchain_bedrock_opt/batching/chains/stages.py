@@ -6,6 +6,7 @@ of an answer, so that a run of any length streams through: nothing is held but w
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -29,6 +30,7 @@ from langchain_bedrock_opt.batching.chains.anatomy import (
     steps_of,
 )
 from langchain_bedrock_opt.batching.chains.fingerprint import fingerprint_of
+from langchain_bedrock_opt.batching.chains.listeners import heard_on
 from langchain_bedrock_opt.batching.chains.traces import Traces
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
@@ -176,13 +178,22 @@ class ChainProgram:
     Args:
         line: The chain, cut at its models.
         config_of: The config of an input, by its place; None if nobody waits for the run here.
+        loop: Where async handlers run; None lets LangChain choose.
     """
 
-    def __init__(self, line: Line, config_of: ConfigOf | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        config_of: ConfigOf | None = None,
+        *,
+        loop: AbstractEventLoop | None = None,
+    ) -> None:
         self._line = line
         self._refused: dict[int, Exception] = {}
         is_attended = config_of is not None
-        self._config_of = partial(_configured, line.config, config_of or _no_config)
+        self._config_of: ConfigOf = partial(_configured, line.config, config_of or _no_config)
+        if loop is not None:
+            self._config_of = heard_on(loop, self._config_of)
         self._traces = Traces(line.name, self._config_of, is_silent=not is_attended)
         self._asking = [_Asking(stage, self._traces, learns=is_attended) for stage in line.stages]
 

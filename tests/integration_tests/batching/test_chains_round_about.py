@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +11,14 @@ from typing import Any
 import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableParallel
 
 from langchain_bedrock_opt.batching.chains import as_batch
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from langchain_bedrock_opt.errors import BatchStorageError
 from tests.batch_models import batch_model
 from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
 
@@ -108,6 +110,54 @@ def test_ctrl_c_leaves_the_jobs_and_says_so(
     (job,) = jobs(service)
     assert job.status != "Stopping"
     service.clock.now += 10_000  # it ends, and whoever still waits for it
+
+
+class Where(AsyncCallbackHandler):
+    """Remembers the event loops that it is called on."""
+
+    def __init__(self) -> None:
+        self.loops: set[Any] = set()
+        self.events: list[str] = []
+
+    def _note(self, event: str) -> None:
+        self.loops.add(asyncio.get_running_loop())
+        self.events.append(event)
+
+    async def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        self._note("model")
+
+    async def on_llm_end(self, *_: Any, **__: Any) -> None:
+        self._note("answer")
+
+    async def on_chain_start(self, *_: Any, **__: Any) -> None:
+        self._note("chain")
+
+    async def on_chain_error(self, *_: Any, **__: Any) -> None:
+        self._note("error")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_async_handlers_are_called_on_the_caller_s_loop(
+    form: str, service: BatchService
+) -> None:
+    """A handler that belongs to an event loop hears of each event once, there."""
+    where = Where()
+    model = model_of(service).with_config(callbacks=[where])
+    chain: Any = as_batch(FORMS[form](model), window=WINDOW)
+    await chain.abatch([{"word": f"word{n}"} for n in range(4)], {"callbacks": [where]})
+    assert where.loops == {asyncio.get_running_loop()}
+    assert where.events.count("model") == where.events.count("answer") == 4
+
+
+async def test_async_handlers_hear_of_a_batch_that_fails(service: BatchService) -> None:
+    """A batch that can't be made ends the runs of its inputs, on the caller's loop."""
+    service.s3.delete_bucket(Bucket=service.bucket)
+    where = Where()
+    chain: Any = as_batch(FORMS["stages"](model_of(service)))
+    with pytest.raises(BatchStorageError):
+        await asyncio.wait_for(chain.abatch(WORDS, {"callbacks": [where]}), 20)
+    assert where.events.count("error") == where.events.count("chain")
+    assert where.loops <= {asyncio.get_running_loop()}
 
 
 class SharedCache(InMemoryCache):
