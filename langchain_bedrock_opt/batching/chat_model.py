@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
+from langchain_bedrock_opt.batching.collected import is_collected
 from langchain_bedrock_opt.batching.guard import check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
@@ -246,7 +247,7 @@ class BedrockBatch(OnDemandChatModel):
             BatchPartialError: Some inputs have no answer; the others' are in its `results`.
             BatchError: The run failed as a whole.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             return super().batch(list(inputs), _listed(config), **told)
         return BatchCall(self, inputs, config, kwargs).outputs(return_exceptions=return_exceptions)
@@ -279,7 +280,7 @@ class BedrockBatch(OnDemandChatModel):
         Jobs give nothing before their end, so the first answer comes when all jobs have ended.
         Exceptions are raised after the last answer.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             yield from super().batch_as_completed(inputs, config, **told)
             return

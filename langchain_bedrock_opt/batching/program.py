@@ -80,7 +80,7 @@ class ModelProgram:
         """Make a record of each prompt that has to be asked."""
         if self._cache is not None:
             return self._looked_up(items)
-        return (self._entry(place, item) for place, item in items)
+        return (self.entry(place, item) for place, item in items)
 
     def _looked_up(self, items: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
         """The entries, with several questions to the cache at once: it may be a network away."""
@@ -88,10 +88,11 @@ class ModelProgram:
         with ThreadPoolExecutor(_QUESTIONS, "bedrock-opt-batch-cache") as pool:
             while chunk := list(islice(waiting, _QUESTIONS)):
                 # A cache may have been told something for the calls of this context.
-                tasks = [partial(copy_context().run, self._entry, *item) for item in chunk]
+                tasks = [partial(copy_context().run, self.entry, *item) for item in chunk]
                 yield from pool.map(lambda task: task(), tasks)
 
-    def _entry(self, place: int, item: Any) -> Entry:
+    def entry(self, place: int, item: Any) -> Entry:
+        """What becomes of one item: its record, or a cache's answer, or why it is not sent."""
         try:
             if place in self._refused:
                 return Refused(place, self._refused[place])

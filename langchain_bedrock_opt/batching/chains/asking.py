@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event
 from typing import Any, NamedTuple, Protocol
 
 from langchain_core.messages import AIMessage
@@ -77,8 +78,18 @@ class Post(Protocol):
     def known(self) -> Mapping[bytes, Spot]:
         """Where the questions of this run's earlier rounds are, by their keys."""
 
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
-        """Send a new round, wait for it, and give its outcomes."""
+    def send(self, questions: Sequence[Asked], stopped: Event) -> Iterator[Outcome]:
+        """Send a new round, wait for it, and give its outcomes.
 
-    def again(self, number: int) -> Iterator[Outcome]:
-        """Go on with an earlier round: nothing that was sent is sent twice."""
+        Args:
+            questions: The round.
+            stopped: Set when nobody waits for it any more: then nothing more is sent.
+        """
+
+    def again(self, number: int, stopped: Event) -> Iterator[Outcome]:
+        """Go on with an earlier round: nothing that was sent is sent twice.
+
+        Args:
+            number: The round's number.
+            stopped: As for `send`.
+        """

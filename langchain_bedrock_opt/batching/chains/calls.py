@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -25,6 +26,7 @@ from langchain_bedrock_opt.batching.parts import (
     Services,
 )
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import ConfigurationError
 
 # Threads of a loop of ours, for chains whose functions are sync: most wait for a job's end.
@@ -111,36 +113,39 @@ class StagedCall:
     ) -> None:
         self._inputs = inputs
         self._run_id = run_id
-        self._program = ChainProgram(line, lambda place: configs[place])
+        self._line = line
+        self._configs = configs
         self._settings, self._services = shared(line)
         self._progress = line.stages[0].model.progress
         self.uri = ""
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
+        program = ChainProgram(self._line, self._configs.__getitem__)
         try:
-            run = self._submitted()
+            run = self._submitted(program)
             run.wait(progress=self._progress)
-            yield from run.results(order)
+            yield from map(program.told, run.results(order))
         except BaseException as error:
-            self._program.abandon(error)
+            program.abandon(error)
             raise
 
     async def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, without holding up the event loop."""
+        loop = asyncio.get_running_loop()
+        program = ChainProgram(self._line, self._configs.__getitem__, loop=loop)
         try:
-            run = await asyncio.to_thread(self._submitted)
+            run = await in_thread(partial(self._submitted, program))
             await run.await_(progress=self._progress)
             async for result in run.aresults(order):
-                yield result
+                yield program.told(result)
         except BaseException as error:
-            self._program.abandon(error)
+            # In a thread: the handlers that are told run on this loop.
+            await in_thread(partial(program.abandon, error))
             raise
 
-    def _submitted(self) -> BatchRun:
-        run = submit(
-            self._program, self._inputs, self._settings, self._services, run_id=self._run_id
-        )
+    def _submitted(self, program: ChainProgram) -> BatchRun:
+        run = submit(program, self._inputs, self._settings, self._services, run_id=self._run_id)
         self.uri = run.uri
         return run
 

@@ -16,10 +16,12 @@ from langchain_bedrock_opt.batching.calls import RUN_ID_KEY
 from langchain_bedrock_opt.batching.chains.anatomy import models_in
 from langchain_bedrock_opt.batching.chains.calls import Call, CoalescedCall, StagedCall, shared
 from langchain_bedrock_opt.batching.chains.coalescing import PATIENCE, WINDOW
+from langchain_bedrock_opt.batching.chains.naming import run_id_of
 from langchain_bedrock_opt.batching.chains.outputs import outputs_of, value_of
 from langchain_bedrock_opt.batching.chains.planning import first_round_plan
 from langchain_bedrock_opt.batching.chains.stages import Line, NotALineError, cut, program_of
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from langchain_bedrock_opt.batching.collected import is_collected
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.parts import COALESCER, BatchResult
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
@@ -76,7 +78,9 @@ class BatchChain(Runnable[Input, Output]):
     `batch`, `abatch`, `batch_as_completed` and `abatch_as_completed` wait for jobs. Single calls
     (`invoke`, `stream`, …) are the chain's own, on demand. `config["max_concurrency"]` splits no
     job. `config={"metadata": {"bedrock_opt_run_id": "nightly"}}` makes a batch durable: the same
-    call after a crash goes on with the jobs that there are, and pays for no record twice.
+    call after a crash goes on with the jobs that there are, and pays for no record twice. Where
+    another chain makes the batch, as a step of it or once more after a failure, each has a run of
+    its own under that name.
     """
 
     def __init__(
@@ -167,7 +171,7 @@ class BatchChain(Runnable[Input, Output]):
             BatchPartialError: Some inputs have no output; the others' are in its `results`.
             BatchError: The run failed as a whole.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             return super().batch(inputs, config, **told)
         call = self._call(inputs, config, kwargs)
@@ -202,7 +206,7 @@ class BatchChain(Runnable[Input, Output]):
 
         Exceptions are raised after the last output.
         """
-        if COALESCER.get() is not None or not inputs:
+        if is_collected() or not inputs:
             told: Any = {"return_exceptions": return_exceptions, **kwargs}
             yield from super().batch_as_completed(inputs, config, **told)
             return
@@ -318,7 +322,7 @@ class BatchChain(Runnable[Input, Output]):
         if line is None:
             return self._coalesced(inputs, config, kwargs)
         configs = get_config_list(config, len(inputs))
-        return StagedCall(line, inputs, configs, _run_id(configs))
+        return StagedCall(line, inputs, configs, run_id_of(self.chain, inputs, configs[0]))
 
     def _coalesced(
         self,
@@ -332,16 +336,10 @@ class BatchChain(Runnable[Input, Output]):
             inputs,
             configs,
             kwargs,
-            run_id=_run_id(configs),
+            run_id=run_id_of(self.chain, inputs, configs[0]) if configs else None,
             window=self._window,
             patience=self._patience,
         )
-
-
-def _run_id(configs: Sequence[RunnableConfig]) -> str | None:
-    """The run's name, if the user has given one."""
-    name = (configs[0].get("metadata") or {}).get(RUN_ID_KEY) if configs else None
-    return None if name is None else str(name)
 
 
 def _why(chain: Runnable[Any, Any]) -> str:

@@ -50,15 +50,17 @@ async def coalesced(
     block nothing is left behind.
 
     What is started by `batch.start(...)` is known: while one of those is busy with something else
-    nothing is sent, for `patience` seconds. Sync nodes call the model from threads: how many can
-    wait at once, the event loop's pool says.
+    nothing is sent, for `patience` seconds. Of other tasks nobody knows how many there are: what
+    they ask waits as long if it is too few for a job, since it would be paid in full. Sync nodes
+    call the model from threads: how many can wait at once, the event loop's pool says.
 
     Args:
         run_id: A name for the run. After a crash the same block with the same name finds the
             answers of its rounds, and asks only what was not asked before. A task that asks the
             very same twice and wants two answers is to be started by `batch.start`.
         window: Seconds without a new call after which the calls that wait are sent.
-        patience: Seconds after which they are sent although a started task is busy.
+        patience: Seconds after which they are sent although a started task is busy, or although
+            calls of other tasks are too few for a job.
 
     Raises:
         ConfigurationError: A value is out of its range.

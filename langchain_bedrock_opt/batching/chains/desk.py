@@ -15,6 +15,8 @@ import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.messages import AIMessage
@@ -22,7 +24,8 @@ from langchain_core.messages import AIMessage
 from langchain_bedrock_opt.batching.chains.asking import Asked, Post, Question, Scribe, Spot
 from langchain_bedrock_opt.batching.chains.sources import SOURCE, Source, digest_of
 from langchain_bedrock_opt.batching.parts import COALESCER, JobKind, Outcome
-from langchain_bedrock_opt.errors import BedrockOptError, ConfigurationError
+from langchain_bedrock_opt.batching.run.threads import in_thread
+from langchain_bedrock_opt.errors import BatchError, BedrockOptError, ConfigurationError
 
 _T = TypeVar("_T")
 
@@ -68,9 +71,7 @@ class _Round:
         """Nothing more will come."""
         self._failure = failure or BedrockOptError("A round has ended without this record.")
         for waiters in self._waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_exception(self._failure)
+            _fail(waiters, self._failure)
         self._waiters.clear()
 
 
@@ -93,9 +94,12 @@ class Desk:
         post_of: Who sends the questions of a model.
         window: Seconds without a new question after which what waits is sent, once all inputs
             that are known wait.
-        patience: Seconds after which what waits is sent although an input is busy elsewhere.
+        patience: Seconds after which what waits is sent although an input is busy elsewhere, or
+            although it is too few for a job and came from tasks that were not started here.
         threads: How many calls can come from threads at once: when all of those wait, nobody
             else gets a thread to ask from.
+        deaf_after: Seconds after which a call from a thread is given up that the event loop has
+            not even taken.
     """
 
     def __init__(
@@ -106,20 +110,25 @@ class Desk:
         window: float,
         patience: float,
         threads: int | None = None,
+        deaf_after: float = 60.0,
     ) -> None:
         self._scribe = scribe
         self._post_of = post_of
         self._window = window
         self._patience = max(window, patience)
         self._threads = threads or min(32, (os.cpu_count() or 1) + 4)
+        self._deaf_after = deaf_after
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[tuple[Post, JobKind], dict[bytes, _Waiting]] = {}
         self._flying: dict[bytes, tuple[_Round, int]] = {}
         self._replays: dict[tuple[Post, int], _Round] = {}
         self._known: dict[Post, asyncio.Task[Mapping[bytes, Spot]]] = {}
-        self._rounds_in_air = 0
+        self._in_air: set[_Round] = set()
+        self._stopped = threading.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._busy = 0
         self._unanswered = 0
+        self._strangers = 0
         self._in_threads = 0
         self._timer: asyncio.TimerHandle | None = None
         self._last = self._loop.time()
@@ -161,7 +170,8 @@ class Desk:
         """The same, for a call from a thread that is not the event loop's.
 
         Raises:
-            ConfigurationError: It is the event loop's, which can't wait for itself.
+            ConfigurationError: It is the event loop's, which can't wait for itself; or that one
+                takes no call, since it waits for this thread.
         """
         try:
             is_here = asyncio.get_running_loop() is self._loop
@@ -172,10 +182,20 @@ class Desk:
                 "A sync call (`invoke`) inside an async function would wait for itself while "
                 "calls are coalesced: call `await model.ainvoke(...)`."
             )
-        call = self._ask_for_thread(model, messages, stop, kwargs)
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        is_heard = threading.Event()
+        call = self._ask_for_thread(is_heard, model, messages, stop, kwargs)
+        answer = asyncio.run_coroutine_threadsafe(call, self._loop)
+        if not is_heard.wait(self._deaf_after):
+            answer.cancel()
+            raise ConfigurationError(
+                f"The event loop has not taken a call from a thread for {self._deaf_after} "
+                "seconds. A sync call of a chain inside an async function waits for itself while "
+                "calls are coalesced: call `await chain.ainvoke(...)`."
+            )
+        return answer.result()
 
-    async def _ask_for_thread(self, *call: Any) -> AIMessage:
+    async def _ask_for_thread(self, is_heard: threading.Event, *call: Any) -> AIMessage:
+        is_heard.set()
         self._in_threads += 1
         try:
             return await self.ask(*call)
@@ -191,7 +211,8 @@ class Desk:
         source = Source()
         self._busy += 1
         task: asyncio.Task[_T] = self._loop.create_task(self._as_source(source, work))
-        task.add_done_callback(lambda _task: self._end(source, work))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, source, work))
         return task
 
     async def _as_source(self, source: Source, work: Coroutine[Any, Any, _T]) -> _T:
@@ -199,7 +220,10 @@ class Desk:
         SOURCE.set(source)
         return await work
 
-    def _end(self, source: Source, work: Coroutine[Any, Any, Any]) -> None:
+    def _end(self, source: Source, work: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not self._is_open and not task.cancelled():
+            task.exception()  # the batch's own error is told, not that of each task as well
         work.close()  # a task that is cancelled before it begins leaves it unawaited
         source.has_ended = True
         if not source.waiting:
@@ -208,22 +232,36 @@ class Desk:
             self._look_after(0.0)
 
     async def close(self) -> None:
-        """Wait until nobody waits any more, and take no further calls."""
-        while self._unanswered:
-            await self._idle.wait()
+        """Wait until all that was started has ended and nobody waits, and take no further calls."""
+        while self._tasks or self._unanswered:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            else:
+                await self._idle.wait()
         self.abandon()
 
     def abandon(self) -> None:
-        """Take no further calls, and send nothing more. What is sent goes on."""
+        """Take no further calls, and send nothing more. Jobs that were sent go on.
+
+        Whoever still waits is told so.
+        """
         self._is_open = False
-        self._waiting.clear()
+        self._stopped.set()
         if self._timer is not None:
             self._timer.cancel()
+        for group in self._waiting.values():
+            for item in group.values():
+                _fail(item.waiters, _given_up())
+        self._waiting.clear()
+        for flight in self._in_air:
+            flight.end(_given_up())
 
     # --- how a call gets its outcome
 
     async def _outcome(self, post: Post, key: bytes, question: Question) -> Outcome:
         spot = (await self._known_of(post)).get(key)
+        if not self._is_open:
+            raise _given_up()
         waiter: asyncio.Future[Outcome] = self._loop.create_future()
         if spot is not None:
             self._replay_of(post, spot.round).wait(spot.place, waiter)
@@ -237,7 +275,8 @@ class Desk:
     async def _known_of(self, post: Post) -> Mapping[bytes, Spot]:
         task = self._known.get(post)
         if task is None:
-            task = self._known[post] = self._loop.create_task(asyncio.to_thread(post.known))
+            # In a thread of its own: sync calls that wait may hold all those of the loop's pool.
+            task = self._known[post] = self._loop.create_task(in_thread(post.known))
         # Whoever is cancelled while it is read must not cancel it for the others.
         return task.result() if task.done() else await asyncio.shield(task)
 
@@ -248,13 +287,13 @@ class Desk:
         if len(group) >= post.max_records:
             self._send(post, asked.kind)
         else:
-            self._look_after(self._time_to_wait)
+            self._look_after(self._window)
 
     def _replay_of(self, post: Post, number: int) -> _Round:
         replay = self._replays.get((post, number))
         if replay is None:
             replay = self._replays[post, number] = _Round(keeps=True)
-            self._fly(replay, lambda: post.again(number), ())
+            self._fly(replay, lambda: post.again(number, self._stopped), ())
         return replay
 
     @contextmanager
@@ -262,7 +301,9 @@ class Desk:
         """Count a call that waits, and its input as one that can't go on."""
         self._unanswered += 1
         self._idle.clear()
-        if source is not None:
+        if source is None:
+            self._strangers += 1
+        else:
             source.waiting += 1
             if source.waiting == 1 and not source.has_ended:
                 self._busy -= 1
@@ -272,18 +313,27 @@ class Desk:
             self._unanswered -= 1
             if not self._unanswered:
                 self._idle.set()
-            if source is not None:
+            if source is None:
+                self._strangers -= 1
+            else:
                 source.waiting -= 1
                 if not source.waiting and not source.has_ended:
                     self._busy += 1
 
     # --- when a round is sent
 
-    @property
-    def _time_to_wait(self) -> float:
-        """Seconds of quiet after which a round is sent."""
-        is_stuck = not self._busy or self._in_threads >= self._threads
-        return self._window if is_stuck else self._patience
+    def _time_to_wait(self, post: Post, size: int) -> float:
+        """Seconds of quiet after which so many calls are sent."""
+        is_small = size < post.min_records
+        if is_small and self._in_air:
+            return inf  # those who wait for the rounds in the air will ask more
+        if self._in_threads >= self._threads:
+            return self._window  # nobody else gets a thread to ask from
+        # Of tasks that were not started here nobody knows how many there are: more may come, and
+        # what is too few for a job costs twice as much.
+        if self._busy or (is_small and self._strangers):
+            return self._patience
+        return self._window
 
     def _look_after(self, delay: float) -> None:
         """Look in so many seconds, unless that is going to happen sooner."""
@@ -296,17 +346,19 @@ class Desk:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._waiting:
-            return
-        left = self._last + self._time_to_wait - self._loop.time()
-        if left > 0:
-            self._look_after(left)
-            return
-        for (post, kind), group in tuple(self._waiting.items()):
-            # Too few for a job: those who wait for the rounds in the air will ask more.
-            if not self._rounds_in_air or len(group) >= post.min_records:
+        now = self._loop.time()
+        due = {
+            key: self._last + self._time_to_wait(key[0], len(group))
+            for key, group in self._waiting.items()
+        }
+        for (post, kind), when in due.items():
+            if when <= now:
                 self._send(post, kind)
-        self._warn_of_threads()
+        later = min((when for when in due.values() if now < when < inf), default=None)
+        if later is not None:
+            self._look_after(later - now)
+        if len(self._waiting) < len(due):
+            self._warn_of_threads()
 
     def _send(self, post: Post, kind: JobKind) -> None:
         group = self._waiting.pop((post, kind)).values()
@@ -320,13 +372,14 @@ class Desk:
             self._flying[item.asked.key] = flight, place
             for waiter in item.waiters:
                 flight.wait(place, waiter)
-        self._fly(flight, lambda: post.send(questions), [asked.key for asked in questions])
+        keys = [asked.key for asked in questions]
+        self._fly(flight, lambda: post.send(questions, self._stopped), keys)
 
     def _fly(
         self, flight: _Round, outcomes: Callable[[], Iterator[Outcome]], keys: Sequence[bytes]
     ) -> None:
         """Wait for a round in a thread, which does not keep the process from ending."""
-        self._rounds_in_air += 1
+        self._in_air.add(flight)
         self.rounds += 1
 
         def wait() -> None:
@@ -353,11 +406,11 @@ class Desk:
 
     def _land(self, flight: _Round, failure: Exception | None, keys: Sequence[bytes]) -> None:
         self._last = self._loop.time()
-        self._rounds_in_air -= 1
+        self._in_air.discard(flight)
         for key in keys:
             self._flying.pop(key, None)
         flight.end(failure)
-        self._look_after(self._time_to_wait)
+        self._look_after(self._window)
 
     def _warn_of_threads(self) -> None:
         # More of them than we think there can be: then the pool is larger than we think.
@@ -370,6 +423,19 @@ class Desk:
             "async, or give the event loop a larger pool (`loop.set_default_executor`).",
             stacklevel=2,
         )
+
+
+def _fail(waiters: Iterable[asyncio.Future[Outcome]], error: Exception) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)
+
+
+def _given_up() -> BatchError:
+    return BatchError(
+        "The batch was given up before this call had an answer. Jobs that were sent go on: a batch "
+        "with a run id finds their answers when it is made again."
+    )
 
 
 def _again(outcome: Outcome) -> Outcome:

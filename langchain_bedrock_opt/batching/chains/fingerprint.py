@@ -41,11 +41,11 @@ def _described(runnable: Runnable[Any, Any]) -> Any:
     model = getattr(runnable, "model", None)
     model_id = getattr(model, "model_id", None)
     if isinstance(model_id, str):  # what a model is set to is in its records
-        return [_path(type(runnable)), _path(type(model)), model_id]
+        return [path_of(type(runnable)), path_of(type(model)), model_id]
     if isinstance(runnable, RunnableLambda):
         function = getattr(runnable, "func", None) or getattr(runnable, "afunc", None)
-        return [_path(type(runnable)), _path(function)]
-    return [_path(type(runnable)), _plain(dumpd(runnable))]
+        return [path_of(type(runnable)), path_of(function)]
+    return [path_of(type(runnable)), _plain(dumpd(runnable))]
 
 
 def _plain(value: Any) -> Any:
@@ -59,11 +59,21 @@ def _plain(value: Any) -> Any:
         return [_plain(inner) for inner in value]
     if isinstance(value, (set, frozenset)):
         return sorted(json.dumps(_plain(inner), sort_keys=True) for inner in value)
-    return _path(
+    return path_of(
         value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
     )
 
 
-def _path(thing: Any) -> str:
+def path_of(thing: Any) -> str:
+    """The path of a class or function; of anything else that of its class.
+
+    Example:
+        >>> path_of(str.upper), path_of(b"")
+        ('builtins.str.upper', 'builtins.bytes')
+    """
     name = getattr(thing, "__qualname__", None)
-    return f"{thing.__module__}.{name}" if name else _path(type(thing))
+    if not name:
+        return path_of(type(thing))
+    # Methods of built-in types know their class, and not all of them a module.
+    owner = getattr(thing, "__objclass__", thing)
+    return f"{getattr(owner, '__module__', None) or 'builtins'}.{name}"

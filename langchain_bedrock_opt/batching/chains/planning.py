@@ -64,7 +64,6 @@ class _FirstRound:
         self._loop = asyncio.get_running_loop()
         self._taken = 0
         self._news = asyncio.Event()
-        self._is_over = threading.Event()
 
     def post_of(self, model: BedrockBatch) -> Post:
         """Itself, for any model."""
@@ -75,13 +74,13 @@ class _FirstRound:
         """There are no earlier rounds."""
         return {}
 
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
+    def send(self, questions: Sequence[Asked], stopped: threading.Event) -> Iterator[Outcome]:
         """Take a round down."""
         self._loop.call_soon_threadsafe(self._take, questions)
-        self._is_over.wait()
+        stopped.wait()
         return iter(())
 
-    def again(self, number: int) -> Iterator[Outcome]:
+    def again(self, number: int, stopped: threading.Event) -> Iterator[Outcome]:  # noqa: ARG002 - `Post` has it
         """There are no earlier rounds.
 
         Raises:
@@ -101,9 +100,8 @@ class _FirstRound:
                 self._news.clear()
                 await self._news.wait()
         finally:
-            desk.abandon()
             ended.cancel()
-            self._is_over.set()
+            desk.abandon()
 
     def _over(self, ended: asyncio.Future[Any]) -> None:
         if not ended.cancelled():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -17,6 +19,9 @@ from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import Known, Outcome, Record
 from langchain_bedrock_opt.batching.program import ModelProgram
+
+# Look-ups in caches at once.
+_LOOKUPS: Final = 32
 
 # Ways of calling a model that are remembered; an agent has a few, however many runs it makes.
 _REMEMBERED: Final = 256
@@ -37,6 +42,7 @@ class Questions:
     def __init__(self) -> None:
         self._ways: OrderedDict[bytes, _Way] = OrderedDict()
         self._places = count()
+        self._lookups = ThreadPoolExecutor(_LOOKUPS, "bedrock-opt-batch-cache")
 
     async def __call__(
         self,
@@ -52,12 +58,13 @@ class Questions:
         """
         way = self._way(model, stop, kwargs)
         place = next(self._places)
-
-        def entry() -> Any:
-            return next(way.program.entries(0, [(place, messages)]))
-
-        # A cache may be a database: the loop must not wait for it.
-        made = await asyncio.to_thread(entry) if way.has_cache else entry()
+        if way.has_cache:
+            # A cache may be a database: the loop must not wait for it. Nor may it need a thread
+            # of the loop's pool, which sync calls that wait can hold all of.
+            entry = partial(copy_context().run, way.program.entry, place, messages)
+            made = await asyncio.get_running_loop().run_in_executor(self._lookups, entry)
+        else:
+            made = way.program.entry(place, messages)
         if isinstance(made, Record):
             return Question(made.kind, made.body, partial(_read, way.program, place))
         if isinstance(made, Known):

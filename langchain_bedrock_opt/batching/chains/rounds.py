@@ -14,9 +14,9 @@ asks it again waits for the round that it was in.
 from __future__ import annotations
 
 import sys
-import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from threading import Event, Lock
 from typing import Any, Final
 
 import orjson
@@ -51,7 +51,7 @@ class Journal:
     def __init__(self, folder: S3Folder, run_id: str) -> None:
         self.run_id = run_id
         self._folder = folder.child("rounds")
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._owner = uuid.uuid4().hex[:8]
         self._names: dict[int, str] = {}
         self._next = 0
@@ -152,37 +152,50 @@ class Rounds:
         """Where the questions of this run's earlier rounds are."""
         return {} if self._journal is None else self._journal.known()
 
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
+    def send(self, questions: Sequence[Asked], stopped: Event) -> Iterator[Outcome]:
         """Send a new round, wait for it, and give its outcomes.
+
+        Args:
+            questions: The round.
+            stopped: Set when nobody waits for it any more: then nothing more is sent.
 
         Raises:
             BatchError: It can't be sent.
         """
         number = None if self._journal is None else self._journal.add(questions)
-        return self._outcomes(questions, number)
+        return self._outcomes(questions, number, stopped)
 
-    def again(self, number: int) -> Iterator[Outcome]:
+    def again(self, number: int, stopped: Event) -> Iterator[Outcome]:
         """Go on with an earlier round: nothing that was sent is sent twice.
+
+        Args:
+            number: The round's number.
+            stopped: As for `send`.
 
         Raises:
             BatchError: It can't be gone on with.
         """
         if self._journal is None:
             raise ValueError("a round of a run that has no name: please report this as a bug")
-        return self._outcomes(self._journal.questions(number), number)
+        return self._outcomes(self._journal.questions(number), number, stopped)
 
-    def _outcomes(self, questions: Sequence[Asked], number: int | None) -> Iterator[Outcome]:
+    def _outcomes(
+        self, questions: Sequence[Asked], number: int | None, stopped: Event
+    ) -> Iterator[Outcome]:
+        if stopped.is_set():
+            return
         run_id = None
         if self._journal is not None:
             run_id = f"{self._journal.run_id}/round-{number:05d}"
         run = submit(RoundProgram(), questions, self._settings, self._services, run_id=run_id)
         self._under_way.add(run)
         try:
-            run.wait(progress=self._progress)
+            run.wait(progress=self._progress, stopped=stopped)
             for result in run.results(order="any"):
                 yield result.output or Outcome(result.index, error=result.error)
         finally:
-            self._under_way.discard(run)
+            if not stopped.is_set():  # else it goes on, and `interrupted` says so
+                self._under_way.discard(run)
 
 
 class RoundProgram:

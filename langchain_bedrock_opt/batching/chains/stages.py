@@ -6,10 +6,11 @@ of an answer, so that a run of any length streams through: nothing is held but w
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +30,7 @@ from langchain_bedrock_opt.batching.chains.anatomy import (
     steps_of,
 )
 from langchain_bedrock_opt.batching.chains.fingerprint import fingerprint_of
+from langchain_bedrock_opt.batching.chains.listeners import heard_on
 from langchain_bedrock_opt.batching.chains.traces import Traces
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.known import known_of
@@ -176,12 +178,22 @@ class ChainProgram:
     Args:
         line: The chain, cut at its models.
         config_of: The config of an input, by its place; None if nobody waits for the run here.
+        loop: Where async handlers run; None lets LangChain choose.
     """
 
-    def __init__(self, line: Line, config_of: ConfigOf | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        config_of: ConfigOf | None = None,
+        *,
+        loop: AbstractEventLoop | None = None,
+    ) -> None:
         self._line = line
+        self._refused: dict[int, Exception] = {}
         is_attended = config_of is not None
-        self._config_of = partial(_configured, line.config, config_of or _no_config)
+        self._config_of: ConfigOf = partial(_configured, line.config, config_of or _no_config)
+        if loop is not None:
+            self._config_of = heard_on(loop, self._config_of)
         self._traces = Traces(line.name, self._config_of, is_silent=not is_attended)
         self._asking = [_Asking(stage, self._traces, learns=is_attended) for stage in line.stages]
 
@@ -206,6 +218,7 @@ class ChainProgram:
                     self._traces.open(place, item)
                 return asking.entry(place, item)
             except Exception as error:  # noqa: BLE001 - this input fails, the others go on
+                self._refused[place] = error
                 return Refused(place, error)
 
         if asking.is_quick:
@@ -219,6 +232,8 @@ class ChainProgram:
             Exception: There is no answer, or a step fails. Only this input does.
         """
         place = outcome.place
+        if outcome.error is not None and place in self._refused:
+            outcome = outcome._replace(error=self._refused[place])
         try:
             value: Any = self._asking[stage].answer(outcome)
             if stage + 1 < self.stages:
@@ -229,6 +244,17 @@ class ChainProgram:
             raise
         self._traces.end(BatchResult(place, value))
         return value
+
+    def told(self, result: BatchResult) -> BatchResult:
+        """A result with the very error that a step has raised: the run in S3 keeps its name only.
+
+        Args:
+            result: The result, as the run gives it.
+        """
+        # One that another process has sent may have an answer, whatever its step says now.
+        if result.error is None or result.index not in self._refused:
+            return result
+        return replace(result, error=self._refused[result.index])
 
     def abandon(self, error: BaseException) -> None:
         """End all runs that are still open: the batch has failed."""
@@ -274,12 +300,15 @@ class _Asking:
         self._runs = ModelRuns(inner, stop, kwargs)
         # Handlers of the model's own hear of it although nobody listens to the chain.
         self._has_own_handlers = learns and bool(inner.callbacks or inner.verbose)
+        self._has_cache = cache is not None
         self._compiled = None if cache else _compiled(stage.before, inner, stop, kwargs)
 
     @property
     def is_quick(self) -> bool:
-        """Whether no step in front of the model waits for anything."""
-        return all(isinstance(item.step.runnable, _QUICK) for item in self._before)
+        """Whether nothing in front of the model waits for anything: no step, and no cache."""
+        return not self._has_cache and all(
+            isinstance(item.step.runnable, _QUICK) for item in self._before
+        )
 
     def entry(self, place: int, item: Any) -> Entry:
         """Make the record of one item.
@@ -293,8 +322,7 @@ class _Asking:
         messages = messages_of(done(self._before, item, place, self._traces))
         if is_heard:
             self._runs.open(place, messages, self._child(place))
-        (entry,) = self._program.entries(0, [(place, messages)])
-        return entry
+        return self._program.entry(place, messages)
 
     def answer(self, outcome: Outcome) -> AIMessage:
         """The answer of an outcome.

@@ -209,7 +209,13 @@ class BatchRun:
             states |= {arn: self._context.control.get(arn) for arn in live - states.keys() if arn}
         return self._status(stages, states)
 
-    def wait(self, *, progress: Progress = False, timeout: float | None = None) -> BatchRun:
+    def wait(
+        self,
+        *,
+        progress: Progress = False,
+        timeout: float | None = None,
+        stopped: Event | None = None,
+    ) -> BatchRun:
         """Wait until nothing is left to be done: queued jobs, retries, later stages.
 
         Several processes may wait for a run at once. On Ctrl-C the jobs go on, and how to attach
@@ -219,15 +225,16 @@ class BatchRun:
             progress: True for a bar on stderr (with `rich`, else lines), or a callable that is
                 given a `BatchStatus` after each look.
             timeout: Seconds to wait at most.
+            stopped: Set by another thread to have the wait end at its next look.
 
         Returns:
             This run.
 
         Raises:
-            TimeoutError: The time is over; the run goes on.
+            TimeoutError: The time is over, or the wait was stopped; the run goes on.
             BatchError: The run can't be gone on with here; what is done is kept.
         """
-        return self._wait(progress, timeout, stopped=Event())
+        return self._wait(progress, timeout, stopped=stopped or Event())
 
     def results(self, order: Order = "input") -> Iterator[BatchResult]:
         """The result of each input, once the run is over. It is waited for if need be.

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_bedrock_opt.batching.chains import as_batch, coalesced
+from langchain_bedrock_opt.batching.chains.chain import Mode
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
@@ -243,6 +244,33 @@ def test_errors_come_after_all_results(form: str, model: BedrockBatch) -> None:
     outputs = chain.batch(inputs, return_exceptions=True)
     assert list(map(_said, outputs[:6])) == list(map(_said, caught.value.results[:6]))
     assert isinstance(outputs[6], KeyError)
+
+
+class BadWordError(Exception):
+    """An error of the user's own."""
+
+
+def refuse_word3(text: str) -> str:
+    if "word3" in text:
+        raise BadWordError(text)
+    return text
+
+
+@pytest.mark.parametrize("mode", ["stages", "coalesce"])
+async def test_a_step_s_own_error_is_what_the_user_gets(
+    mode: Mode, model: BedrockBatch, inner: ChatBedrockConverse
+) -> None:
+    """What a step raises in front of any model comes out as it is."""
+
+    def chain(asked: Any) -> Any:
+        return ASK | asked | StrOutputParser() | refuse_word3 | asked
+
+    batch: Any = as_batch(chain(model), mode=mode, window=WINDOW)
+    outputs = batch.batch(WORDS, return_exceptions=True)
+    assert type(outputs[3]) is BadWordError
+    expected = chain(inner).batch(WORDS, return_exceptions=True)
+    assert outputs[3].args == expected[3].args
+    assert type((await batch.abatch(WORDS, return_exceptions=True))[3]) is BadWordError
 
 
 def test_bindings_around_reach_the_chain(service: BatchService, model: BedrockBatch) -> None:

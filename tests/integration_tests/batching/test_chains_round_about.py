@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableParallel
 
 from langchain_bedrock_opt.batching.chains import as_batch
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
+from langchain_bedrock_opt.errors import BatchStorageError
+from tests.batch_models import batch_model
 from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
 
 ASK = ChatPromptTemplate.from_template("Say {word}")
@@ -107,3 +110,100 @@ def test_ctrl_c_leaves_the_jobs_and_says_so(
     (job,) = jobs(service)
     assert job.status != "Stopping"
     service.clock.now += 10_000  # it ends, and whoever still waits for it
+
+
+class Where(AsyncCallbackHandler):
+    """Remembers the event loops that it is called on."""
+
+    def __init__(self) -> None:
+        self.loops: set[Any] = set()
+        self.events: list[str] = []
+
+    def _note(self, event: str) -> None:
+        self.loops.add(asyncio.get_running_loop())
+        self.events.append(event)
+
+    async def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        self._note("model")
+
+    async def on_llm_end(self, *_: Any, **__: Any) -> None:
+        self._note("answer")
+
+    async def on_chain_start(self, *_: Any, **__: Any) -> None:
+        self._note("chain")
+
+    async def on_chain_error(self, *_: Any, **__: Any) -> None:
+        self._note("error")
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_async_handlers_are_called_on_the_caller_s_loop(
+    form: str, service: BatchService
+) -> None:
+    """A handler that belongs to an event loop hears of each event once, there."""
+    where = Where()
+    model = model_of(service).with_config(callbacks=[where])
+    chain: Any = as_batch(FORMS[form](model), window=WINDOW)
+    await chain.abatch([{"word": f"word{n}"} for n in range(4)], {"callbacks": [where]})
+    assert where.loops == {asyncio.get_running_loop()}
+    assert where.events.count("model") == where.events.count("answer") == 4
+
+
+async def test_async_handlers_hear_of_a_batch_that_fails(service: BatchService) -> None:
+    """A batch that can't be made ends the runs of its inputs, on the caller's loop."""
+    service.s3.delete_bucket(Bucket=service.bucket)
+    where = Where()
+    chain: Any = as_batch(FORMS["stages"](model_of(service)))
+    with pytest.raises(BatchStorageError):
+        await asyncio.wait_for(chain.abatch(WORDS, {"callbacks": [where]}), 20)
+    assert where.events.count("error") == where.events.count("chain")
+    assert where.loops <= {asyncio.get_running_loop()}
+
+
+class SharedCache(InMemoryCache):
+    """A cache that answers when several have asked."""
+
+    def __init__(self, askers: int) -> None:
+        super().__init__()
+        self.together = threading.Barrier(askers, timeout=5)
+
+    def lookup(self, prompt: str, llm_string: str) -> Any:
+        self.together.wait()
+        return super().lookup(prompt, llm_string)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cache_is_asked_many_at_once(form: str, service: BatchService) -> None:
+    """A cache may be a network away: it is not asked one input after the other."""
+    cache = SharedCache(len(WORDS))
+    set_llm_cache(cache)
+    try:
+        as_batch(FORMS[form](model_of(service)), window=WINDOW).batch(WORDS)
+    finally:
+        set_llm_cache(None)
+    assert not cache.together.broken
+
+
+def test_nothing_more_is_sent_after_ctrl_c(
+    aws_environment: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch of collected calls that is broken off creates no more jobs behind one's back."""
+    service = make_batch_service(min_records=3, pace=SLOW, quotas={"max_running": 1})
+    is_broken_off = threading.Event()
+
+    def press(_status: Any) -> None:
+        if not is_broken_off.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            is_broken_off.wait(10)
+
+    model = batch_model(service, progress=press, max_records=5)
+    chain: Any = as_batch(FORMS["collected"](model), window=WINDOW)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        chain.batch([{"word": f"word{number}"} for number in range(10)])
+    is_broken_off.set()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name == "bedrock-batch-round":
+            thread.join(10)
+    assert len(jobs(service)) == 1
+    assert "goes on: BatchRun.attach(" in capsys.readouterr().err

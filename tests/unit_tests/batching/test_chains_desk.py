@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_bedrock_opt.batching.chains.asking import Asked, Question, Spot
 from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.parts import JobKind, Outcome
-from langchain_bedrock_opt.errors import ConfigurationError, RecordNotProcessedError
+from langchain_bedrock_opt.errors import BatchError, ConfigurationError, RecordNotProcessedError
 
 KIND = JobKind("model", "Converse")
 NEVER = 60.0
@@ -46,18 +46,20 @@ class Echo:
         self.failure: Exception | None = None
         self.gate = threading.Event()
         self.gate.set()
+        self.stopped: threading.Event | None = None
 
     def known(self) -> Mapping[bytes, Spot]:
         return self.past
 
-    def send(self, questions: Sequence[Asked]) -> Iterator[Outcome]:
+    def send(self, questions: Sequence[Asked], stopped: threading.Event) -> Iterator[Outcome]:
         self.rounds.append(list(questions))
+        self.stopped = stopped
         self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return self.again(len(self.rounds) - 1)
+        return self.again(len(self.rounds) - 1, stopped)
 
-    def again(self, number: int) -> Iterator[Outcome]:
+    def again(self, number: int, stopped: threading.Event) -> Iterator[Outcome]:
         for place, asked in enumerate(self.rounds[number]):
             if asked.body.startswith(b"bad"):
                 yield Outcome(place, error=RecordNotProcessedError("Not processed."))
@@ -210,6 +212,39 @@ async def test_too_few_wait_for_the_round_in_the_air(
     assert [len(sent) for sent in post.rounds] == [2, 2]
 
 
+async def test_too_few_of_unknown_tasks_wait_for_more(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """Calls that trickle in from a user's own tasks are not sent before they are enough."""
+    post.min_records = 3
+    desk = open_desk(window=0.01)
+
+    async def agent(number: int) -> str:
+        await asyncio.sleep(0.05 * number)
+        return await ask(desk, f"q{number}")
+
+    assert await asyncio.gather(*map(agent, range(3))) == ["Q0", "Q1", "Q2"]
+    assert [len(sent) for sent in post.rounds] == [3]
+
+
+async def test_too_few_of_unknown_tasks_are_sent_when_patience_ends(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """Calls that stay too few for a job are sent all the same, after a while."""
+    post.min_records = 3
+    desk = open_desk(window=0.01, patience=0.1)
+    assert await ask(desk, "a") == "A"
+
+
+async def test_too_few_of_started_tasks_do_not_wait(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """When all inputs are known, and each waits or has ended, nobody will ask more."""
+    post.min_records = 3
+    desk = open_desk(window=0.01)
+    assert await desk.start(ask(desk, "a")) == "A"
+
+
 async def test_a_cancelled_call_is_not_sent(open_desk: Callable[..., Desk], post: Echo) -> None:
     """A call that is given up before its round goes out costs nothing."""
     desk = open_desk(window=0.05)
@@ -262,6 +297,19 @@ async def test_a_sync_call_on_the_loop_is_refused(open_desk: Callable[..., Desk]
         desk.ask_from_thread("model", [HumanMessage("a")], None, {})
 
 
+async def test_a_loop_that_waits_for_a_thread_that_waits_for_it_is_found_out(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """A call whose event loop waits for it to end does not hang: it says so, and costs nothing."""
+    desk = open_desk(deaf_after=0.05)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(desk.ask_from_thread, "model", [HumanMessage("a")], None, {})
+        with pytest.raises(ConfigurationError, match="ainvoke"):
+            call.result(10)
+    assert await ask(desk, "b") == "B"
+    assert [[asked.body for asked in sent] for sent in post.rounds] == [[b"b"]]
+
+
 async def test_earlier_answers_are_not_asked_for_again(
     open_desk: Callable[..., Desk], post: Echo
 ) -> None:
@@ -281,6 +329,39 @@ async def test_closing_waits_for_all(open_desk: Callable[..., Desk]) -> None:
     assert await late == "A"
     with pytest.raises(ConfigurationError, match="await all tasks"):
         await ask(desk, "b")
+
+
+async def test_closing_waits_for_what_was_started(
+    open_desk: Callable[..., Desk], post: Echo
+) -> None:
+    """At the end of the block all started work has ended, whatever it asks on its way."""
+    desk = open_desk()
+
+    async def agent(number: int) -> str:
+        first = await ask(desk, f"a{number}")
+        await asyncio.sleep(0.01)
+        return await ask(desk, f"{first} then")
+
+    tasks = [desk.start(agent(number)) for number in range(3)]
+    await desk.close()
+    assert [task.result() for task in tasks] == [f"A{number} THEN" for number in range(3)]
+
+
+async def test_giving_up_leaves_nobody_waiting(open_desk: Callable[..., Desk], post: Echo) -> None:
+    """When a batch is given up its rounds are to stop, and whoever waits for an answer hears so."""
+    post.gate.clear()
+    post.min_records = 2
+    desk = open_desk()
+    sent = [desk.start(ask(desk, text)) for text in ("a", "b")]
+    await _until(lambda: len(post.rounds) == 1)
+    unsent = asyncio.create_task(ask(desk, "c"))
+    await asyncio.sleep(0.05)
+    desk.abandon()
+    answers = await asyncio.wait_for(asyncio.gather(*sent, unsent, return_exceptions=True), 10)
+    assert [type(answer) for answer in answers] == [BatchError] * 3
+    assert post.stopped is not None
+    assert post.stopped.is_set()
+    post.gate.set()
 
 
 async def _wait_for(event: Awaitable[bool]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -338,6 +340,14 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
     here: dict[str, Any] = {"print": lambda text: here.setdefault("said", text)}
     exec(SCRIPT.format(text="Say {word}", model=HAIKU, role=ROLE), here)
     assert _fingerprint() == here["said"]
+
+
+@pytest.mark.parametrize("function", [str.upper, "a, b".split, json.loads, len, partial(int)])
+def test_any_function_has_a_fingerprint(function: Any, model: BedrockBatch) -> None:
+    """Built-in functions and methods are steps as good as any."""
+    step = RunnableLambda(function)
+    other = program_of(ASK | model | StrOutputParser() | step).fingerprint
+    assert program_of(ASK | model | StrOutputParser()).fingerprint != other
 
 
 def test_fingerprints_tell_chains_apart(model: BedrockBatch) -> None:

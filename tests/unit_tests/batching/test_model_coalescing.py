@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -89,9 +90,9 @@ async def test_a_batch_inside_joins_the_others(
     model = batch_model(batch_service)
     chain: RunnableLambda[Any, Any] = RunnableLambda(lambda texts: model.batch(texts))  # noqa: PLW0108
 
-    chain.invoke(questions(8))
+    await asyncio.to_thread(chain.invoke, questions(8))
     await model.abatch(questions(8))
-    list(model.batch_as_completed(questions(8)))
+    await asyncio.to_thread(lambda: list(model.batch_as_completed(questions(8))))
     _ = [each async for each in model.abatch_as_completed(questions(8))]
 
     assert len(collector.asked) == 32
