@@ -26,6 +26,7 @@ from pydantic import Field
 
 from langchain_bedrock_opt.batching.guard import InvokeGuard, OnInvoke
 from langchain_bedrock_opt.batching.parts import COALESCER
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
 
 _VERSIONS = "lc_versions"
 """Package versions that LangChain puts into each model's metadata; the inner model has its own."""
@@ -258,7 +259,10 @@ class OnDemandChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - likewise
-        return cast("LangSmithParams", params)
+        # LangChain puts these into the metadata of the runs that it opens for this model, which it
+        # does for collected calls alone: they wait for jobs.
+        waits = {} if COALESCER.get() is None else {BATCH_METADATA_KEY: True}
+        return cast("LangSmithParams", {**params, **waits})
 
     def get_token_ids(self, text: str) -> list[int]:
         """The token ids of a text, by the inner model."""

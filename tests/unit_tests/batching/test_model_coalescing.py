@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableLambda, RunnableParallel
 
 from langchain_bedrock_opt import BedrockUsageCallbackHandler
 from langchain_bedrock_opt.batching.parts import COALESCER
-from tests.batch_models import batch_model, calls_of, jobs_of, questions
+from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import BatchService
 
 
@@ -21,6 +21,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, list[Any], list[str] | None, Mapping[str, Any]]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
     async def ask(
         self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
@@ -31,6 +32,7 @@ class Collector:
         self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
     ) -> AIMessage:
         self.asked.append((model, messages, stop, kwargs))
+        self.meanwhile()
         usage = {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11}
         return AIMessage("collected", usage_metadata=usage)
 
@@ -71,6 +73,28 @@ def test_a_collected_call_is_one_run(batch_service: BatchService, collector: Col
     (record,) = usage.ledger.records()
     assert record.usage is not None
     assert (record.model_id, record.usage.total) == ("us.amazon.nova-lite-v1:0", 11)
+
+
+async def test_a_collected_call_is_counted_however_long_it_takes(
+    batch_service: BatchService, collector: Collector
+) -> None:
+    """Neither hours nor other runs make a usage handler give up a call that waits for a job."""
+    clock = batch_service.clock
+    usage = BedrockUsageCallbackHandler(max_runs=2, clock=clock, perf_clock=clock)
+    model = batch_model(batch_service)
+
+    def other_calls() -> None:
+        clock.now += 30 * 3600
+        for _ in range(4):
+            inner_model(batch_service).invoke("ping", {"callbacks": [usage]})
+
+    collector.meanwhile = other_calls
+    model.invoke("Hi", {"callbacks": [usage]})
+    await model.ainvoke("Hi", {"callbacks": [usage]})
+    list(model.stream("Hi", {"callbacks": [usage]}))
+
+    waited = [each for each in usage.ledger.records() if each.usage and each.usage.total == 11]
+    assert [each.status for each in waited] == ["ok"] * 3
 
 
 def test_collected_calls_need_no_warning(batch_service: BatchService, collector: Collector) -> None:
