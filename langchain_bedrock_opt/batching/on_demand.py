@@ -7,6 +7,7 @@ into jobs (`parts.COALESCER`) do they take LangChain's usual way, and wait at it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, cast
@@ -235,7 +236,13 @@ class OnDemandChatModel(BaseChatModel):
         if coalescer is None:
             answer = self.model._agenerate(messages, stop, run_manager, **kwargs)  # noqa: SLF001 - likewise
             return cast("ChatResult", await answer)
-        return _result(await coalescer.ask(self, messages, stop, kwargs))
+        try:
+            return _result(await coalescer.ask(self, messages, stop, kwargs))
+        except asyncio.CancelledError as error:
+            # LangChain leaves the runs of cancelled calls open, and nobody gives up one that waits.
+            if run_manager is not None:
+                await run_manager.on_llm_error(error)
+            raise
 
     # --- What the inner model says of itself ---
 

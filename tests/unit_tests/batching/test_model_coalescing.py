@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 
-from langchain_bedrock_opt import BedrockUsageCallbackHandler
+from langchain_bedrock_opt import BedrockUsageCallbackHandler, Budget
 from langchain_bedrock_opt.batching.parts import COALESCER
 from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import BatchService
@@ -22,11 +24,15 @@ class Collector:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, list[Any], list[str] | None, Mapping[str, Any]]] = []
         self.meanwhile: Callable[[], object] = lambda: None
+        self.answers: asyncio.Event | None = None
 
     async def ask(
         self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
     ) -> AIMessage:
-        return self.ask_from_thread(model, messages, stop, kwargs)
+        answer = self.ask_from_thread(model, messages, stop, kwargs)
+        if self.answers is not None:
+            await self.answers.wait()
+        return answer
 
     def ask_from_thread(
         self, model: Any, messages: list[Any], stop: list[str] | None, kwargs: Mapping[str, Any]
@@ -95,6 +101,27 @@ async def test_a_collected_call_is_counted_however_long_it_takes(
 
     waited = [each for each in usage.ledger.records() if each.usage and each.usage.total == 11]
     assert [each.status for each in waited] == ["ok"] * 3
+
+
+async def test_a_collected_call_that_is_cancelled_ends(
+    batch_service: BatchService, collector: Collector
+) -> None:
+    """A cancelled call that waits for a job ends its run, so that a budget holds nothing for it."""
+    budget, usage = Budget(limit_usd=Decimal(1)), BedrockUsageCallbackHandler()
+    collector.answers = asyncio.Event()
+    model = batch_model(batch_service)
+    task = asyncio.create_task(model.ainvoke("Hi", {"callbacks": [budget, usage]}))
+    while not collector.asked:
+        await asyncio.sleep(0)
+    assert budget.status().reserved_usd > 0
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert budget.status().reserved_usd == 0
+    (record,) = usage.ledger.records()
+    assert record.status != "ok"
 
 
 def test_collected_calls_need_no_warning(batch_service: BatchService, collector: Collector) -> None:
