@@ -85,7 +85,8 @@ class BatchCall:
             except BatchPartialError as error:
                 values, failure = error.results, error
             for result in self._results(values):
-                runs.end(result)
+                self._end(runs, result, values)
+        failure = failure or _failure(values, run)
         return _given(values, failure, return_exceptions=return_exceptions)
 
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
@@ -99,7 +100,8 @@ class BatchCall:
             except BatchPartialError as error:
                 values, failure = error.results, error
             for result in self._results(values):
-                await runs.end(result)
+                await self._aend(runs, result, values)
+        failure = failure or _failure(values, run)
         return _given(values, failure, return_exceptions=return_exceptions)
 
     def as_completed(self, *, return_exceptions: bool) -> Iterator[tuple[int, Any]]:
@@ -112,8 +114,7 @@ class BatchCall:
         with self._runs() as runs:
             run = self._submitted().wait(progress=self._model.progress)
             for read in run.results(order="any"):
-                result = self._told(read, values)
-                runs.end(result)
+                result = self._end(runs, self._told(read, values), values)
                 if result.error is None or return_exceptions:
                     yield result.index, values[result.index]
         _given(values, _failure(values, run), return_exceptions=return_exceptions)
@@ -126,8 +127,7 @@ class BatchCall:
             await run.await_(progress=self._model.progress)
             async with aclosing(cast("Any", run.aresults(order="any"))) as results:
                 async for read in results:
-                    result = self._told(read, values)
-                    await runs.end(result)
+                    result = await self._aend(runs, self._told(read, values), values)
                     if result.error is None or return_exceptions:
                         yield result.index, values[result.index]
         _given(values, _failure(values, run), return_exceptions=return_exceptions)
@@ -145,6 +145,24 @@ class BatchCall:
         if refused is not None:  # the handler's own error: the run in S3 keeps its name only
             result = BatchResult(result.index, error=refused)
         values[result.index] = result.output if result.error is None else result.error
+        return result
+
+    def _end(self, runs: ModelRuns, result: BatchResult, values: list[Any]) -> BatchResult:
+        """End an input's run; the result, of which a handler may have made an error."""
+        try:
+            runs.end(result)
+        except Exception as error:  # noqa: BLE001 - a handler's that is to be raised
+            return _raised(error, result, values)
+        return result
+
+    async def _aend(
+        self, runs: AsyncModelRuns, result: BatchResult, values: list[Any]
+    ) -> BatchResult:
+        """As `_end`."""
+        try:
+            await runs.end(result)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return _raised(error, result, values)
         return result
 
     # --- The run ---
@@ -223,6 +241,14 @@ def _described(prompt: LanguageModelInput) -> bytes:
         for message in messages
     ]
     return repr(said).encode("utf-8", "surrogatepass")
+
+
+def _raised(error: Exception, result: BatchResult, values: list[Any]) -> BatchResult:
+    """What a handler's error makes of a result, also in the list: it is this input's alone."""
+    if result.error is not None:
+        return result
+    values[result.index] = error
+    return BatchResult(result.index, error=error)
 
 
 def _failure(values: list[Any], run: BatchRun) -> BatchPartialError | None:
