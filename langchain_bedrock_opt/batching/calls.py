@@ -19,7 +19,7 @@ from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
-from langchain_bedrock_opt.batching.run.threads import in_thread
+from langchain_bedrock_opt.batching.run.leaving import asubmitted
 from langchain_bedrock_opt.errors import BatchPartialError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class BatchCall:
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
         """As `outputs`."""
         async with self._aruns() as runs:
-            run = await in_thread(self._submitted)
+            run = await asubmitted(self._submitted)
             await run.await_(progress=self._model.progress)
             failure = None
             try:
@@ -123,7 +123,7 @@ class BatchCall:
         """As `as_completed`."""
         values: list[Any] = [None] * len(self._inputs)
         async with self._aruns() as runs:
-            run = await in_thread(self._submitted)
+            run = await asubmitted(self._submitted)
             await run.await_(progress=self._model.progress)
             async with aclosing(cast("Any", run.aresults(order="any"))) as results:
                 async for read in results:

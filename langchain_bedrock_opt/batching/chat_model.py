@@ -91,8 +91,8 @@ class BedrockBatch(OnDemandChatModel):
         max_file_bytes: The most that a file may weigh.
         timeout_hours: After how many hours a job ends that is not through, 24 to 168.
         max_cost_usd: A run that could cost more is refused before anything is uploaded.
-        cancel_on_interrupt: Stop the jobs on Ctrl-C; by default they go on, and it is printed how
-            to attach.
+        cancel_on_interrupt: Stop the jobs on Ctrl-C, or if the task that waits is cancelled; by
+            default they go on, and it is printed how to attach.
         bucket_owner: The account whose bucket it is, if it is another one.
         kms_key_id: The KMS key that outputs are encrypted with.
         vpc_config: Bedrock's `vpcConfig`.
@@ -154,7 +154,7 @@ class BedrockBatch(OnDemandChatModel):
     """What a run may cost."""
 
     cancel_on_interrupt: bool = False
-    """Stop the jobs on Ctrl-C."""
+    """Stop the jobs on Ctrl-C, or if the task that waits is cancelled."""
 
     bucket_owner: str | None = None
     """The account whose bucket it is, if it is another one."""

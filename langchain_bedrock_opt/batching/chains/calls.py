@@ -25,6 +25,8 @@ from langchain_bedrock_opt.batching.parts import (
     Services,
 )
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.leaving import asubmitted
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import ConfigurationError
 
 # Threads of a loop of ours, for chains whose functions are sync: most wait for a job's end.
@@ -129,7 +131,7 @@ class StagedCall:
     async def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, without holding up the event loop."""
         try:
-            run = await asyncio.to_thread(self._submitted)
+            run = await asubmitted(self._submitted)
             await run.await_(progress=self._progress)
             async for result in run.aresults(order):
                 yield result
@@ -184,11 +186,7 @@ class CoalescedCall:
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
-        try:
-            yield from drained(lambda: self._aresults(order, self.threads), threads=self.threads)
-        except KeyboardInterrupt:
-            self._office.interrupted()
-            raise
+        yield from drained(lambda: self._aresults(order, self.threads), threads=self.threads)
 
     def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, on the event loop that runs."""
@@ -210,6 +208,9 @@ class CoalescedCall:
                 while awaited in early:
                     yield early.pop(awaited)
                     awaited += 1
+        except asyncio.CancelledError:  # by Ctrl-C, also of the thread that `drained` serves
+            await in_thread(self._office.interrupted)
+            raise
         finally:
             for task in tasks:
                 task.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from os.path import commonprefix
@@ -39,6 +40,7 @@ from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.batching.run.threads import in_thread, iterate_in_thread
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.errors import (
+    BatchError,
     BatchIntegrityError,
     BatchPartialError,
     RecordNotProcessedError,
@@ -294,10 +296,17 @@ class BatchRun:
         return await in_thread(self.status)
 
     async def await_(self, *, progress: Progress = False, timeout: float | None = None) -> BatchRun:
-        """`wait`, without holding up the event loop. If the task is cancelled the jobs go on."""
+        """`wait`, without holding up the event loop.
+
+        If the task is cancelled, by Ctrl-C or a time limit, it is said as `interrupted` does.
+        """
         stopped = Event()
         try:
             return await in_thread(lambda: self._wait(progress, timeout, stopped=stopped))
+        except asyncio.CancelledError:
+            stopped.set()
+            await in_thread(self.interrupted)
+            raise
         finally:
             stopped.set()
 
@@ -320,6 +329,21 @@ class BatchRun:
     async def acancel(self) -> None:
         """`cancel`, without holding up the event loop."""
         await in_thread(self.cancel)
+
+    def interrupted(self) -> None:
+        """Say on stderr how to come back to the run; with `cancel_on_interrupt` stop its jobs.
+
+        Whoever waits for it calls this on Ctrl-C, or if the waiting task is cancelled. It raises
+        nothing that would hide that.
+        """
+        said = "Its jobs go on. Come back to them with"
+        if self._context.settings.cancel_on_interrupt:
+            said = "Its jobs are being stopped. Read what they have done with"
+            try:
+                self.cancel()
+            except BatchError as error:
+                said = f"Its jobs could not be stopped ({error}) Come back to them with"
+        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def __repr__(self) -> str:
         """How to attach to it."""
@@ -346,21 +370,13 @@ class BatchRun:
                     f"{self!r} is not over after {timeout} seconds; it goes on."
                 ) from None
             except KeyboardInterrupt:
-                self._interrupted()
+                self.interrupted()
                 raise
             finally:
                 display.close()
             self._tallies |= driver.tallies
             self._is_over = True
         return self
-
-    def _interrupted(self) -> None:
-        if self._context.settings.cancel_on_interrupt:
-            self.cancel()
-            said = "Its jobs are being stopped. Read what they have done with"
-        else:
-            said = "Its jobs go on. Come back to them with"
-        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def _begun(self) -> Iterator[Stage]:
         """The stages that something is known of."""
