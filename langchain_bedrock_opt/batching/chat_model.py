@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
-from langchain_bedrock_opt.batching.guard import check_guarding
+from langchain_bedrock_opt.batching.guard import FewRecords, check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
@@ -83,7 +83,8 @@ class BedrockBatch(OnDemandChatModel):
         bedrock_client: A boto3 client of `bedrock`; by default the model's own.
         s3_client: A boto3 client of `s3`; by default one with the model's region and credentials.
         below_minimum: What becomes of inputs that are too few for a job: single calls
-            (`on_demand`, `flex`), or an error.
+            (`on_demand`, `flex`), or an error. By default they are made on demand, with a
+            `FullPriceWarning`; there is none if you say so yourself.
         on_failed: What becomes of inputs that failed and may be sent again, once all jobs have
             ended.
         min_records: The least that a job takes; 100 for most models.
@@ -212,10 +213,12 @@ class BedrockBatch(OnDemandChatModel):
     @property
     def services(self) -> Services:
         """The clients of its runs."""
+        is_meant = "below_minimum" in self.model_fields_set
         return Services(
             bedrock=self.bedrock_client or self.model.bedrock_client,
             s3=self.s3_client or self._own_s3_client,
             direct=direct_for(self.model),
+            few=None if is_meant else FewRecords(self.min_records),
             clock=self.clock,
             sleep=self.sleep,
         )

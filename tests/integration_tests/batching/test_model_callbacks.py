@@ -236,7 +236,8 @@ def test_single_calls_below_the_minimum_are_at_their_own_price(
     """Inputs that are too few for a job count at the price of single calls."""
     usage = BedrockUsageCallbackHandler()
 
-    batch_model(batch_service).batch(questions(3), {"callbacks": [usage]})
+    model = batch_model(batch_service, below_minimum="on_demand")
+    model.batch(questions(3), {"callbacks": [usage]})
 
     assert {record.price_tier for record in records_of(usage)} == {"default"}
 
