@@ -28,6 +28,7 @@ from pydantic import Field
 from langchain_bedrock_opt.batching.guard import InvokeGuard, OnInvoke
 from langchain_bedrock_opt.batching.parts import COALESCER
 from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
+from langchain_bedrock_opt.errors import ConfigurationError
 
 _VERSIONS = "lc_versions"
 """Package versions that LangChain puts into each model's metadata; the inner model has its own."""
@@ -148,7 +149,12 @@ class OnDemandChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The inner model's events of one answer, on demand."""
+        """The inner model's events of one answer, on demand.
+
+        Raises:
+            ConfigurationError: Calls are collected here, and `version` is `v3`.
+        """
+        _check_version(version)
         single = self._single(config)
         return self.model.stream_events(input, single, version=version, stop=stop, **kwargs)
 
@@ -162,6 +168,9 @@ class OnDemandChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Any:
         """As `stream_events`, asynchronously."""
+        _check_version(version)
+        if COALESCER.get() is not None:
+            return super().astream_events(input, config, version=version, stop=stop, **kwargs)
         single = self._single(config)
         return self.model.astream_events(input, single, version=version, stop=stop, **kwargs)
 
@@ -284,6 +293,15 @@ class OnDemandChatModel(BaseChatModel):
     ) -> int:
         """The number of tokens of messages, by the inner model."""
         return cast("int", self.model.get_num_tokens_from_messages(messages, tools))
+
+
+def _check_version(version: str) -> None:
+    """Refuse events of parts of an answer, where it comes whole from a job."""
+    if version == "v3" and COALESCER.get() is not None:
+        raise ConfigurationError(
+            "Events of version='v3' stream an answer's parts, and where calls are collected an "
+            "answer comes whole, from a job: call ainvoke, or astream_events(version='v2')."
+        )
 
 
 def _result(message: AIMessage) -> ChatResult:

@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableLambda, RunnableParallel
 
 from langchain_bedrock_opt import BedrockUsageCallbackHandler, Budget
 from langchain_bedrock_opt.batching.parts import COALESCER
+from langchain_bedrock_opt.errors import ConfigurationError
 from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import BatchService
 
@@ -68,6 +69,24 @@ async def test_single_calls_wait_for_their_job(
     assert collector.asked[0][2] == ["."]
     assert collector.asked[1][3] == {"tools": []}
     assert (calls_of(batch_service), jobs_of(batch_service)) == (0, [])
+
+
+async def test_events_of_single_calls_wait_for_their_job(
+    batch_service: BatchService, collector: Collector
+) -> None:
+    """Who reads a model's events asks the collector, too; parts of an answer are refused."""
+    model = batch_model(batch_service)
+
+    events = [event async for event in model.astream_events("Hi", version="v2", stop=["."])]
+    with pytest.raises(ConfigurationError, match="version='v2'"):
+        model.stream_events("Hi", version="v3")
+    with pytest.raises(ConfigurationError, match="ainvoke"):
+        model.astream_events("Hi", version="v3")
+
+    ends = [event for event in events if event["event"] == "on_chat_model_end"]
+    assert [end["data"]["output"].text for end in ends] == ["collected"]
+    assert [asked[2] for asked in collector.asked] == [["."]]
+    assert calls_of(batch_service) == 0
 
 
 def test_a_collected_call_is_one_run(batch_service: BatchService, collector: Collector) -> None:
