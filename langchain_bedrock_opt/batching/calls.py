@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 
 RUN_ID_KEY: Final = "bedrock_opt_run_id"
-"""Key of a durable run's name in the metadata of a batch's config."""
+"""Key of a durable run's name in the metadata of a batch's config.
+
+A batch that is made again under its name tells its handlers of all answers again. Whether those of
+the first time have heard of them, nobody can know: they may have died with their process.
+"""
 
 _TOLD: Final = ("tool_calls", "tool_call_id")
 """What tells messages of some kinds apart, besides their content."""

@@ -69,7 +69,9 @@ class BedrockBatch(OnDemandChatModel):
     Nothing that was paid for is lost: if some inputs have no answer, `BatchPartialError` is raised
     when all results are there, and carries them. Inputs whose answer a cache has are not sent, and
     equal inputs are sent once. `config={"metadata": {"bedrock_opt_run_id": "nightly"}}` makes a
-    batch durable: the same call after a crash goes on with the jobs that there are.
+    batch durable: the same call after a crash goes on with the jobs that there are. Callbacks hear
+    of its answers each time that they are given, so a usage handler or a budget counts those of a
+    finished batch again if it is made again, though Bedrock bills them once.
 
     Single calls (`invoke`, `stream`, …) go to the inner model, on demand and at the full price. A
     chain that makes many of them is warned of once (`FullPriceWarning`).

@@ -76,7 +76,8 @@ class BatchChain(Runnable[Input, Output]):
     `batch`, `abatch`, `batch_as_completed` and `abatch_as_completed` wait for jobs. Single calls
     (`invoke`, `stream`, …) are the chain's own, on demand. `config["max_concurrency"]` splits no
     job. `config={"metadata": {"bedrock_opt_run_id": "nightly"}}` makes a batch durable: the same
-    call after a crash goes on with the jobs that there are, and pays for no record twice.
+    call after a crash goes on with the jobs that there are, and pays for no record twice. Callbacks
+    hear of its answers each time: usage handlers and budgets count them as often.
     """
 
     def __init__(
