@@ -34,11 +34,12 @@ async def of_a_run(model: BedrockBatch) -> Any:
 
 
 async def in_stages(model: BedrockBatch) -> Any:
-    return await as_batch(ASK | model).abatch([{"q": each} for each in questions(8)])
+    chain: Any = as_batch(ASK | model)
+    return await chain.abatch([{"q": each} for each in questions(8)])
 
 
 async def of_collected_calls(model: BedrockBatch) -> Any:
-    chain = as_batch(ASK | model, mode="coalesce", window=WINDOW)
+    chain: Any = as_batch(ASK | model, mode="coalesce", window=WINDOW)
     return await chain.abatch([{"q": each} for each in questions(8)])
 
 
