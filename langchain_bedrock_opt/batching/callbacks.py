@@ -8,6 +8,7 @@ longer than making the record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar, cast
 
 from langchain_aws import ChatBedrockConverse
@@ -124,7 +125,8 @@ class ModelRuns(_Runs[CallbackManagerForLLMRun]):
         """End all runs that are still open: the batch has failed."""
         while self._open:
             _, run = self._open.popitem()
-            run.on_llm_error(error, response=_NOTHING)
+            with suppress(Exception):  # LangChain has logged it; `error` is what is raised
+                run.on_llm_error(error, response=_NOTHING)
 
 
 class AsyncModelRuns(_Runs[AsyncCallbackManagerForLLMRun]):
@@ -152,7 +154,8 @@ class AsyncModelRuns(_Runs[AsyncCallbackManagerForLLMRun]):
         """As `ModelRuns.abandon`."""
         while self._open:
             _, run = self._open.popitem()
-            await run.on_llm_error(error, response=_NOTHING)
+            with suppress(Exception):  # LangChain has logged it; `error` is what is raised
+                await run.on_llm_error(error, response=_NOTHING)
 
 
 _NOTHING: Final = LLMResult(generations=[[]])

@@ -19,14 +19,18 @@ from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
-from langchain_bedrock_opt.batching.run.threads import in_thread
+from langchain_bedrock_opt.batching.run.leaving import asubmitted
 from langchain_bedrock_opt.errors import BatchJobError, BatchPartialError
 
 if TYPE_CHECKING:
     from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 
 RUN_ID_KEY: Final = "bedrock_opt_run_id"
-"""Key of a durable run's name in the metadata of a batch's config."""
+"""Key of a durable run's name in the metadata of a batch's config.
+
+A batch that is made again under its name tells its handlers of all answers again. Whether those of
+the first time have heard of them, nobody can know: they may have died with their process.
+"""
 
 _TOLD: Final = ("tool_calls", "tool_call_id")
 """What tells messages of some kinds apart, besides their content."""
@@ -87,7 +91,8 @@ class BatchCall:
                 except BatchPartialError as error:
                     values, failure = error.results, error
             for result in self._results(values):
-                runs.end(result)
+                self._end(runs, result, values)
+        failure = failure or _failure(values, run)
         return _given(values, failure, return_exceptions=return_exceptions)
 
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
@@ -102,7 +107,8 @@ class BatchCall:
                 except BatchPartialError as error:
                     values, failure = error.results, error
             for result in self._results(values):
-                await runs.end(result)
+                await self._aend(runs, result, values)
+        failure = failure or _failure(values, run)
         return _given(values, failure, return_exceptions=return_exceptions)
 
     def as_completed(self, *, return_exceptions: bool) -> Iterator[tuple[int, Any]]:
@@ -115,8 +121,7 @@ class BatchCall:
         with self._runs() as runs:
             run = self._submitted(return_exceptions=return_exceptions)
             for read in self._read(run):
-                result = self._told(read, values)
-                runs.end(result)
+                result = self._end(runs, self._told(read, values), values)
                 if result.error is None or return_exceptions:
                     yield result.index, values[result.index]
         _given(values, _failure(values, run), return_exceptions=return_exceptions)
@@ -128,8 +133,7 @@ class BatchCall:
             run = await self._asubmitted(return_exceptions=return_exceptions)
             async with aclosing(cast("Any", self._aread(run))) as results:
                 async for read in results:
-                    result = self._told(read, values)
-                    await runs.end(result)
+                    result = await self._aend(runs, self._told(read, values), values)
                     if result.error is None or return_exceptions:
                         yield result.index, values[result.index]
         _given(values, _failure(values, run), return_exceptions=return_exceptions)
@@ -147,6 +151,24 @@ class BatchCall:
         if refused is not None:  # the handler's own error: the run in S3 keeps its name only
             result = BatchResult(result.index, error=refused)
         values[result.index] = result.output if result.error is None else result.error
+        return result
+
+    def _end(self, runs: ModelRuns, result: BatchResult, values: list[Any]) -> BatchResult:
+        """End an input's run; the result, of which a handler may have made an error."""
+        try:
+            runs.end(result)
+        except Exception as error:  # noqa: BLE001 - a handler's that is to be raised
+            return _raised(error, result, values)
+        return result
+
+    async def _aend(
+        self, runs: AsyncModelRuns, result: BatchResult, values: list[Any]
+    ) -> BatchResult:
+        """As `_end`."""
+        try:
+            await runs.end(result)
+        except Exception as error:  # noqa: BLE001 - likewise
+            return _raised(error, result, values)
         return result
 
     # --- The run ---
@@ -203,7 +225,7 @@ class BatchCall:
 
     async def _asubmitted(self, *, return_exceptions: bool) -> BatchRun | None:
         """As `_submitted`."""
-        return await in_thread(lambda: self._submitted(return_exceptions=return_exceptions))
+        return await asubmitted(lambda: self._submitted(return_exceptions=return_exceptions))
 
     def _read(self, run: BatchRun | None) -> Iterator[BatchResult]:
         """Results as they are read, or refusals."""
@@ -258,6 +280,14 @@ def _described(prompt: LanguageModelInput) -> bytes:
         for message in messages
     ]
     return repr(said).encode("utf-8", "surrogatepass")
+
+
+def _raised(error: Exception, result: BatchResult, values: list[Any]) -> BatchResult:
+    """What a handler's error makes of a result, also in the list: it is this input's alone."""
+    if result.error is not None:
+        return result
+    values[result.index] = error
+    return BatchResult(result.index, error=error)
 
 
 def _failure(values: list[Any], run: BatchRun | None) -> BatchPartialError | None:

@@ -20,7 +20,7 @@ from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
 from langchain_bedrock_opt.batching.collected import is_collected
-from langchain_bedrock_opt.batching.guard import check_guarding
+from langchain_bedrock_opt.batching.guard import FewRecords, check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
@@ -70,7 +70,9 @@ class BedrockBatch(OnDemandChatModel):
     Nothing that was paid for is lost: if some inputs have no answer, `BatchPartialError` is raised
     when all results are there, and carries them. Inputs whose answer a cache has are not sent, and
     equal inputs are sent once. `config={"metadata": {"bedrock_opt_run_id": "nightly"}}` makes a
-    batch durable: the same call after a crash goes on with the jobs that there are.
+    batch durable: the same call after a crash goes on with the jobs that there are. Callbacks hear
+    of its answers each time that they are given, so a usage handler or a budget counts those of a
+    finished batch again if it is made again, though Bedrock bills them once.
 
     Single calls (`invoke`, `stream`, …) go to the inner model, on demand and at the full price. A
     chain that makes many of them is warned of once (`FullPriceWarning`).
@@ -84,7 +86,8 @@ class BedrockBatch(OnDemandChatModel):
         bedrock_client: A boto3 client of `bedrock`; by default the model's own.
         s3_client: A boto3 client of `s3`; by default one with the model's region and credentials.
         below_minimum: What becomes of inputs that are too few for a job: single calls
-            (`on_demand`, `flex`), or an error.
+            (`on_demand`, `flex`), or an error. By default they are made on demand, with a
+            `FullPriceWarning`; there is none if you say so yourself.
         on_failed: What becomes of inputs that failed and may be sent again, once all jobs have
             ended.
         min_records: The least that a job takes; 100 for most models.
@@ -92,8 +95,8 @@ class BedrockBatch(OnDemandChatModel):
         max_file_bytes: The most that a file may weigh.
         timeout_hours: After how many hours a job ends that is not through, 24 to 168.
         max_cost_usd: A run that could cost more is refused before anything is uploaded.
-        cancel_on_interrupt: Stop the jobs on Ctrl-C; by default they go on, and it is printed how
-            to attach.
+        cancel_on_interrupt: Stop the jobs on Ctrl-C, or if the task that waits is cancelled; by
+            default they go on, and it is printed how to attach.
         bucket_owner: The account whose bucket it is, if it is another one.
         kms_key_id: The KMS key that outputs are encrypted with.
         vpc_config: Bedrock's `vpcConfig`.
@@ -155,7 +158,7 @@ class BedrockBatch(OnDemandChatModel):
     """What a run may cost."""
 
     cancel_on_interrupt: bool = False
-    """Stop the jobs on Ctrl-C."""
+    """Stop the jobs on Ctrl-C, or if the task that waits is cancelled."""
 
     bucket_owner: str | None = None
     """The account whose bucket it is, if it is another one."""
@@ -213,10 +216,12 @@ class BedrockBatch(OnDemandChatModel):
     @property
     def services(self) -> Services:
         """The clients of its runs."""
+        is_meant = "below_minimum" in self.model_fields_set
         return Services(
             bedrock=self.bedrock_client or self.model.bedrock_client,
             s3=self.s3_client or self._own_s3_client,
             direct=direct_for(self.model),
+            few=None if is_meant else FewRecords(self.min_records),
             clock=self.clock,
             sleep=self.sleep,
         )

@@ -1,8 +1,8 @@
 """The guard on single calls: a batch model that is asked one by one pays the full price.
 
 LangChain breaks some compositions into single calls (a parallel step, a branch, the
-`batch_as_completed` of a chain). They work, on demand and at twice the price, so somebody has to
-say so.
+`batch_as_completed` of a chain), and batches may be too small for a job. They work, on demand and
+at twice the price, so somebody has to say so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_RUNS: Final = 1000
 
 
 class FullPriceWarning(UserWarning):
-    """A chain asks a batch model one call at a time: on demand, at twice the price of a job."""
+    """A batch model is asked one call at a time: on demand, at twice the price of a job."""
 
 
 class InvokeGuard:
@@ -103,6 +103,43 @@ class InvokeGuard:
         if len(self._by_run) > _MOST_RUNS:
             self._by_run.popitem(last=False)
         return in_run, self._in_burst
+
+
+class FewRecords:
+    """Says once that records are too few for a job and so cost the full price.
+
+    Args:
+        least: The least that a job takes.
+
+    Example:
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     told = FewRecords(100)
+        ...     told(60)
+        ...     told(60)
+        >>> len(caught)
+        1
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._lock = threading.Lock()
+        self._is_told = False
+
+    def __call__(self, records: int) -> None:
+        """So many records are about to be answered by single calls."""
+        with self._lock:
+            if self._is_told:
+                return
+            self._is_told = True
+        warnings.warn(
+            f"{records} records are fewer than the {self._least} that a job takes: they are "
+            "answered by single calls, on demand, at twice the price of a job. Send more at once; "
+            "where calls are collected, start tasks by batch.start(...), or take a longer window. "
+            "If this is meant, say below_minimum='on_demand'; 'error' refuses it.",
+            FullPriceWarning,
+            stacklevel=2,
+        )
 
 
 def check_guarding(limit: int, on_invoke: str) -> None:

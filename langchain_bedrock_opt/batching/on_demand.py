@@ -7,6 +7,7 @@ into jobs (`parts.COALESCER`) do they take LangChain's usual way, and wait at it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, cast
@@ -26,6 +27,8 @@ from pydantic import Field
 
 from langchain_bedrock_opt.batching.guard import InvokeGuard, OnInvoke
 from langchain_bedrock_opt.batching.parts import COALESCER
+from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY
+from langchain_bedrock_opt.errors import ConfigurationError
 
 _VERSIONS = "lc_versions"
 """Package versions that LangChain puts into each model's metadata; the inner model has its own."""
@@ -146,7 +149,12 @@ class OnDemandChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The inner model's events of one answer, on demand."""
+        """The inner model's events of one answer, on demand.
+
+        Raises:
+            ConfigurationError: Calls are collected here, and `version` is `v3`.
+        """
+        _check_version(version)
         single = self._single(config)
         return self.model.stream_events(input, single, version=version, stop=stop, **kwargs)
 
@@ -160,6 +168,9 @@ class OnDemandChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Any:
         """As `stream_events`, asynchronously."""
+        _check_version(version)
+        if COALESCER.get() is not None:
+            return super().astream_events(input, config, version=version, stop=stop, **kwargs)
         single = self._single(config)
         return self.model.astream_events(input, single, version=version, stop=stop, **kwargs)
 
@@ -234,7 +245,13 @@ class OnDemandChatModel(BaseChatModel):
         if coalescer is None:
             answer = self.model._agenerate(messages, stop, run_manager, **kwargs)  # noqa: SLF001 - likewise
             return cast("ChatResult", await answer)
-        return _result(await coalescer.ask(self, messages, stop, kwargs))
+        try:
+            return _result(await coalescer.ask(self, messages, stop, kwargs))
+        except asyncio.CancelledError as error:
+            # LangChain leaves the runs of cancelled calls open, and nobody gives up one that waits.
+            if run_manager is not None:
+                await run_manager.on_llm_error(error)
+            raise
 
     # --- What the inner model says of itself ---
 
@@ -258,7 +275,10 @@ class OnDemandChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = self.model._get_ls_params(stop=stop, **kwargs)  # noqa: SLF001 - likewise
-        return cast("LangSmithParams", params)
+        # LangChain puts these into the metadata of the runs that it opens for this model, which it
+        # does for collected calls alone: they wait for jobs.
+        waits = {} if COALESCER.get() is None else {BATCH_METADATA_KEY: True}
+        return cast("LangSmithParams", {**params, **waits})
 
     def get_token_ids(self, text: str) -> list[int]:
         """The token ids of a text, by the inner model."""
@@ -273,6 +293,15 @@ class OnDemandChatModel(BaseChatModel):
     ) -> int:
         """The number of tokens of messages, by the inner model."""
         return cast("int", self.model.get_num_tokens_from_messages(messages, tools))
+
+
+def _check_version(version: str) -> None:
+    """Refuse events of parts of an answer, where it comes whole from a job."""
+    if version == "v3" and COALESCER.get() is not None:
+        raise ConfigurationError(
+            "Events of version='v3' stream an answer's parts, and where calls are collected an "
+            "answer comes whole, from a job: call ainvoke, or astream_events(version='v2')."
+        )
 
 
 def _result(message: AIMessage) -> ChatResult:

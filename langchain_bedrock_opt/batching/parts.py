@@ -239,6 +239,8 @@ class Services:
         bedrock: A boto3 client of `bedrock`, the control plane.
         s3: A boto3 client of `s3`.
         direct: Answers records that no job takes; None if that can't be done here.
+        few: Is told how many records are too few for a job and are going to be answered by
+            `direct`, at the full price; None if that is what the user asked for.
         clock: Seconds since 1970.
         sleep: Waits for so many seconds.
     """
@@ -246,6 +248,7 @@ class Services:
     bedrock: Any
     s3: Any
     direct: Direct | None = None
+    few: Callable[[int], object] | None = None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], object] = time.sleep
 

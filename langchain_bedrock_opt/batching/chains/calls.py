@@ -26,6 +26,7 @@ from langchain_bedrock_opt.batching.parts import (
     Services,
 )
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.leaving import asubmitted
 from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -135,7 +136,7 @@ class StagedCall:
         loop = asyncio.get_running_loop()
         program = ChainProgram(self._line, self._configs.__getitem__, loop=loop)
         try:
-            run = await in_thread(partial(self._submitted, program))
+            run = await asubmitted(partial(self._submitted, program))
             await run.await_(progress=self._progress)
             async for result in run.aresults(order):
                 yield program.told(result)
@@ -193,11 +194,7 @@ class CoalescedCall:
 
     def results(self, order: Order) -> Iterator[BatchResult]:
         """The results, when the jobs have ended."""
-        try:
-            yield from drained(lambda: self._aresults(order, self.threads), threads=self.threads)
-        except KeyboardInterrupt:
-            self._office.interrupted()
-            raise
+        yield from drained(lambda: self._aresults(order, self.threads), threads=self.threads)
 
     def aresults(self, order: Order) -> AsyncIterator[BatchResult]:
         """As `results`, on the event loop that runs."""
@@ -219,6 +216,9 @@ class CoalescedCall:
                 while awaited in early:
                     yield early.pop(awaited)
                     awaited += 1
+        except asyncio.CancelledError:  # by Ctrl-C, also of the thread that `drained` serves
+            await in_thread(self._office.interrupted)
+            raise
         finally:
             for task in tasks:
                 task.cancel()

@@ -80,7 +80,8 @@ class BatchChain(Runnable[Input, Output]):
     job. `config={"metadata": {"bedrock_opt_run_id": "nightly"}}` makes a batch durable: the same
     call after a crash goes on with the jobs that there are, and pays for no record twice. Where
     another chain makes the batch, as a step of it or once more after a failure, each has a run of
-    its own under that name.
+    its own under that name. Callbacks hear of its answers each time: usage handlers and budgets
+    count them as often.
     """
 
     def __init__(

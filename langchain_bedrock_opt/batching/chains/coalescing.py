@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +11,7 @@ from langchain_bedrock_opt.batching.chains.desk import Desk
 from langchain_bedrock_opt.batching.chains.questions import Questions
 from langchain_bedrock_opt.batching.chains.rounds import PostOffice
 from langchain_bedrock_opt.batching.parts import COALESCER
+from langchain_bedrock_opt.batching.run.threads import in_thread
 from langchain_bedrock_opt.errors import ConfigurationError
 
 WINDOW: Final = 1.0
@@ -72,11 +74,15 @@ async def coalesced(
             states = await asyncio.gather(*tasks, return_exceptions=True)
         ```
     """
-    desk = new_desk(PostOffice(run_id), window=window, patience=patience)
+    office = PostOffice(run_id)
+    desk = new_desk(office, window=window, patience=patience)
     token = COALESCER.set(desk)
     try:
         yield desk
         await desk.close()
+    except asyncio.CancelledError:
+        await in_thread(office.interrupted)
+        raise
     finally:
         COALESCER.reset(token)
         desk.abandon()

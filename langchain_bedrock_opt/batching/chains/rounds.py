@@ -250,15 +250,12 @@ class PostOffice:
 
     def interrupted(self) -> None:
         """Say on stderr what becomes of the jobs on Ctrl-C, and stop them if that is wanted."""
-        stops = any(model.cancel_on_interrupt for model, _ in self._posts.values())
-        for run in tuple(self._under_way):
-            if stops:
-                run.cancel()
-            said = "is being stopped" if stops else "goes on"
-            print(f"\nRound {run.run_id} {said}: {run!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
-        if self._run_id is not None and self._under_way:
+        runs = tuple(self._under_way)
+        for run in runs:
+            run.interrupted()
+        if self._run_id is not None and runs:
             told = "The same batch under the same run id goes on where this one was."
-            print(told, file=sys.stderr)  # noqa: T201 - likewise
+            print(told, file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def _journal(self, model: BedrockBatch) -> Journal | None:
         if self._run_id is None:

@@ -151,7 +151,8 @@ class JobPoller:
             self._waiting.update(wanted)
             for arn in wanted:
                 self._began.setdefault(arn, now)
-            if any(arn not in self._seen for arn in wanted):
+            # Who comes back after hours, beside one who still waits, gets no state of hours ago.
+            if not all(map(self._is_over, wanted)):
                 self._next_look = min(self._next_look, self._last_look + _BETWEEN_LOOKS)
 
     def _leave(self, wanted: Collection[str]) -> None:

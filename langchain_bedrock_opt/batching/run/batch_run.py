@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -332,10 +333,17 @@ class BatchRun:
         return await in_thread(self.status)
 
     async def await_(self, *, progress: Progress = False, timeout: float | None = None) -> BatchRun:
-        """`wait`, without holding up the event loop. If the task is cancelled the jobs go on."""
+        """`wait`, without holding up the event loop.
+
+        If the task is cancelled, by Ctrl-C or a time limit, it is said as `interrupted` does.
+        """
         stopped = Event()
         try:
             return await in_thread(lambda: self._wait(progress, timeout, stopped=stopped))
+        except asyncio.CancelledError:
+            stopped.set()
+            await in_thread(self.interrupted)
+            raise
         finally:
             stopped.set()
 
@@ -358,6 +366,21 @@ class BatchRun:
     async def acancel(self) -> None:
         """`cancel`, without holding up the event loop."""
         await in_thread(self.cancel)
+
+    def interrupted(self) -> None:
+        """Say on stderr how to come back to the run; with `cancel_on_interrupt` stop its jobs.
+
+        Whoever waits for it calls this on Ctrl-C, or if the waiting task is cancelled. It raises
+        nothing that would hide that.
+        """
+        said = "Its jobs go on. Come back to them with"
+        if self._context.settings.cancel_on_interrupt:
+            said = "Its jobs are being stopped. Read what they have done with"
+            try:
+                self.cancel()
+            except BatchError as error:
+                said = f"Its jobs could not be stopped ({error}) Come back to them with"
+        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def __repr__(self) -> str:
         """How to attach to it."""
@@ -384,7 +407,7 @@ class BatchRun:
                     f"{self!r} is not over after {timeout} seconds; it goes on."
                 ) from None
             except KeyboardInterrupt:
-                self._interrupted()
+                self.interrupted()
                 raise
             except BatchError as error:
                 _logger.warning(
@@ -398,14 +421,6 @@ class BatchRun:
             self._tallies |= driver.tallies
             self._is_over = True
         return self
-
-    def _interrupted(self) -> None:
-        if self._context.settings.cancel_on_interrupt:
-            self.cancel()
-            said = "Its jobs are being stopped. Read what they have done with"
-        else:
-            said = "Its jobs go on. Come back to them with"
-        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def _begun(self) -> Iterator[Stage]:
         """The stages that something is known of."""

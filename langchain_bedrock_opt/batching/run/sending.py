@@ -250,6 +250,9 @@ class _Lane:
         sender = self._sender
         records = len(self._places)
         route = sender.always or ("job" if records >= self._min_records else sender.route_below)
+        few = sender.context.services.few
+        if route == "on_demand" and sender.attempt == 1 and few is not None:
+            few(records)
         upload, self._upload = self._upload, None
         if route is None or route == "refused":
             upload.__exit__(_NotSent, _NotSent(), None)

@@ -10,6 +10,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
+from langchain_bedrock_opt import coalesced
+from langchain_bedrock_opt.batching.guard import FullPriceWarning
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
 from langchain_bedrock_opt.emulator import JobFault, OutputFault
 from langchain_bedrock_opt.errors import (
@@ -214,12 +216,41 @@ def test_a_fallback_answers_what_has_failed(batch_service: BatchService) -> None
 
 
 def test_too_few_go_on_demand(batch_service: BatchService) -> None:
-    """Fewer inputs than a job takes are single calls, at the price of single calls."""
-    answers = batch_model(batch_service).batch(questions(3))
+    """Fewer inputs than a job takes are single calls, at the price of single calls, once said."""
+    with pytest.warns(FullPriceWarning, match="3 records are fewer than the 5") as told:
+        answers = batch_model(batch_service).batch(questions(3))
+
+    assert len(told) == 1
 
     assert jobs_of(batch_service) == []
     assert calls_of(batch_service) == 3
     assert all("batch" not in each.response_metadata["bedrock_opt"] for each in answers)
+
+
+def test_too_few_need_no_warning_if_that_is_meant(batch_service: BatchService) -> None:
+    """Who says `below_minimum="on_demand"`, or has failed records asked again, is not warned."""
+    meant = batch_model(batch_service, below_minimum="on_demand").batch(questions(3))
+    batch_service.emulator.jobs.faults.add(JobFault(status="PartiallyCompleted", processed=4))
+    again = batch_model(batch_service, on_failed="on_demand").batch(questions(6))
+
+    assert len(meant) + len(again) == 9
+    assert calls_of(batch_service) == 5
+
+
+async def test_collected_calls_that_are_too_few_are_said_once(batch_service: BatchService) -> None:
+    """A block of collected calls warns once, however many of its rounds are too small."""
+    model = batch_model(batch_service)
+
+    async def twice(prompt: str) -> str:
+        answer = await model.ainvoke(prompt)
+        return (await model.ainvoke(f"And then? {answer.text} {prompt}")).text
+
+    with pytest.warns(FullPriceWarning, match="batch.start") as told:
+        async with coalesced(window=0.05) as batch:
+            await asyncio.gather(*(batch.start(twice(each)) for each in questions(2)))
+
+    assert len(told) == 1
+    assert calls_of(batch_service) == 4
 
 
 def test_too_few_can_be_an_error(batch_service: BatchService) -> None:

@@ -18,7 +18,11 @@ from langchain_core.tracers.context import collect_runs
 from langchain_bedrock_opt import BedrockUsageCallbackHandler, Budget
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.emulator import JobFault, OutputFault
-from langchain_bedrock_opt.errors import BudgetExceededError
+from langchain_bedrock_opt.errors import (
+    BatchPartialError,
+    BatchStorageError,
+    BudgetExceededError,
+)
 from langchain_bedrock_opt.usage import get_bedrock_usage_callback
 from tests.batch_models import batch_model, calls_of, inner_model, jobs_of, questions
 from tests.batch_service import NOVA, BatchService, make_batch_service
@@ -232,7 +236,8 @@ def test_single_calls_below_the_minimum_are_at_their_own_price(
     """Inputs that are too few for a job count at the price of single calls."""
     usage = BedrockUsageCallbackHandler()
 
-    batch_model(batch_service).batch(questions(3), {"callbacks": [usage]})
+    model = batch_model(batch_service, below_minimum="on_demand")
+    model.batch(questions(3), {"callbacks": [usage]})
 
     assert {record.price_tier for record in records_of(usage)} == {"default"}
 
@@ -312,3 +317,76 @@ def test_jobs_that_expire_end_all_runs() -> None:
     batch_model(service).batch(questions(6), {"callbacks": [watch]}, return_exceptions=True)
 
     assert len(watch.errors) == 6
+
+
+class Broken(BaseCallbackHandler):
+    """Raises at the third answer, and wants that to be heard."""
+
+    raise_error = True
+
+    def __init__(self) -> None:
+        self.ended = 0
+
+    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        self.ended += 1
+        if self.ended == 3:
+            raise RuntimeError("the metrics server is down")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_handlers_error_is_one_inputs_alone(
+    batch_service: BatchService, *, is_async: bool
+) -> None:
+    """A handler that raises at an answer spoils that one; all others are given, and told of."""
+    model, handler = batch_model(batch_service), Broken()
+
+    config: RunnableConfig = {"callbacks": [handler]}
+    if is_async:
+        call = model.abatch(questions(8), config)
+    else:
+        call = asyncio.to_thread(model.batch, questions(8), config)
+
+    with pytest.raises(BatchPartialError, match="of 8 inputs have no answer: 1 Runtime") as caught:
+        await call
+
+    kinds = [type(each) for each in caught.value.results]
+    assert kinds == [AIMessage, AIMessage, RuntimeError, *[AIMessage] * 5]
+    assert handler.ended == 8
+    assert caught.value.run_uri.startswith("s3://")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_handlers_error_leaves_what_is_read_later(
+    batch_service: BatchService, *, is_async: bool
+) -> None:
+    """As results are read, a handler's error takes the place of its answer, and the rest come."""
+    model, handler = batch_model(batch_service), Broken()
+    config: RunnableConfig = {"callbacks": [handler]}
+
+    if is_async:
+        reading = model.abatch_as_completed(questions(8), config, return_exceptions=True)
+        read = [each async for each in reading]
+    else:
+        read = list(model.batch_as_completed(questions(8), config, return_exceptions=True))
+
+    assert sorted(place for place, _ in read) == list(range(8))
+    assert sum(isinstance(value, RuntimeError) for _, value in read) == 1
+
+
+def test_a_handlers_error_hides_no_other(batch_service: BatchService) -> None:
+    """If a batch fails, its error is raised and all runs end, whatever a handler raises."""
+
+    class Breaking(Watch):
+        raise_error = True
+
+        def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+            super().on_llm_error(error, run_id=run_id, **kwargs)
+            raise RuntimeError("the metrics server is down")
+
+    watch = Breaking()
+    model = batch_model(batch_service, s3_uri="s3://no-such-bucket-here/runs/")
+
+    with pytest.raises(BatchStorageError, match="no-such-bucket-here"):
+        model.batch(questions(6), {"callbacks": [watch]})
+
+    assert set(watch.errors) == set(watch.run_ids)

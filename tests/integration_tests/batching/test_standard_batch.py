@@ -61,6 +61,7 @@ class OnTheEmulator:
             "clock": service.clock,
             "sleep": service.clock.sleep,
             "on_invoke": "ignore",  # the suite's agents are meant to ask one by one
+            "below_minimum": "on_demand",  # and Nova's batches are meant to be too small
         }
 
     @property

@@ -19,6 +19,7 @@ from langchain_bedrock_opt.batching.jobs.pace import pause_before_look
 from langchain_bedrock_opt.batching.jobs.poller import JobPoller
 from langchain_bedrock_opt.batching.jobs.states import JobState
 from langchain_bedrock_opt.batching.parts import Services
+from langchain_bedrock_opt.emulator import JobPace
 from langchain_bedrock_opt.errors import BatchJobError
 from tests.batch_service import NOON, SLOW, BatchService, ManualClock, make_batch_service, records
 from tests.faulty_clients import FaultyClient, no_connection, service_says
@@ -69,6 +70,21 @@ def test_a_job_that_was_over_is_told_at_once(bench: Bench) -> None:
     assert bench.clock.slept == []
     assert bench.client.calls[GET] == 1
     assert bench.poller.wait([]) == {}
+
+
+def test_who_comes_back_sees_the_state_of_now() -> None:
+    """A new wait for a job that was seen before looks at once, however far the next look is."""
+    bench = Bench(pace=JobPace(running=2 * HOUR, stopping=20))
+    arn = bench.service.create()
+    bench.clock.now += HOUR
+    bench.poller.wait([arn], until=lambda _: True)
+    bench.client.stop_model_invocation_job(jobIdentifier=arn)
+    bench.clock.now += 30  # and by its age, the job is to be looked at every 72 seconds
+
+    states = bench.poller.wait([arn])
+
+    assert states[arn].status == "Stopped"
+    assert bench.clock.slept == []
 
 
 def test_a_caller_can_end_the_wait_by_what_it_sees(bench: Bench) -> None:
