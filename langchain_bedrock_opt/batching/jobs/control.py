@@ -113,6 +113,14 @@ class JobControl:
                 )
             backoff.pause()
 
+    def made(self, request: JobRequest) -> str | None:
+        """The job that was made of a request before; None if there is none, or none may be listed.
+
+        Raises:
+            BatchJobError: Its name is taken by another job, or Bedrock gave no answer for minutes.
+        """
+        return self._ask(lambda: self._adopted(request))
+
     def get(self, arn: str) -> JobState:
         """A job's state.
 

@@ -17,16 +17,16 @@ from langchain_bedrock_opt.batching.parts import (
     Program,
     Services,
 )
+from langchain_bedrock_opt.batching.run.cancelling import cancel, cancelled_endings
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
 from langchain_bedrock_opt.batching.run.progress import Progress, display_for
-from langchain_bedrock_opt.batching.run.reading import StageReader
+from langchain_bedrock_opt.batching.run.reading import Ending, StageReader
 from langchain_bedrock_opt.batching.run.sending import job_request
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
 from langchain_bedrock_opt.batching.run.starting import attached, begun, services_of
-from langchain_bedrock_opt.batching.run.state import CANCELLED, VERSION
 from langchain_bedrock_opt.batching.run.status import (
     BatchStatus,
     StageStatus,
@@ -210,23 +210,11 @@ class BatchRun:
             BatchStorageError: S3 refuses, or the disk is full.
         """
         self.wait()
-        number = self._context.program.stages - 1
-        stage = self._context.stage(number)
-        if stage.plan() is None:
-            yield from self._cancelled_results()
-            return
+        *_, stage = self._begun()
         tally = Tally(self._context.tariff)
-        for ending in StageReader(self._context, stage, tally).endings(order):
-            if isinstance(ending, Note):
-                yield BatchResult(ending.place, error=ending.error)
-                continue
-            try:
-                output = self._context.program.result(number, ending)
-            except Exception as error:  # noqa: BLE001 - only this input fails
-                yield BatchResult(ending.place, error=error)
-            else:
-                yield BatchResult(ending.place, output)
-        self._tallies[number] = tally
+        for ending in self._endings(stage, tally, order):
+            yield self._result(stage, ending)
+        self._tallies[stage.number] = tally
 
     def outputs(self) -> list[Any]:
         """All outputs in the order of the inputs.
@@ -244,6 +232,13 @@ class BatchRun:
                 f"{lost} answers that jobs count can't be read, and {len(failed)} of "
                 f"{len(values)} inputs have no output: look at the output in {self.uri}. "
                 "error.results has all that there is.",
+                values,
+                self.uri,
+            )
+        if self._context.stage(0).plan() is None:
+            raise BatchPartialError(
+                f"The run was cancelled before all of its inputs were taken: {len(values)} were, "
+                f"and {len(failed)} of them have no output. error.results has what there is.",
                 values,
                 self.uri,
             )
@@ -265,13 +260,13 @@ class BatchRun:
             BatchStorageError: S3 refuses.
         """
         self.wait()
-        begun = [stage for stage in self._begun() if stage.plan() is not None]
+        begun = list(self._begun())
         tallies = []
         for stage in begun:
             tally = self._tallies.get(stage.number)
             if tally is None:
                 tally = self._tallies[stage.number] = Tally(self._context.tariff)
-                for _ in StageReader(self._context, stage, tally).endings("any"):
+                for _ in self._endings(stage, tally, "any"):
                     pass
             tallies.append(tally)
         return summary_of(self.run_id, tallies, [stage.parts() for stage in begun])
@@ -279,15 +274,14 @@ class BatchRun:
     def cancel(self) -> None:
         """Stop the jobs that run and create no more. What was processed can still be read.
 
+        A process that is submitting the run creates no more jobs either, and a run whose inputs
+        were not all taken has results from then on.
+
         Raises:
             BatchStorageError: S3 refuses.
-            BatchJobError: Bedrock refuses.
+            BatchJobError: Bedrock refuses to stop a job; all others were stopped.
         """
-        self._context.folder.put_json(CANCELLED, {"version": VERSION}, if_absent=True)
-        for stage in self._begun():
-            for part in stage.parts():
-                if part.arn is not None and part.end is None:
-                    self._context.control.stop(part.arn)
+        cancel(self._context)
 
     async def astatus(self) -> BatchStatus:
         """`status`, without holding up the event loop."""
@@ -390,15 +384,24 @@ class BatchRun:
             eta=time_left(states, self._context.services.clock()),
         )
 
-    def _cancelled_results(self) -> Iterator[BatchResult]:
-        """Of a run that was cancelled before its last stage."""
-        *_, stage = (stage for stage in self._begun() if stage.plan() is not None)
-        tally = Tally(self._context.tariff)
-        for ending in StageReader(self._context, stage, tally).endings("input"):
-            error = ending.error or RecordNotProcessedError(
+    def _endings(self, stage: Stage, tally: Tally, order: Order) -> Iterator[Ending]:
+        if stage.plan() is None:
+            return cancelled_endings(self._context, stage, tally)
+        return StageReader(self._context, stage, tally).endings(order)
+
+    def _result(self, stage: Stage, ending: Ending) -> BatchResult:
+        """What a user gets of an ending in the last stage that was begun."""
+        if isinstance(ending, Note):
+            return BatchResult(ending.place, error=ending.error)
+        is_last = stage.number == self._context.program.stages - 1
+        if ending.error is None and not is_last:
+            error = RecordNotProcessedError(
                 f"Input {ending.place} was answered in stage {stage.number}, and the run was "
                 "cancelled before the stages that follow.",
                 index=ending.place,
             )
-            yield BatchResult(ending.place, error=error)
-        self._tallies[stage.number] = tally
+            return BatchResult(ending.place, error=error)
+        try:
+            return BatchResult(ending.place, self._context.program.result(stage.number, ending))
+        except Exception as error:  # noqa: BLE001 - only this input fails
+            return BatchResult(ending.place, error=error)

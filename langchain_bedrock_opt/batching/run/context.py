@@ -12,6 +12,7 @@ from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.parts import BatchSettings, Program, Services
 from langchain_bedrock_opt.batching.run.pricing import Tariff, TokenEstimate
 from langchain_bedrock_opt.batching.run.stage import Stage
+from langchain_bedrock_opt.batching.run.state import CANCELLED
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 
 
@@ -51,6 +52,10 @@ class Context:
     def tariff(self) -> Tariff:
         """What the run's models cost."""
         return Tariff(self.prices, region_of(self.services.bedrock))
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled, by any process."""
+        return self.folder.exists(CANCELLED)
 
     def stage(self, number: int) -> Stage:
         """A stage's folder."""

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.batching.jobs.poller import JobPoller, States
 from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.run.cancelling import stop_job
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.direct import answer_part
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.reading import StageReader
 from langchain_bedrock_opt.batching.run.rounds import may_be_sent, send_again
 from langchain_bedrock_opt.batching.run.sending import create_job
-from langchain_bedrock_opt.batching.run.stage import Part, Stage
-from langchain_bedrock_opt.batching.run.state import CANCELLED
+from langchain_bedrock_opt.batching.run.stage import NOT_CREATED, Part, Stage
 from langchain_bedrock_opt.batching.run.submitting import submit_stage
 from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.errors import BatchError
@@ -67,20 +67,17 @@ class Driver:
         for number in range(self.context.program.stages):
             stage = self.context.stage(number)
             if stage.plan() is None:
-                if self.is_cancelled():
+                if self.context.is_cancelled():
+                    self._settle(stage)
                     return
                 if number == 0:
                     raise BatchError(
                         f"Not all inputs of {self.context.folder.uri} were taken before its "
-                        "process ended: submit it again with the same inputs and run_id. Nothing "
-                        "is sent twice."
+                        "process ended: submit it again with the same inputs and run_id, and "
+                        "nothing is sent twice; or cancel it, and read what its jobs have done."
                     )
                 submit_stage(self.context, number, self._items_after(number - 1))
             self._settle(stage)
-
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled."""
-        return self.context.folder.exists(CANCELLED)
 
     def _items_after(self, number: int) -> Iterator[tuple[int, Any] | Note]:
         """What a stage's results are to the next one."""
@@ -107,7 +104,7 @@ class Driver:
             self._answer(stage, parts)
             self._wait(stage, parts)
             attempt += 1
-            if not may_be_sent(self.context, attempt) or self.is_cancelled():
+            if not may_be_sent(self.context, attempt) or self.context.is_cancelled():
                 return
             if not send_again(self.context, stage, attempt):
                 return
@@ -117,7 +114,7 @@ class Driver:
             if part.shard.route == "refused" and part.end is None:
                 part.end = {"status": "NotSent"}
             if part.shard.route in ("on_demand", "flex") and part.end is None:
-                if self.is_cancelled():
+                if self.context.is_cancelled():
                     stage.store_end(part, status="NotSent")
                     continue
                 # Jobs first: they take hours, and these take seconds.
@@ -158,8 +155,10 @@ class Driver:
         for part in parts:
             if part.end is not None or part.arn is not None or part.shard.route != "job":
                 continue
-            if self.is_cancelled():
-                stage.store_end(part, status="NotCreated", message="the run was cancelled")
+            if self.context.is_cancelled():
+                stop_job(self.context, stage, part)
+                if part.arn is None:
+                    stage.store_end(part, status=NOT_CREATED, message="the run was cancelled")
             elif part.shard.kind not in full and not create_job(
                 self.context, stage, part, may_exist=True
             ):

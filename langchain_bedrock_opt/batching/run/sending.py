@@ -65,11 +65,13 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
         may_exist: Whether a process that is no more may have created it.
 
     Returns:
-        False if no job may be added just now: the shard stays queued.
+        False if no job may be added just now, or the run was cancelled: the shard stays queued.
 
     Raises:
         BatchJobError: Bedrock refuses the job.
     """
+    if context.is_cancelled():
+        return False
     try:
         part.arn = context.control.create(
             job_request(context, stage, part.shard), may_exist=may_exist
@@ -77,6 +79,9 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
     except NoFreeSlot:
         return False
     stage.store_job(part.shard, part.arn)
+    # Who cancels writes that down and then looks for jobs: one of the two sees the other.
+    if context.is_cancelled():
+        context.control.stop(part.arn)
     return True
 
 

@@ -13,6 +13,9 @@ from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.sharding import parts_of
 from langchain_bedrock_opt.batching.run.state import NOTES, PLAN, VERSION, Plan, Shard, checked
 
+NOT_CREATED: Final = "NotCreated"
+"""The status of a shard that no job was made of, since the run was cancelled."""
+
 _READERS: Final = 8
 
 
@@ -79,6 +82,8 @@ class Stage:
             shard = Shard.from_dict(read[name])
             job = read.get(f"shards/{shard.name}.job.json")
             end = read.get(f"shards/{shard.name}.end.json")
+            if job is not None and end is not None and end["status"] == NOT_CREATED:
+                end = None  # somebody was about to make it when another one gave it up
             parts.append(Part(shard, job["arn"] if job else None, end))
         return sorted(parts, key=lambda part: part.shard.number)
 
@@ -98,7 +103,9 @@ class Stage:
     def store_end(self, part: Part, **values: Any) -> None:
         """Say how a shard ended."""
         part.end = {"version": VERSION, **values}
-        self.folder.put_json(f"shards/{part.shard.name}.end.json", part.end)
+        name = f"shards/{part.shard.name}.end.json"
+        self.folder.put_json(name, part.end)
+        self._documents[name] = part.end
 
     def output_of(self, shard: Shard) -> str:
         """The name of the folder that a shard's job writes to."""
