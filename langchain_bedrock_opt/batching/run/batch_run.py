@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from os.path import commonprefix
 from threading import Event, Lock
-from typing import Any
+from typing import Any, Final
 
 from langchain_bedrock_opt.batching.jobs.poller import States
 from langchain_bedrock_opt.batching.jobs.states import JobState
@@ -20,6 +22,7 @@ from langchain_bedrock_opt.batching.parts import (
 from langchain_bedrock_opt.batching.run.cancelling import cancel, cancelled_endings
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
+from langchain_bedrock_opt.batching.run.failures import is_unread
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
 from langchain_bedrock_opt.batching.run.progress import Progress, display_for
@@ -41,8 +44,12 @@ from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.errors import (
     BatchIntegrityError,
     BatchPartialError,
+    BatchStorageError,
+    BedrockOptError,
     RecordNotProcessedError,
 )
+
+_logger: Final = logging.getLogger(__name__)
 
 
 def submit(
@@ -82,8 +89,12 @@ def submit(
         BatchStorageError: S3 refuses something.
     """
     context = begun(program, settings, services, run_id=run_id, prices=prices, estimate=estimate)
-    submit_stage(context, 0, enumerate(inputs))
-    return BatchRun(context)
+    run = BatchRun(context)
+    _logger.info("Run %s: %r", run.run_id, run)
+    again = f"submit it again with run_id={run.run_id!r} and the same inputs, or stop them with"
+    with run._telling(again, ".cancel()"):  # noqa: SLF001 - of this module
+        submit_stage(context, 0, enumerate(inputs))
+    return run
 
 
 class BatchRun:
@@ -100,6 +111,7 @@ class BatchRun:
         self._context = context
         self._lock = Lock()
         self._is_over = False
+        self._trouble: Exception | None = None
         self._tallies: dict[int, Tally] = {}
 
     @classmethod
@@ -184,6 +196,10 @@ class BatchRun:
         Several processes may wait for a run at once. On Ctrl-C the jobs go on, and how to attach
         to the run is printed; with `cancel_on_interrupt` they are stopped.
 
+        What Bedrock refuses just now (a job, or a single call) does not keep the rest from being
+        read: it is warned of, such records have that error as their result, and the next `wait`
+        tries them again.
+
         Args:
             progress: True for a bar on stderr (with `rich`, else lines), or a callable that is
                 given a `BatchStatus` after each look.
@@ -195,6 +211,7 @@ class BatchRun:
         Raises:
             TimeoutError: The time is over; the run goes on.
             BatchError: The run can't be gone on with here; what is done is kept.
+            BedrockServiceError: Likewise: single calls that a later stage needs are refused.
         """
         return self._wait(progress, timeout, stopped=Event())
 
@@ -209,7 +226,8 @@ class BatchRun:
         Raises:
             BatchStorageError: S3 refuses, or the disk is full.
         """
-        self.wait()
+        if not self._is_over:
+            self.wait()
         *_, stage = self._begun()
         tally = Tally(self._context.tariff)
         for ending in self._endings(stage, tally, order):
@@ -226,7 +244,9 @@ class BatchRun:
         results = list(self.results())
         values = [result.output if result.error is None else result.error for result in results]
         failed = [result for result in results if result.error is not None]
+        # What was lost the first time may have come the second time.
         lost = sum(tally.counts.lost for tally in self._tallies.values())
+        lost = min(lost, sum(is_unread(result.error) for result in failed))
         if lost:
             raise BatchIntegrityError(
                 f"{lost} answers that jobs count can't be read, and {len(failed)} of "
@@ -259,7 +279,8 @@ class BatchRun:
         Raises:
             BatchStorageError: S3 refuses.
         """
-        self.wait()
+        if not self._is_over:
+            self.wait()
         begun = list(self._begun())
         tallies = []
         for stage in begun:
@@ -297,18 +318,18 @@ class BatchRun:
 
     async def aresults(self, order: Order = "input") -> AsyncIterator[BatchResult]:
         """`results`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         async for result in iterate_in_thread(self.results(order)):
             yield result
 
     async def aoutputs(self) -> list[Any]:
         """`outputs`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         return await in_thread(self.outputs)
 
     async def asummary(self) -> BatchSummary:
         """`summary`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         return await in_thread(self.summary)
 
     async def acancel(self) -> None:
@@ -319,42 +340,78 @@ class BatchRun:
         """How to attach to it."""
         return f"BatchRun.attach({self.uri!r})"
 
+    async def _ended(self) -> None:
+        if not self._is_over:
+            await self.await_()
+
     def _wait(self, progress: Progress, timeout: float | None, *, stopped: Event) -> BatchRun:
-        with self._lock:
-            if self._is_over:
-                return self
-            display = display_for(progress)
-            clock = self._context.services.clock
-            driver = Driver(
-                self._context,
-                watch=lambda stage, parts, states: display.show(
-                    self._status([(stage, parts)], states)
-                ),
-                deadline=None if timeout is None else clock() + timeout,
-                stopped=stopped,
-            )
-            try:
-                driver.drive()
-            except OutOfTimeError:
-                raise TimeoutError(
-                    f"{self!r} is not over after {timeout} seconds; it goes on."
-                ) from None
-            except KeyboardInterrupt:
-                self._interrupted()
-                raise
-            finally:
-                display.close()
-            self._tallies |= driver.tallies
-            self._is_over = True
+        clock = self._context.services.clock
+        deadline = None if timeout is None else clock() + timeout
+        out_of_time = TimeoutError(f"{self!r} is not over after {timeout} seconds; it goes on.")
+        # Another thread may wait for this run, for days.
+        if not self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise out_of_time
+        try:
+            if not self._is_over or self._trouble is not None:
+                with self._telling("come back to them with"):
+                    self._drive(progress, deadline, stopped)
+        except OutOfTimeError:
+            raise out_of_time from None
+        finally:
+            self._lock.release()
         return self
 
-    def _interrupted(self) -> None:
-        if self._context.settings.cancel_on_interrupt:
-            self.cancel()
-            said = "Its jobs are being stopped. Read what they have done with"
+    def _drive(self, progress: Progress, deadline: float | None, stopped: Event) -> None:
+        self._is_over = False
+        self._tallies.clear()
+        display = display_for(progress)
+        driver = Driver(
+            self._context,
+            watch=lambda stage, parts, states: display.show(self._status([(stage, parts)], states)),
+            deadline=deadline,
+            stopped=stopped,
+        )
+        try:
+            driver.drive()
+        finally:
+            display.close()
+        self._tallies |= driver.tallies
+        self._trouble = driver.trouble
+        self._is_over = True
+
+    @contextmanager
+    def _telling(self, what: str, then: str = "") -> Iterator[None]:
+        """Say how to come back to the jobs, if the block ends before they do."""
+        try:
+            yield
+        except OutOfTimeError:
+            raise
+        except KeyboardInterrupt:
+            self._interrupted(f"{what}\n  {self!r}{then}")
+            raise
+        except Exception as error:
+            if self.uri not in str(error) and self._has_jobs():
+                told = f"Run {self.run_id} has jobs that go on: {what} {self!r}{then}."
+                if isinstance(error, BedrockOptError):
+                    error.args = (f"{error} {told}", *error.args[1:])
+                else:
+                    _logger.warning("%s", told)
+            raise
+
+    def _interrupted(self, advice: str) -> None:
+        cancels = self._context.settings.cancel_on_interrupt
+        if cancels:
+            advice = f"Its jobs are being stopped. Read what they have done with\n  {self!r}"
         else:
-            said = "Its jobs go on. Come back to them with"
-        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
+            advice = f"Its jobs go on: {advice}"
+        print(f"\nRun {self.run_id}: {advice}", file=sys.stderr)  # noqa: T201 - Ctrl-C
+        if cancels:
+            self.cancel()
+
+    def _has_jobs(self) -> bool:
+        with suppress(BatchStorageError):  # another error is on its way to the user
+            return any(part.arn for stage in self._begun() for part in stage.parts())
+        return True
 
     def _begun(self) -> Iterator[Stage]:
         """The stages that something is known of."""

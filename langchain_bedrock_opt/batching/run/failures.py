@@ -16,9 +16,11 @@ def missing_error(place: int, part: Part) -> Exception:
         part: Its shard.
 
     Returns:
-        A `BatchJobError` if its job failed for a reason that sending again does not mend, else
-        a `RecordNotProcessedError`, which is retry-safe.
+        Why its shard is refused; a `BatchJobError` if its job failed for a reason that sending
+        again does not mend, else a `RecordNotProcessedError`, which is retry-safe.
     """
+    if part.held is not None:
+        return part.held
     end = part.end or {}
     status, message = end.get("status", "not created"), end.get("message", "")
     if status == "Failed" and hint_for(message):
@@ -45,3 +47,13 @@ def lost_output(uri: str, part: Part) -> BatchStorageError:
         "it deleted, by a lifecycle rule for one? Restore it from a version of the bucket's and "
         "read the run again; its answers are paid for, so they are not asked for a second time."
     )
+
+
+def is_unread(error: Exception | None) -> bool:
+    """Whether an error may be that of a record whose answer was given and can't be read.
+
+    Args:
+        error: The error of an input; None if it has an answer.
+    """
+    is_missing = isinstance(error, RecordNotProcessedError) and not error.error_code
+    return is_missing or isinstance(error, BatchStorageError)

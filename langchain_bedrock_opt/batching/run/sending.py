@@ -27,7 +27,7 @@ from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
 from langchain_bedrock_opt.batching.run.state import Places, Route, Shard
-from langchain_bedrock_opt.errors import InputsChangedError
+from langchain_bedrock_opt.errors import BatchJobError, InputsChangedError
 
 # Shards are numbered so that two processes which send the same give them the same numbers: by
 # attempt, by kind in the order in which they appear, and then one by one.
@@ -55,7 +55,14 @@ def job_request(context: Context, stage: Stage, shard: Shard) -> JobRequest:
     )
 
 
-def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = False) -> bool:
+def create_job(
+    context: Context,
+    stage: Stage,
+    part: Part,
+    *,
+    may_exist: bool = False,
+    sleep: Callable[[float], object] | None = None,
+) -> bool:
     """Create the job of a shard, or find it, and write it down.
 
     Args:
@@ -63,6 +70,7 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
         stage: The shard's stage.
         part: The shard.
         may_exist: Whether a process that is no more may have created it.
+        sleep: Waits between tries; it may raise an error to end them.
 
     Returns:
         False if no job may be added just now, or the run was cancelled: the shard stays queued.
@@ -74,10 +82,12 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
         return False
     try:
         part.arn = context.control.create(
-            job_request(context, stage, part.shard), may_exist=may_exist
+            job_request(context, stage, part.shard), may_exist=may_exist, sleep=sleep
         )
-    except NoFreeSlot:
+    except NoFreeSlot as error:
+        stage.hold(part, error)
         return False
+    stage.hold(part, None)
     stage.store_job(part.shard, part.arn)
     # Who cancels writes that down and then looks for jobs: one of the two sees the other.
     if context.is_cancelled():
@@ -280,7 +290,17 @@ class _Lane:
         sender.shards += 1
         self.number += 1
         if route == "job":
+            self._create(part)
+
+    def _create(self, part: Part) -> None:
+        sender = self._sender
+        try:
             create_job(sender.context, sender.stage, part)
+        except BatchJobError:
+            # Who submits is told at once. Later on it must not hide what other jobs have done:
+            # the driver asks for the job again, and holds this shard alone.
+            if sender.stage.number == 0 and sender.attempt == 1:
+                raise
 
 
 class _NotSent(Exception):  # noqa: N818 - it ends an upload and is never seen

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from langchain_bedrock_opt.batching.jobs.control import NoFreeSlot
 from langchain_bedrock_opt.batching.jobs.download import read_lines
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.run.notes import Note
@@ -27,11 +28,19 @@ class Part:
         shard: The shard.
         arn: Its job; None if there is none yet, or it is answered by calls.
         end: How it ended, as `Stage.store_end` was told; None while it has not.
+        held: Why it can't be gone on with just now. Only this process knows, so that another
+            one tries again.
     """
 
     shard: Shard
     arn: str | None = None
     end: dict[str, Any] | None = None
+    held: Exception | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether waiting does not help; a shard whose turn has not come is not refused."""
+        return self.held is not None and not isinstance(self.held, NoFreeSlot)
 
 
 class Stage:
@@ -47,6 +56,7 @@ class Stage:
         self.folder = folder.child(f"stage-{number}")
         # Each is written once, so what was read needs not be read again.
         self._documents: dict[str, dict[str, Any]] = {}
+        self._held: dict[int, Exception] = {}
 
     def plan(self) -> Plan | None:
         """The plan; None while not all inputs were taken."""
@@ -84,7 +94,9 @@ class Stage:
             end = read.get(f"shards/{shard.name}.end.json")
             if job is not None and end is not None and end["status"] == NOT_CREATED:
                 end = None  # somebody was about to make it when another one gave it up
-            parts.append(Part(shard, job["arn"] if job else None, end))
+            arn = job["arn"] if job else None
+            held = self._held.get(shard.number) if end is None and arn is None else None
+            parts.append(Part(shard, arn, end, held))
         return sorted(parts, key=lambda part: part.shard.number)
 
     def shard(self, number: int) -> Shard | None:
@@ -99,6 +111,14 @@ class Stage:
     def store_job(self, shard: Shard, arn: str) -> None:
         """Say which job was made of a shard."""
         self.folder.put_json(f"shards/{shard.name}.job.json", {"version": VERSION, "arn": arn})
+
+    def hold(self, part: Part, why: Exception | None) -> None:
+        """Remember why a shard can't be gone on with; None lets it go."""
+        part.held = why
+        if why is None:
+            self._held.pop(part.shard.number, None)
+        else:
+            self._held[part.shard.number] = why
 
     def store_end(self, part: Part, **values: Any) -> None:
         """Say how a shard ended."""

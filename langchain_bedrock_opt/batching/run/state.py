@@ -11,12 +11,13 @@ runs/<run id>/
     shards/00000.end.json      how that ended
     output/00000/…             what Bedrock wrote
     direct/00000/<recordId>.json   an answer that came on demand
+    claims/00000-00000.json    which process asks for these, and until when it is believed to
     notes.jsonl                inputs that are in no job: equal ones, known ones, refused ones
     plan.json                  all inputs were taken: how many of what
     retry-2.json               what failed was sent a second time: how many records
 ```
 
-Each object is written once. Two processes that go on with the same run race by `If-None-Match`:
+Each object is written once, but a claim, by its owner. Two processes that go on with the same run race by `If-None-Match`:
 whoever comes second takes over what the first one wrote.
 """
 

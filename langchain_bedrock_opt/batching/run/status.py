@@ -117,7 +117,7 @@ def shard_status(part: Part, states: States) -> ShardStatus:
         attempt=shard.attempt,
         status=status,
         done=done,
-        message=message,
+        message=message or str(part.held or ""),
         job_arn=part.arn,
         is_over=part.end is not None or status == "NotSent" or bool(state and state.is_over),
     )
