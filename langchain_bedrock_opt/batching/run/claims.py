@@ -51,9 +51,13 @@ class Claim:
         self._name = f"{self._prefix}{len(names):05d}.json"
         return self._write(HOLDS, if_absent=True)
 
+    def has_lapsed(self) -> bool:
+        """Whether another process may have it: this one was not running for minutes."""
+        return self._clock() >= self._renewed_at + HOLDS
+
     def renew(self) -> bool:
-        """Keep it, if the last renewal was a minute ago; whether it was."""
-        if self._clock() - self._renewed_at < _RENEWED_AFTER:
+        """Keep it, if the last renewal was a minute ago; whether it was renewed."""
+        if self._clock() - self._renewed_at < _RENEWED_AFTER or self.has_lapsed():
             return False
         return self._write(HOLDS)
 

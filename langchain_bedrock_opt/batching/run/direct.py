@@ -66,7 +66,7 @@ def answer_part(context: Context, stage: Stage, part: Part, pause: Pause) -> Exc
             _logger.info("Another process answers records of %s: waiting.", context.folder.uri)
         pause(_BETWEEN_LOOKS)
     try:
-        caller = _Caller(stage, part, direct, pause)
+        caller = _Caller(stage, part, direct, pause, claim)
         _answer_all(context, stage, part, caller, claim)
     finally:
         claim.release()
@@ -102,7 +102,10 @@ def _answer_all(context: Context, stage: Stage, part: Part, caller: _Caller, cla
 class _Caller:
     """Answers the records of one shard."""
 
-    def __init__(self, stage: Stage, part: Part, direct: Direct, pause: Pause) -> None:
+    def __init__(
+        self, stage: Stage, part: Part, direct: Direct, pause: Pause, claim: Claim
+    ) -> None:
+        self._claim = claim
         self._stage = stage
         self._part = part
         self._direct = direct
@@ -116,12 +119,14 @@ class _Caller:
         backoff = Backoff(first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, sleep=self._pause)
         for attempt in range(1, _TRIES + 1):
             self._pause(0)
+            if self._claim.has_lapsed():
+                self._stop(self.trouble or BatchError("this process stood still for minutes"))
             if self.is_hopeless:
                 return
             try:
                 output = self._direct(self._part.shard.kind, body, self._part.shard.route == "flex")
             except AccessDeniedError as error:
-                self.trouble, self.is_hopeless = error, True
+                self._stop(error)
             except BedrockServiceError as error:
                 if not error.retry_safe:
                     self._keep(place, attempt, error=error_to_dict(error))
@@ -131,6 +136,9 @@ class _Caller:
                 self._in_a_row = 0
                 self._keep(place, attempt, output=orjson.Fragment(output))
                 return
+
+    def _stop(self, trouble: Exception) -> None:
+        self.trouble, self.is_hopeless = trouble, True
 
     def _put_off(self, error: BedrockServiceError, attempt: int, backoff: Backoff) -> None:
         if attempt < _TRIES:

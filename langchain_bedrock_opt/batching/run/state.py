@@ -17,8 +17,8 @@ runs/<run id>/
     retry-2.json               what failed was sent a second time: how many records
 ```
 
-Each object is written once, but a claim, by its owner. Two processes that go on with the same run race by `If-None-Match`:
-whoever comes second takes over what the first one wrote.
+Each object is written once, except claims, which their owners renew. Two processes that go on
+with the same run race by `If-None-Match`: whoever comes second takes over what the first one wrote.
 """
 
 from __future__ import annotations

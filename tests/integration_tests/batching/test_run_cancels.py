@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -161,3 +162,45 @@ def test_a_cancel_stops_the_other_jobs_if_one_is_refused() -> None:
         run.cancel()
 
     assert sorted(job_statuses(service)) == ["Stopping", "Stopping", "Submitted"]
+
+
+@pytest.mark.parametrize("first", [0, 7])
+def test_a_run_that_was_killed_anywhere_can_be_cancelled_and_read(first: int) -> None:
+    """Whatever jobs a killed process has made, a cancel knows them all and each answer is read."""
+    has_ended = False
+    for point in range(first, 200, 13):
+        service = make_batch_service()
+        requests = count()
+
+        def step(*, requests: count[int] = requests, point: int = point, **_: Any) -> None:
+            if next(requests) >= point:
+                raise KilledError
+
+        events = [client.meta.events for client in (service.s3, service.bedrock)]
+        for client in events:
+            client.register("before-send", step)
+            client.register("response-received", step)
+        try:
+            begin(service, run_id="killed")
+            has_ended = True
+        except KilledError:
+            pass
+        for client in events:
+            client.unregister("before-send", step)
+            client.unregister("response-received", step)
+        if not any(key.endswith("run.json") for key in service.keys("runs/")):
+            continue
+        service.clock.now += 3600
+        run = attached(service, f"s3://{service.bucket}/runs/runs/killed/")
+
+        run.cancel()
+        results = list(run.results())
+
+        check(results, TEXTS[: len(results)])
+        answered = sum(result.error is None for result in results)
+        assert answered == service.emulator.jobs.records, point
+        known = [shard.job_arn for shard in run.status().stages[0].shards if shard.job_arn]
+        assert sorted(known) == sorted(job.arn for job in service.emulator.jobs.list()), point
+        if has_ended:
+            break
+    assert has_ended

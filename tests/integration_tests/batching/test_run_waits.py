@@ -237,12 +237,21 @@ def patient(service: BatchService) -> BatchRun:
 def test_a_timeout_holds_beside_another_thread_that_waits() -> None:
     """Two threads may wait for the same object, each as long as it likes."""
     run = patient(make_batch_service(pace=JobPace(submitted=100_000)))
-    Thread(target=lambda: run.wait(timeout=60), daemon=True).start()
-    while not run._lock.locked():
+
+    def wait_long() -> None:
+        with suppress(TimeoutError):
+            run.wait(timeout=2)
+
+    thread = Thread(target=wait_long)
+    thread.start()
+    while not run._lock.locked():  # the other thread has begun to wait
         pass
 
     with pytest.raises(TimeoutError, match="not over after 0"):
         run.wait(timeout=0.1)
+
+    assert thread.is_alive()
+    thread.join()
 
 
 async def test_a_cancelled_wait_for_another_waiter_starts_nothing() -> None:
@@ -307,3 +316,25 @@ def test_an_interrupt_of_a_submit_is_told(
     assert f"BatchRun.attach('s3://{service.bucket}/runs/runs/cut/')" in capsys.readouterr().err
     (job,) = service.bedrock.list_model_invocation_jobs()["invocationJobSummaries"]
     assert job["status"] == ("Stopping" if cancels else "Submitted")
+
+
+def test_a_process_that_stood_still_makes_no_more_calls() -> None:
+    """Another one may have its records by then; the next wait takes them up again."""
+    service = make_batch_service()
+    calls = Calls(service)
+
+    def stand_still() -> None:
+        service.clock.now += 3600
+
+    calls.before = stand_still
+    run = begin(
+        service, TEXTS, direct=calls, settings={"min_records": 50, "max_records": 100}
+    ).wait()
+    made = len(calls.flex)
+    assert made <= 8
+
+    calls.before = lambda: None
+
+    check(list(run.wait().results()), TEXTS)
+    assert run.summary().success == 23
+    assert len(calls.flex) == 23
