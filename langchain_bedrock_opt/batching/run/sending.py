@@ -26,7 +26,7 @@ from langchain_bedrock_opt.batching.parts import JobKind, Record
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
-from langchain_bedrock_opt.batching.run.state import Places, Route, Shard
+from langchain_bedrock_opt.batching.run.state import Places, Route, Shard, lanes
 from langchain_bedrock_opt.errors import InputsChangedError
 
 # Shards are numbered so that two processes which send the same give them the same numbers: by
@@ -85,17 +85,17 @@ def stored_records(stage: Stage, shards: list[Shard]) -> Iterator[Record]:
 
     Args:
         stage: Their stage.
-        shards: The shards by their number: those of a kind follow one another.
+        shards: The shards by their number.
     """
+
+    def of_lane(lane: list[Shard]) -> Iterator[Record]:
+        for shard in lane:
+            for place, body in stage.records(shard):
+                yield Record(place, shard.kind, body)
+
     sent = [shard for shard in shards if shard.route != "refused"]
-
-    def of_kind(kind: JobKind) -> Iterator[Record]:
-        for shard in sent:
-            if shard.kind == kind:
-                yield from (Record(place, kind, body) for place, body in stage.records(shard))
-
-    lanes = [of_kind(kind) for kind in dict.fromkeys(shard.kind for shard in sent)]
-    return heapq.merge(*lanes, key=lambda record: record.place)
+    rising = (of_lane(lane) for lane in lanes(sent, lambda shard: shard))
+    return heapq.merge(*rising, key=lambda record: record.place)
 
 
 class Sender:

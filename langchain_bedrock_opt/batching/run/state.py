@@ -23,10 +23,10 @@ whoever comes second takes over what the first one wrote.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
 from langchain_bedrock_opt.errors import BatchStorageError
@@ -36,6 +36,8 @@ RUN: Final = "run.json"
 CANCELLED: Final = "cancelled.json"
 PLAN: Final = "plan.json"
 NOTES: Final = "notes.jsonl"
+
+_T = TypeVar("_T")
 
 Route = Literal["job", "on_demand", "flex", "refused"]
 """How a shard's records are answered; `refused` are too few for a job, and nobody is asked."""
@@ -80,6 +82,16 @@ class Places:
             self._bounds[-1] = place
         else:
             self._bounds.extend((place, place))
+
+    @property
+    def first(self) -> int:
+        """The lowest place."""
+        return self._bounds[0]
+
+    @property
+    def last(self) -> int:
+        """The highest place."""
+        return self._bounds[-1]
 
     def ranges(self) -> list[list[int]]:
         """Firsts and lasts, for JSON."""
@@ -163,6 +175,33 @@ class Shard:
             places=Places(values["places"]),
             attempt=values["attempt"],
         )
+
+
+def lanes(items: Iterable[_T], shard_of: Callable[[_T], Shard]) -> list[list[_T]]:
+    """Shards in lanes whose records rise by place, to be merged.
+
+    Mostly the shards of one kind follow one another. But an input that needed no record may need
+    one when the run is gone on with, since a cache has forgotten its answer, or a step that had
+    failed does not fail again: then a later shard has lower places.
+
+    Args:
+        items: Shards, or what has them.
+        shard_of: Gives an item's shard.
+
+    Returns:
+        The lanes. Those of earlier attempts come first.
+    """
+    found: dict[tuple[int, JobKind], list[list[_T]]] = {}
+    for item in items:
+        shard = shard_of(item)
+        of_kind = found.setdefault((shard.attempt, shard.kind), [])
+        for lane in of_kind:
+            if shard_of(lane[-1]).places.last < shard.places.first:
+                lane.append(item)
+                break
+        else:
+            of_kind.append([item])
+    return [lane for _, of_kind in sorted(found.items()) for lane in of_kind]
 
 
 @dataclass(slots=True)

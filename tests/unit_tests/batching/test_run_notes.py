@@ -7,7 +7,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
 from langchain_bedrock_opt.batching.run.notes import Note
-from langchain_bedrock_opt.batching.run.state import Places, Plan, RunState, Shard, checked
+from langchain_bedrock_opt.batching.run.state import Places, Plan, RunState, Shard, checked, lanes
 from langchain_bedrock_opt.errors import (
     BatchError,
     BatchStorageError,
@@ -85,3 +85,24 @@ def test_state_comes_back_as_it_was() -> None:
     assert Shard.from_dict(shard.as_dict()).as_dict() == shard.as_dict()
     assert Plan.from_dict(Plan(inputs=3, same=1).as_dict()) == Plan(inputs=3, same=1)
     assert RunState.from_dict(state.as_dict()) == state
+
+
+def test_late_records_are_in_a_lane_of_their_own() -> None:
+    """Shards are put into as few lanes as rise by place, the earlier attempts first."""
+
+    def shard(number: int, first: int, last: int, attempt: int = 1) -> Shard:
+        places = Places([[first, last]])
+        return Shard(number, KIND, "job", "x", last - first + 1, 1, "ab", places, attempt)
+
+    shards = [
+        shard(0, 0, 9),
+        shard(1, 12, 19),
+        shard(2, 10, 10),
+        shard(3, 11, 30),
+        shard(4, 2, 5, attempt=2),
+        shard(5, 20, 30),
+    ]
+
+    found = lanes(shards, lambda shard: shard)
+
+    assert [[shard.number for shard in lane] for lane in found] == [[0, 1, 5], [2, 3], [4]]
