@@ -2,7 +2,7 @@
 
 `{"place": 7, "same": 3}` is an input equal to that at place 3; `known` holds the message a cache
 had; `refused` and `dropped` hold the error of an input that no record could be made of, or that
-failed in an earlier stage.
+failed in an earlier stage. A digest tells the input from another one, where it has a record.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Note:
         known: The answer that a cache had.
         error: Why there is no record.
         is_dropped: Whether the error is that of an earlier stage.
+        digest: Of the record that was not sent, by which the input is known again; None if no
+            record could be made.
     """
 
     place: int
@@ -37,10 +39,13 @@ class Note:
     known: AIMessage | None = None
     error: Exception | None = None
     is_dropped: bool = False
+    digest: str | None = None
 
     def to_line(self) -> bytes:
         """The note as JSON, without a line break."""
         values: dict[str, Any] = {"place": self.place}
+        if self.digest is not None:
+            values["digest"] = self.digest
         if self.same is not None:
             values["same"] = self.same
         elif self.known is not None:
@@ -53,15 +58,15 @@ class Note:
     def from_line(cls, line: bytes) -> Note:
         """Read a note back."""
         values = orjson.loads(line)
-        place = values["place"]
+        place, digest = values["place"], values.get("digest")
         if "same" in values:
-            return cls(place, same=values["same"])
+            return cls(place, same=values["same"], digest=digest)
         if "known" in values:
             (message,) = messages_from_dict([values["known"]])
-            return cls(place, known=cast("AIMessage", message))
+            return cls(place, known=cast("AIMessage", message), digest=digest)
         is_dropped = "dropped" in values
         error = error_from_dict(values["dropped" if is_dropped else "refused"])
-        return cls(place, error=error, is_dropped=is_dropped)
+        return cls(place, error=error, is_dropped=is_dropped, digest=digest)
 
 
 def error_to_dict(error: Exception) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.batching.jobs.control import JobRequest, NoFreeSlot
 from langchain_bedrock_opt.batching.jobs.names import job_name, request_token
-from langchain_bedrock_opt.batching.parts import JobKind, Record
+from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Record
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
@@ -155,18 +155,25 @@ class Sender:
             for lane in self._lanes.values():
                 lane.abort(error)
 
-    def was_sent(self, place: int) -> bool:
-        """Whether an earlier process has sent the record of a place. Places must rise."""
+    def sent(self, place: int) -> Record | None:
+        """The record that an earlier process has sent from a place. Places must rise."""
         if not self._is_strict:
             # What was sent then, and would not be now: it stands.
             while self._next_earlier is not None and self._next_earlier.place < place:
-                self.skip()
-        return self._next_earlier is not None and self._next_earlier.place == place
+                self._skip()
+        earlier = self._next_earlier
+        return earlier if earlier is not None and earlier.place == place else None
 
-    def skip(self) -> None:
-        """Let the stored record stand for the place that was just asked for."""
-        self._next_earlier = next(self._earlier, None)
-        self.records += 1
+    def keep(self, entry: Entry) -> None:
+        """Let the record that was sent from an entry's place stand for it.
+
+        Raises:
+            InputsChangedError: It is of another input.
+        """
+        earlier = self.sent(entry.place)
+        if self._is_strict and not (earlier and _is_of(earlier, entry)):
+            raise inputs_changed(self.context, entry.place)
+        self._skip()
 
     def add(self, record: Record) -> None:
         """Send a record, if that was not done before.
@@ -177,11 +184,8 @@ class Sender:
         Raises:
             InputsChangedError: Another one was sent from its place.
         """
-        earlier = self._next_earlier if self.was_sent(record.place) else None
-        if earlier is not None:
-            if self._is_strict and (earlier.kind, earlier.body) != (record.kind, record.body):
-                raise inputs_changed(self.context, record.place)
-            self.skip()
+        if self.sent(record.place) is not None:
+            self.keep(record)
             return
         self.records += 1
         self._lane(record.kind).splitter.add(record)
@@ -195,9 +199,13 @@ class Sender:
         if self._is_strict and self._next_earlier is not None:
             raise inputs_changed(self.context, self._next_earlier.place)
         while self._next_earlier is not None:
-            self.skip()
+            self._skip()
         for lane in self._lanes.values():
             lane.splitter.finish()
+
+    def _skip(self) -> None:
+        self._next_earlier = next(self._earlier, None)
+        self.records += 1
 
     def _lane(self, kind: JobKind) -> _Lane:
         lane = self._lanes.get(kind)
@@ -215,6 +223,13 @@ class Sender:
         used = {number % _ATTEMPT // _LANE for number in taken}
         free = next(index for index in count() if index not in used)
         return (self.attempt - 1) * _ATTEMPT + free * _LANE
+
+
+def _is_of(sent: Record, entry: Entry) -> bool:
+    """Whether a record was made of the input that an entry is made of."""
+    if isinstance(entry, Record):
+        return (entry.kind, entry.body) == (sent.kind, sent.body)
+    return isinstance(entry, Known) and entry.body == sent.body
 
 
 class _Lane:

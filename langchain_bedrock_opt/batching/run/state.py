@@ -11,8 +11,9 @@ runs/<run id>/
     shards/00000.end.json      how that ended
     output/00000/…             what Bedrock wrote
     direct/00000/<recordId>.json   an answer that came on demand
-    notes.jsonl                inputs that are in no job: equal ones, known ones, refused ones
-    plan.json                  all inputs were taken: how many of what
+    notes-<owner>.jsonl        inputs that are in no job: equal ones, known ones, refused ones
+    dropped-<owner>.jsonl      inputs that failed in an earlier stage
+    plan.json                  all inputs were taken: how many of what, and whose notes hold
     retry-2.json               what failed was sent a second time: how many records
 ```
 
@@ -35,7 +36,6 @@ VERSION: Final = 1
 RUN: Final = "run.json"
 CANCELLED: Final = "cancelled.json"
 PLAN: Final = "plan.json"
-NOTES: Final = "notes.jsonl"
 
 _T = TypeVar("_T")
 
@@ -215,6 +215,8 @@ class Plan:
         known: Answered by a cache.
         refused: No record could be made of them.
         dropped: They failed in an earlier stage.
+        owner: The process that took them: its notes hold. Another one that did so at the same
+            time may have found other answers in a cache.
     """
 
     inputs: int = 0
@@ -223,6 +225,7 @@ class Plan:
     known: int = 0
     refused: int = 0
     dropped: int = 0
+    owner: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from langchain_bedrock_opt.batching.parts import Outcome
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
-from langchain_bedrock_opt.errors import BatchStorageError
+from langchain_bedrock_opt.errors import BatchStorageError, InputsChangedError
 from tests.batch_service import BatchService, make_batch_service
 from tests.batch_toy import TEXTS, Toy, begin, check, question_of, services_for
 
@@ -100,3 +101,80 @@ def test_a_hole_in_the_state_is_no_short_list(order: Any) -> None:
 
     with pytest.raises(BatchStorageError, match="Restore it"):
         list(again.results(order))
+
+
+TWICE = [*TEXTS[:8], "question 3", *TEXTS[8:]]
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [(8, "other"), (8, "question 4"), (8, None), (5, "other"), (5, None), (3, "cached by now")],
+    ids=["equal", "equal-to-another", "equal-to-none", "known", "known-to-none", "sent-to-known"],
+)
+def test_another_input_at_any_place_is_refused(place: int, text: str | None) -> None:
+    """An input that was not sent itself, or is in a cache by now, may not change either."""
+    service, program = make_batch_service(), Toy()
+    program.known = {"question 5": "<question 5>"}
+    begin(service, TWICE, program=program, run_id="nightly")
+    program.known["cached by now"] = "<cached by now>"
+    changed = [*TWICE[:place], text, *TWICE[place + 1 :]]
+
+    with pytest.raises(InputsChangedError) as caught:
+        begin(service, changed, program=program, run_id="nightly")
+
+    assert caught.value.index == place
+    check(list(begin(service, TWICE, run_id="nightly").results()), TWICE)
+
+
+def test_another_input_is_refused_while_a_run_is_gone_on_with() -> None:
+    """A cache that knows the other input does not hide that it is another one."""
+    service, program = make_batch_service(), Toy()
+    with pytest.raises(Died):
+        begin(service, until(18), run_id="nightly")
+    program.known = {"other": "<other>"}
+
+    with pytest.raises(InputsChangedError) as caught:
+        begin(service, [*TEXTS[:3], "other", *TEXTS[4:]], program=program, run_id="nightly")
+
+    assert caught.value.index == 3
+
+
+class Moment(Toy):
+    """A program whose step between its stages gives other texts at another time."""
+
+    def __init__(self, **texts: str) -> None:
+        super().__init__(stages=2)
+        self.texts = texts
+
+    def result(self, stage: int, outcome: Outcome) -> str:
+        result = super().result(stage, outcome)
+        return self.texts.get(result.replace(" ", "_"), result) if stage == 0 else result
+
+
+def test_an_input_gets_no_answer_that_was_asked_for_another_text() -> None:
+    """What was sent from an equal input, before it was equal, is not taken for it."""
+    service = make_batch_service()
+    run = begin(service, program=Moment(question_3="at noon"))
+    dies_at_job(service, 2)
+    with pytest.raises(Died):
+        run.wait()
+
+    later = Moment(question_3="at one", question_20="at one")
+    again = BatchRun.attach(run.uri, program=later, services=services_for(service))
+    outputs = again.outputs()
+
+    assert question_of(outputs[3]) == "at noon"
+    assert question_of(outputs[20]) == "at one"
+
+
+def test_failed_and_equal_inputs_of_a_later_stage_keep_their_places() -> None:
+    """A cost limit, which looks at all records first, shifts no answer."""
+    service, program = make_batch_service(), Moment(question_9="question 4")
+    texts = [*TEXTS[:20], "poison", "question 30"]
+
+    run = begin(service, texts, program=program, settings={"max_cost_usd": Decimal(1)})
+    results = list(run.results())
+
+    assert [result.index for result in results if result.error] == [20]
+    asked = [question_of(result.output) for result in results if not result.error]
+    assert asked == [*TEXTS[:9], "question 4", *TEXTS[10:20], "question 30"]
