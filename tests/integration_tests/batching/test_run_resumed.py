@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.batching.parts import Outcome
+from langchain_bedrock_opt.batching.parts import BatchResult, Outcome
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
 from langchain_bedrock_opt.errors import BatchStorageError, InputsChangedError
 from tests.batch_service import BatchService, make_batch_service
@@ -42,6 +42,12 @@ def dies_at_job(service: BatchService, count: int) -> None:
     service.bedrock.create_model_invocation_job = dying
 
 
+def in_order(run: BatchRun, order: Any) -> list[BatchResult]:
+    """Results by their inputs; those that are asked for by input come so."""
+    results = list(run.results(order))
+    return results if order == "input" else sorted(results, key=lambda result: result.index)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_answer_that_a_cache_forgot_is_asked_for_in_its_place(order: Any) -> None:
     """Inputs that a dead process's cache had answered are sent late, and get their own answers."""
@@ -51,9 +57,8 @@ def test_an_answer_that_a_cache_forgot_is_asked_for_in_its_place(order: Any) -> 
         begin(service, until(18), program=program, run_id="nightly")
 
     run = begin(service, run_id="nightly")
-    results = list(run.results(order))
 
-    check(sorted(results, key=lambda result: result.index), TEXTS)
+    check(in_order(run, order), TEXTS)
     assert [question_of(output) for output in run.outputs()] == TEXTS
     assert service.emulator.jobs.records == len(TEXTS)
     check(list(begin(service, run_id="nightly").results()), TEXTS)
@@ -82,7 +87,7 @@ def test_a_step_that_failed_once_shifts_no_answer(order: Any) -> None:
         run.wait()
 
     again = BatchRun.attach(run.uri, program=Flaky(None), services=services_for(service))
-    results = sorted(again.results(order), key=lambda result: result.index)
+    results = in_order(again, order)
 
     check(results, TEXTS)
     assert not any(result.error for result in results)
