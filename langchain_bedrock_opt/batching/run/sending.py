@@ -286,6 +286,7 @@ class _Lane:
         )
         if route == "refused" and sender.refuse is not None:
             sender.refuse(shard)
+        sender.context.declare()
         part = Part(_agreed(sender.context, sender.stage, shard))
         sender.shards += 1
         self.number += 1

@@ -2,7 +2,7 @@
 
 ```
 runs/<run id>/
-  run.json                     what it is: settings, fingerprint, number of stages
+  run.json                     what it is: fingerprint, number of stages, the last settings
   cancelled.json               it was cancelled: nothing more is sent
   stage-0/
     input/00000-<owner>.jsonl  a shard's records; the process that uploaded it is in its name
@@ -17,8 +17,8 @@ runs/<run id>/
     retry-2.json               what failed was sent a second time: how many records
 ```
 
-Each object is written once. Two processes that go on with the same run race by `If-None-Match`:
-whoever comes second takes over what the first one wrote.
+Each object is written once, but for the settings. Two processes that go on with the same run race
+by `If-None-Match`: whoever comes second takes over what the first one wrote.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class RunState:
         run_id: The run's id.
         fingerprint: Of the chain.
         stages: How many stages there are.
-        settings: How its jobs are made.
+        settings: How its jobs are made, as was last said.
         created_at: When the run was begun, ISO 8601.
     """
 

@@ -46,6 +46,7 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
     if plan is not None:
         if number == 0:
             compare(context, stage, plan, items)
+            context.declare()
         return
     stored = [part.shard for part in stage.parts()]
     notes = _Notes(context, stage)
@@ -66,6 +67,7 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
         sender.finish()
     intake.plan.records = sender.records - sender.few
     intake.plan.refused += sender.few
+    context.declare()
     stage.store_plan(intake.plan)
 
 
