@@ -20,7 +20,7 @@ def digest_of(body: bytes) -> str:
 
     Example:
         >>> digest_of(b"{}")
-        '4a52df8d9a4ae2cc4ff9fa3d5a0c8ee8'
+        '2afb9b83f9314e5d029766197f539792'
     """
     return blake2b(body, digest_size=16).hexdigest()
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from langchain_bedrock_opt.batching.jobs.documents import write_document
 from langchain_bedrock_opt.batching.parts import Direct, JobKind
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.notes import error_to_dict
@@ -86,7 +87,7 @@ class _Caller:
                 document.pop("error", None)
                 document["output"] = orjson.Fragment(output)
                 break
-        self._stage.folder.put_bytes(direct_name(self._part, place), orjson.dumps(document))
+        self._stage.folder.put_bytes(direct_name(self._part, place), write_document(document))
 
     def _ask(self, kind: JobKind, body: bytes) -> bytes:
         return self._direct(kind, body, self._part.shard.route == "flex")

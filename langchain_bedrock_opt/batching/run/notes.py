@@ -11,11 +11,14 @@ import builtins
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import orjson
 from langchain_core import exceptions as langchain_exceptions
 from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
 
 from langchain_bedrock_opt import errors
+from langchain_bedrock_opt.batching.jobs.documents import (
+    read_document,
+    write_document,
+)
 
 _MAX_MESSAGE: Final = 2000
 
@@ -52,12 +55,21 @@ class Note:
             values["known"] = message_to_dict(self.known)
         elif self.error is not None:
             values["dropped" if self.is_dropped else "refused"] = error_to_dict(self.error)
-        return orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return write_document(values)
 
     @classmethod
     def from_line(cls, line: bytes) -> Note:
-        """Read a note back."""
-        values = orjson.loads(line)
+        """Read a note back.
+
+        Raises:
+            BatchStorageError: It is none.
+        """
+        values = read_document(line)
+        if values is None:
+            raise errors.BatchStorageError(
+                "A line of a run's notes is no JSON object: restore their last version, or begin "
+                "another run."
+            )
         place, digest = values["place"], values.get("digest")
         if "same" in values:
             return cls(place, same=values["same"], digest=digest)

@@ -13,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.batching.jobs.collecting import Answer, Collector
+from langchain_bedrock_opt.batching.jobs.documents import write_document
 from langchain_bedrock_opt.batching.jobs.names import job_id
 from langchain_bedrock_opt.batching.parts import Order, Outcome, record_id
 from langchain_bedrock_opt.batching.records.outcomes import record_error
@@ -212,7 +211,7 @@ def _called(place: int, part: Part, answer: dict[str, Any] | None) -> Outcome:
     if "error" in answer:
         error = error_from_dict(answer["error"])
         return Outcome(place, "on_demand", kind, error=error, attempts=attempts)
-    return Outcome(place, "on_demand", kind, orjson.dumps(answer["output"]), attempts=attempts)
+    return Outcome(place, "on_demand", kind, write_document(answer["output"]), attempts=attempts)
 
 
 def _error_of(answer: Answer, part: Part) -> Exception:

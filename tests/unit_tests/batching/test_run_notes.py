@@ -70,6 +70,27 @@ def test_an_error_of_a_strange_class_is_named() -> None:
     assert str(found).startswith("MissingExtraError: ")
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        Note(3, known=AIMessage("half an emoji \ud83d"), digest="ab"),
+        Note(3, error=ValueError("no \ud83d"), is_dropped=True),
+    ],
+)
+def test_half_an_emoji_is_kept(note: Note) -> None:
+    """What a model may write and UTF-8 has no bytes for comes back as it was."""
+    found = back(note)
+
+    assert (found.known, str(found.error)) == (note.known, str(note.error))
+    assert found.digest == note.digest
+
+
+def test_a_broken_note_is_told() -> None:
+    """A line that is no note says what to do."""
+    with pytest.raises(BatchStorageError, match="restore"):
+        Note.from_line(b'{"place": 3, "sa')
+
+
 def test_state_of_another_version_is_refused() -> None:
     """A document of a later release names its version and where it lies."""
     with pytest.raises(BatchStorageError, match=r"s3://b/run.json has version 2"):
