@@ -22,7 +22,7 @@ from langchain_bedrock_opt.batching.run.rounds import may_be_sent, send_again
 from langchain_bedrock_opt.batching.run.sending import create_job
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
 from langchain_bedrock_opt.batching.run.state import CANCELLED
-from langchain_bedrock_opt.batching.run.submitting import submit_stage
+from langchain_bedrock_opt.batching.run.submitting import submit_later_stage
 from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.errors import BatchError
 
@@ -75,7 +75,7 @@ class Driver:
                         "process ended: submit it again with the same inputs and run_id. Nothing "
                         "is sent twice."
                     )
-                submit_stage(self.context, number, self._items_after(number - 1))
+                submit_later_stage(self.context, number, partial(self._items_after, number - 1))
             self._settle(stage)
 
     def is_cancelled(self) -> bool:

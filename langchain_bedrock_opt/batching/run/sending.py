@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import count
+from itertools import count, pairwise
 from types import TracebackType
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
 from langchain_bedrock_opt.batching.run.state import Places, Route, Shard, lanes
-from langchain_bedrock_opt.errors import InputsChangedError
+from langchain_bedrock_opt.errors import BatchError, InputsChangedError
 
 # Shards are numbered so that two processes which send the same give them the same numbers: by
 # attempt, by kind in the order in which they appear, and then one by one.
@@ -135,7 +135,7 @@ class Sender:
         self.shards = len(stored)
         self.few = 0
         self._stored = [shard for shard in stored if shard.route != "refused"]
-        self._is_strict = is_strict
+        self.is_strict = is_strict
         self._earlier = stored_records(stage, stored)
         self._next_earlier = next(self._earlier, None)
         self._lanes: dict[JobKind, _Lane] = {}
@@ -157,7 +157,7 @@ class Sender:
 
     def sent(self, place: int) -> Record | None:
         """The record that an earlier process has sent from a place. Places must rise."""
-        if not self._is_strict:
+        if not self.is_strict:
             # What was sent then, and would not be now: it stands.
             while self._next_earlier is not None and self._next_earlier.place < place:
                 self._skip()
@@ -171,7 +171,7 @@ class Sender:
             InputsChangedError: It is of another input.
         """
         earlier = self.sent(entry.place)
-        if self._is_strict and not (earlier and _is_of(earlier, entry)):
+        if self.is_strict and not (earlier and _is_of(earlier, entry)):
             raise inputs_changed(self.context, entry.place)
         self._skip()
 
@@ -196,7 +196,7 @@ class Sender:
         Raises:
             InputsChangedError: Records were sent that are not among the inputs any more.
         """
-        if self._is_strict and self._next_earlier is not None:
+        if self.is_strict and self._next_earlier is not None:
             raise inputs_changed(self.context, self._next_earlier.place)
         while self._next_earlier is not None:
             self._skip()
@@ -287,7 +287,7 @@ class _Lane:
         if route == "refused" and sender.refuse is not None:
             sender.refuse(shard)
         sender.context.declare()
-        part = Part(_agreed(sender.context, sender.stage, shard))
+        part = Part(_agreed(sender, shard))
         sender.shards += 1
         self.number += 1
         if route == "job":
@@ -298,8 +298,18 @@ class _NotSent(Exception):  # noqa: N818 - it ends an upload and is never seen
     """An upload is given up, since its records are too few for a job."""
 
 
-def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
-    """The shard as it is written down: by us, or by a process that was here before."""
+class OvertakenError(BatchError):
+    """Another process sends this stage at the same time, and cut another shard first."""
+
+
+def _agreed(sender: Sender, shard: Shard) -> Shard:
+    """The shard as it is written down: by us, or by a process that was here before.
+
+    Raises:
+        InputsChangedError: Theirs is of other inputs.
+        OvertakenError: Theirs holds other records of the same inputs.
+    """
+    context, stage = sender.context, sender.stage
     if stage.store_shard(shard):
         return shard
     theirs = stage.shard(shard.number)
@@ -307,7 +317,14 @@ def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
         return shard
     try:
         if theirs.sha256 != shard.sha256:
-            raise inputs_changed(context, _first_difference(stage, theirs, shard))
+            place = _first_difference(stage, theirs, shard) if sender.is_strict else None
+            if place is not None:
+                raise inputs_changed(context, place)
+            raise OvertakenError(
+                f"Another process sends the records of {context.folder.uri} at the same time, and "
+                "began before this one or had other answers in its cache: submit the run again, "
+                "or attach to it. Nothing is sent twice."
+            )
     finally:
         # The same name is no other process: an answer of S3's was lost.
         if theirs.input != shard.input:
@@ -315,13 +332,15 @@ def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
     return theirs
 
 
-def _first_difference(stage: Stage, one: Shard, other: Shard) -> int:
-    pairs = zip(stage.records(one), stage.records(other), strict=False)
-    for mine, theirs in pairs:
-        if mine != theirs:
-            return min(mine[0], theirs[0])
-    shorter = min(one, other, key=lambda shard: shard.records)
-    return list(shorter.places)[-1] + 1
+def _first_difference(stage: Stage, one: Shard, other: Shard) -> int | None:
+    """The first place of which two shards hold different records; None if there is none."""
+    if "refused" in (one.route, other.route):  # nothing was uploaded
+        return None
+    merged = heapq.merge(stage.records(one), stage.records(other))
+    for (place, body), (next_place, next_body) in pairwise(merged):
+        if place == next_place and body != next_body:
+            return place
+    return None
 
 
 def inputs_changed(context: Context, place: int) -> InputsChangedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
@@ -16,7 +16,7 @@ from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces, digest_of
 from langchain_bedrock_opt.batching.run.guarding import guarded
 from langchain_bedrock_opt.batching.run.notes import Note
-from langchain_bedrock_opt.batching.run.sending import Sender
+from langchain_bedrock_opt.batching.run.sending import OvertakenError, Sender
 from langchain_bedrock_opt.batching.run.sharding import line_bytes
 from langchain_bedrock_opt.batching.run.stage import Stage, notes_name
 from langchain_bedrock_opt.batching.run.state import Plan, Route, Shard
@@ -40,6 +40,7 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
         BatchCostError: They could cost too much.
         BatchJobError: Bedrock refuses a job.
         BatchStorageError: S3 refuses something.
+        OvertakenError: Another process is faster, and takes other records for the same inputs.
     """
     stage = context.stage(number)
     plan = stage.plan()
@@ -69,6 +70,25 @@ def submit_stage(context: Context, number: int, items: Items) -> None:
     intake.plan.refused += sender.few
     context.declare()
     stage.store_plan(intake.plan)
+
+
+def submit_later_stage(context: Context, number: int, items: Callable[[], Items]) -> None:
+    """`submit_stage`, for a stage whose inputs come from S3.
+
+    They may depend on the moment, so two processes that send them at once may disagree. Whoever
+    comes second begins anew: what the first one has sent stands.
+
+    Args:
+        context: The run.
+        number: The stage.
+        items: Gives its inputs, as often as it is asked.
+    """
+    while True:
+        try:
+            submit_stage(context, number, items())
+        except OvertakenError:  # there is one shard more each time
+            continue
+        return
 
 
 def route_below(context: Context) -> Route | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt.batching.parts import BatchResult, Outcome
+from langchain_bedrock_opt.batching.parts import BatchResult, Entry, Outcome
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun
-from langchain_bedrock_opt.errors import BatchStorageError, InputsChangedError
+from langchain_bedrock_opt.errors import BatchError, BatchStorageError, InputsChangedError
 from tests.batch_service import BatchService, make_batch_service
 from tests.batch_toy import TEXTS, Toy, begin, check, question_of, services_for
 
@@ -183,3 +183,64 @@ def test_failed_and_equal_inputs_of_a_later_stage_keep_their_places() -> None:
     assert [result.index for result in results if result.error] == [20]
     asked = [question_of(result.output) for result in results if not result.error]
     assert asked == [*TEXTS[:9], "question 4", *TEXTS[10:20], "question 30"]
+
+
+class Interrupted(Toy):
+    """A program that lets something else happen before it makes its last record."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__(stages=2)
+        self.meanwhile = [meanwhile]
+
+    def entries(self, stage: int, items: Iterable[tuple[int, Any]]) -> Iterator[Entry]:
+        for entry in super().entries(stage, items):
+            if stage == 1 and entry.place == len(TEXTS) - 1 and self.meanwhile:
+                self.meanwhile.pop()()
+            yield entry
+
+    def result(self, stage: int, outcome: Outcome) -> str:
+        result = super().result(stage, outcome)
+        return f"{result} at one" if stage == 0 else result
+
+
+@pytest.mark.parametrize("dies_at", [None, 1, 2])
+def test_two_that_wait_may_see_different_moments(dies_at: int | None) -> None:
+    """Of two processes whose step gives other texts, the second goes on with the first one's."""
+    service = make_batch_service()
+
+    def meanwhile() -> None:
+        if dies_at is None:
+            other.wait()
+            return
+        create = service.bedrock.create_model_invocation_job
+        dies_at_job(service, dies_at)
+        with pytest.raises(Died):
+            other.wait()
+        service.bedrock.create_model_invocation_job = create
+
+    run = begin(service, program=Interrupted(meanwhile), settings={"max_cost_usd": Decimal(1)})
+    other = BatchRun.attach(run.uri, program=Toy(stages=2), services=services_for(service))
+
+    asked = [question_of(output).removesuffix(" at one") for output in run.outputs()]
+
+    assert asked == TEXTS
+    assert service.emulator.jobs.records == 2 * len(TEXTS)
+
+
+def test_two_whose_caches_differ_are_not_told_that_inputs_changed() -> None:
+    """A process that is overtaken by one with another cache says so, and harms nothing."""
+    service = make_batch_service()
+    knowing = Toy()
+    knowing.known = {TEXTS[3]: "<question 3>"}
+
+    def texts() -> Iterator[str]:
+        yield from TEXTS[:14]
+        begin(service, program=knowing, run_id="nightly")
+        yield from TEXTS[14:]
+
+    with pytest.raises(BatchError, match="at the same time") as caught:
+        begin(service, texts(), run_id="nightly")
+
+    assert not isinstance(caught.value, InputsChangedError)
+    check(list(begin(service, run_id="nightly").results()), TEXTS)
+    assert service.emulator.jobs.records == len(TEXTS) - 1
