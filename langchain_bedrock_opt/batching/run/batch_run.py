@@ -65,8 +65,9 @@ def submit(
     """Begin a run, or go on with one: its records are uploaded and its jobs created.
 
     Memory does not grow with the inputs. It may be called again with the same inputs and run id
-    after it was interrupted, also in another process: no record is sent twice. The settings are
-    then those of the first time.
+    after it was interrupted, also in another process: no record is sent twice. Settings hold from
+    the moment on at which they are passed; those by which records are cut can't be changed once
+    something was sent.
 
     Args:
         program: What the run asks, and what it makes of answers.
@@ -81,7 +82,8 @@ def submit(
         The run. Nothing was waited for; jobs that had no free slot are created by `wait`.
 
     Raises:
-        ConfigurationError: The settings or the run id can't be.
+        ConfigurationError: The settings or the run id can't be, or the run's records are cut by
+            others.
         InputsChangedError: The run was begun with other inputs, or another chain.
         BatchTooSmallError: The inputs are too few for a job, and nothing else is allowed.
         BatchCostError: The run could cost more than it may.

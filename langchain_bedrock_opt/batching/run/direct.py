@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from langchain_bedrock_opt.batching.jobs.backoff import Backoff
+from langchain_bedrock_opt.batching.jobs.documents import write_document
 from langchain_bedrock_opt.batching.parts import Direct
 from langchain_bedrock_opt.batching.run.claims import Claim
 from langchain_bedrock_opt.batching.run.context import Context
@@ -153,4 +154,4 @@ class _Caller:
 
     def _keep(self, place: int, attempts: int, **answer: Any) -> None:
         document = {"version": VERSION, "attempts": attempts, **answer}
-        self._stage.folder.put_bytes(direct_name(self._part, place), orjson.dumps(document))
+        self._stage.folder.put_bytes(direct_name(self._part, place), write_document(document))

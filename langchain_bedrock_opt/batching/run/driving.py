@@ -23,7 +23,7 @@ from langchain_bedrock_opt.batching.run.reading import StageReader
 from langchain_bedrock_opt.batching.run.rounds import may_be_sent, send_again
 from langchain_bedrock_opt.batching.run.sending import create_job
 from langchain_bedrock_opt.batching.run.stage import NOT_CREATED, Part, Stage
-from langchain_bedrock_opt.batching.run.submitting import submit_stage
+from langchain_bedrock_opt.batching.run.submitting import submit_later_stage
 from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.errors import BatchError, BatchJobError
 
@@ -88,7 +88,7 @@ class Driver:
                         "process ended: submit it again with the same inputs and run_id, and "
                         "nothing is sent twice; or cancel it, and read what its jobs have done."
                     )
-                submit_stage(self.context, number, self._items_after(number - 1))
+                submit_later_stage(self.context, number, partial(self._items_after, number - 1))
             self._settle(stage)
             if self.trouble is not None and number < self.context.program.stages - 1:
                 raise self.trouble

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.resolution import known_resolution
-from langchain_bedrock_opt.batching.jobs.output import read_document
+from langchain_bedrock_opt.batching.jobs.documents import read_document
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
 from langchain_bedrock_opt.batching.records.native.codec import METRICS
 from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from langchain_bedrock_opt.batching.jobs.download import read_lines
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.sharding import parts_of
-from langchain_bedrock_opt.batching.run.state import NOTES, PLAN, VERSION, Plan, Shard, checked
+from langchain_bedrock_opt.batching.run.state import PLAN, VERSION, Plan, Shard, checked
 
 NOT_CREATED: Final = "NotCreated"
 """The status of a shard that no job was made of, since the run was cancelled."""
@@ -41,6 +42,19 @@ class Part:
     def is_refused(self) -> bool:
         """Whether waiting does not help; a shard whose turn has not come is not refused."""
         return self.held is not None and not isinstance(self.held, NoFreeSlot)
+
+
+def notes_name(owner: str, *, is_dropped: bool) -> str:
+    """The object of a process's notes.
+
+    Inputs that failed in an earlier stage have one of their own: they are met before it is known
+    what becomes of the inputs in front of them.
+
+    Args:
+        owner: The process.
+        is_dropped: Whether it is for inputs that failed in an earlier stage.
+    """
+    return f"{'dropped' if is_dropped else 'notes'}-{owner}.jsonl"
 
 
 class Stage:
@@ -137,9 +151,16 @@ class Stage:
             yield parts_of(line.data)
 
     def notes(self) -> Iterator[Note]:
-        """What is known of inputs that are in no shard."""
-        if self.folder.exists(NOTES):
-            for line in read_lines(self.folder, NOTES):
+        """What is known of inputs that are in no shard, by rising place, once all were taken."""
+        plan = self.plan()
+        if plan is None:
+            return iter(())
+        names = (notes_name(plan.owner, is_dropped=is_dropped) for is_dropped in (False, True))
+        return heapq.merge(*map(self._noted, names), key=lambda note: note.place)
+
+    def _noted(self, name: str) -> Iterator[Note]:
+        if self.folder.exists(name):
+            for line in read_lines(self.folder, name):
                 yield Note.from_line(line.data)
 
     def _read(self, name: str) -> dict[str, Any] | None:
