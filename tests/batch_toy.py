@@ -50,7 +50,7 @@ class Toy:
             if text is None:
                 yield Refused(place, ValueError("there is no text"))
             elif text in self.known:
-                yield Known(place, AIMessage(self.known[text]))
+                yield Known(place, AIMessage(self.known[text]), body_of(f"<{text}>"))
             else:
                 yield Record(place, self.kinds.get(text, KIND), body_of(f"<{text}>"))
 

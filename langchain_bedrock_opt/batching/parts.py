@@ -79,10 +79,13 @@ class Known(NamedTuple):
     Attributes:
         place: Its place among the inputs.
         message: The answer.
+        body: The body of the record that would be sent, by which a run that is gone on with
+            tells whether the input is the same.
     """
 
     place: int
     message: AIMessage
+    body: bytes
 
 
 class Refused(NamedTuple):

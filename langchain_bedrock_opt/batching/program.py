@@ -97,10 +97,11 @@ class ModelProgram:
             if place in self._refused:
                 return Refused(place, self._refused[place])
             messages = messages_of(item)
+            body = self._recorder.record(messages)
             found = self._cache.find(place, messages) if self._cache else None
             if found is not None:
-                return Known(place, found)
-            return Record(place, self.kind, self._recorder.record(messages))
+                return Known(place, found, body)
+            return Record(place, self.kind, body)
         except Exception as error:  # noqa: BLE001 - this input fails, the others go on
             return Refused(place, error)
 

@@ -189,6 +189,9 @@ class Rounds:
             run_id = f"{self._journal.run_id}/round-{number:05d}"
         run = submit(RoundProgram(), questions, self._settings, self._services, run_id=run_id)
         self._under_way.add(run)
+        if stopped.is_set():  # while it was sent: nobody has said how to come back to it
+            run.interrupted()
+            return
         try:
             run.wait(progress=self._progress, stopped=stopped)
             for result in run.results(order="any"):

@@ -15,14 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, NamedTuple, TypeAlias
 
+from langchain_bedrock_opt.batching.jobs.documents import read_document
 from langchain_bedrock_opt.batching.jobs.download import read_lines
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
-from langchain_bedrock_opt.batching.jobs.output import (
-    OutputLine,
-    RecordError,
-    read_document,
-    read_line,
-)
+from langchain_bedrock_opt.batching.jobs.output import OutputLine, RecordError, read_line
 from langchain_bedrock_opt.batching.jobs.states import JobState
 from langchain_bedrock_opt.batching.parts import Order
 from langchain_bedrock_opt.errors import BatchStorageError

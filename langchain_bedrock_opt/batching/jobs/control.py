@@ -76,7 +76,13 @@ class JobControl:
         self._random = random
         self._settings = settings
 
-    def create(self, request: JobRequest, *, may_exist: bool = False) -> str:
+    def create(
+        self,
+        request: JobRequest,
+        *,
+        may_exist: bool = False,
+        sleep: Callable[[float], object] | None = None,
+    ) -> str:
         """Make a job, or find the one that was made before from the same request.
 
         Throttles, outages and lost answers are waited for, as long as a job may take; so are
@@ -86,6 +92,8 @@ class JobControl:
             request: The job.
             may_exist: Look for it first: it may have been made by a process that is no more.
                 How long Bedrock remembers a token is not known.
+            sleep: Waits between tries, in place of the services' own. It may raise an error to
+                end them.
 
         Returns:
             The job's ARN.
@@ -95,7 +103,7 @@ class JobControl:
             BatchJobError: Bedrock refuses it, or its name is taken by another job.
         """
         attempt = _Creation(request, may_exist=may_exist)
-        backoff = self._backoff()
+        backoff = self._backoff(sleep)
         until = self._clock() + self._settings.timeout_hours * 3600
         while True:
             try:
@@ -112,6 +120,14 @@ class JobControl:
                     f"hours: {attempt.reason}. Go on with the run later.",
                 )
             backoff.pause()
+
+    def made(self, request: JobRequest) -> str | None:
+        """The job that was made of a request before; None if there is none, or none may be listed.
+
+        Raises:
+            BatchJobError: Its name is taken by another job, or Bedrock gave no answer for minutes.
+        """
+        return self._ask(lambda: self._adopted(request))
 
     def get(self, arn: str) -> JobState:
         """A job's state.
@@ -234,9 +250,12 @@ class JobControl:
                     raise _refusal(error, arn) from error
             backoff.pause()
 
-    def _backoff(self) -> Backoff:
+    def _backoff(self, sleep: Callable[[float], object] | None = None) -> Backoff:
         return Backoff(
-            first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, sleep=self._sleep, random=self._random
+            first=_FIRST_PAUSE,
+            longest=_LONGEST_PAUSE,
+            sleep=sleep or self._sleep,
+            random=self._random,
         )
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
 from langchain_bedrock_opt.aws.trouble import error_code
+from langchain_bedrock_opt.batching.jobs.documents import read_document, write_document
 from langchain_bedrock_opt.batching.jobs.s3_calls import CHANGED, MISSING, S3Calls
 from langchain_bedrock_opt.batching.jobs.upload import LineUpload
 from langchain_bedrock_opt.catalog.batch_limits import S3_KEY
@@ -138,11 +137,8 @@ class S3Folder:
         body = self.get_bytes(name)
         if body is None:
             return None
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            document = None
-        if not isinstance(document, dict):
+        document = read_document(body)
+        if document is None:
             raise BatchStorageError(
                 f"{self.uri}{name} is not the JSON document that was written there: restore its "
                 "last version, or begin another run."
@@ -164,7 +160,7 @@ class S3Folder:
         Raises:
             BatchStorageError: S3 failed.
         """
-        body = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        body = write_document(value)
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         put = self.calls.call_unless(
             CHANGED if if_absent else frozenset(),

@@ -69,7 +69,7 @@ _HINTS: Final = (
     _Hint(
         "minimum.*record|record.*minimum",
         "The quota 'Minimum number of records per batch inference job' is larger for this "
-        "model: pass it as min_records.",
+        "model: pass it as min_records, with another run_id.",
     ),
     _Hint(
         "maximum.*record|record.*maximum",

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import orjson
-
+from langchain_bedrock_opt.batching.jobs.documents import read_document
 from langchain_bedrock_opt.batching.parts import place_of
 
 _OUTPUT: Final = b'"modelOutput"'
@@ -87,20 +86,6 @@ def read_line(data: bytes) -> OutputLine | None:
     if document.get("modelOutput") is None:
         return None
     return OutputLine(place, output=_output_text(data, document))
-
-
-def read_document(data: bytes) -> dict[str, Any] | None:
-    """A JSON object, read as tolerantly as can be; None if it is none."""
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        # The standard library's parser takes what a model may write and orjson does not, such as
-        # half of an emoji, as an escape.
-        try:
-            document = json.loads(data)
-        except (ValueError, RecursionError):
-            return None
-    return document if isinstance(document, dict) else None
 
 
 def _output_text(data: bytes, document: dict[str, Any]) -> bytes:

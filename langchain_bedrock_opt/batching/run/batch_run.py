@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from os.path import commonprefix
 from threading import Event, Lock
 from typing import Any, Final
@@ -20,16 +20,17 @@ from langchain_bedrock_opt.batching.parts import (
     Program,
     Services,
 )
+from langchain_bedrock_opt.batching.run.cancelling import cancel, cancelled_endings
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
+from langchain_bedrock_opt.batching.run.failures import in_order, is_unread
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
 from langchain_bedrock_opt.batching.run.progress import Progress, display_for
-from langchain_bedrock_opt.batching.run.reading import StageReader
+from langchain_bedrock_opt.batching.run.reading import Ending, StageReader
 from langchain_bedrock_opt.batching.run.sending import job_request
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
 from langchain_bedrock_opt.batching.run.starting import attached, begun, services_of
-from langchain_bedrock_opt.batching.run.state import CANCELLED, VERSION
 from langchain_bedrock_opt.batching.run.status import (
     BatchStatus,
     StageStatus,
@@ -46,7 +47,8 @@ from langchain_bedrock_opt.errors import (
     BatchIntegrityError,
     BatchJobError,
     BatchPartialError,
-    InputsChangedError,
+    BatchStorageError,
+    BedrockOptError,
     RecordNotProcessedError,
 )
 
@@ -66,8 +68,9 @@ def submit(
     """Begin a run, or go on with one: its records are uploaded and its jobs created.
 
     Memory does not grow with the inputs. It may be called again with the same inputs and run id
-    after it was interrupted, also in another process: no record is sent twice. The settings are
-    then those of the first time.
+    after it was interrupted, also in another process: no record is sent twice. Settings hold from
+    the moment on at which they are passed; those by which records are cut can't be changed once
+    something was sent.
 
     Args:
         program: What the run asks, and what it makes of answers.
@@ -82,7 +85,8 @@ def submit(
         The run. Nothing was waited for; jobs that had no free slot are created by `wait`.
 
     Raises:
-        ConfigurationError: The settings or the run id can't be.
+        ConfigurationError: The settings or the run id can't be, or the run's records are cut by
+            others.
         InputsChangedError: The run was begun with other inputs, or another chain.
         BatchTooSmallError: The inputs are too few for a job, and nothing else is allowed.
         BatchCostError: The run could cost more than it may.
@@ -90,32 +94,14 @@ def submit(
         BatchStorageError: S3 refuses something.
     """
     context = begun(program, settings, services, run_id=run_id, prices=prices, estimate=estimate)
-    try:
+    run = BatchRun(context)
+    _logger.info("Run %s: %r", run.run_id, run)
+    again = f"submit it again with run_id={run.run_id!r} and the same inputs, or stop them with"
+    with run._telling(again, ".cancel()"):  # noqa: SLF001 - of this module
         if submit_stage(context, 0, enumerate(inputs)):
             stage = context.stage(0)
             Driver(context).create_queued(stage, stage.parts())
-    except InputsChangedError:
-        raise
-    except BaseException as error:
-        if _has_jobs(context):
-            _logger.warning(
-                "Run %s was not submitted whole (%s), and jobs of it go on: submit the same "
-                "inputs again with run_id=%r. Nothing is sent twice.",
-                context.folder.uri,
-                type(error).__name__,
-                context.run_id,
-            )
-            if isinstance(error, BatchJobError):
-                error.run_uri = context.folder.uri
-        raise
-    return BatchRun(context)
-
-
-def _has_jobs(context: Context) -> bool:
-    """Whether a run has jobs, as far as can be told just now."""
-    with suppress(BatchError):
-        return any(part.arn is not None for part in context.stage(0).parts())
-    return False
+    return run
 
 
 class BatchRun:
@@ -132,6 +118,7 @@ class BatchRun:
         self._context = context
         self._lock = Lock()
         self._is_over = False
+        self._trouble: Exception | None = None
         self._tallies: dict[int, Tally] = {}
 
     @classmethod
@@ -222,6 +209,10 @@ class BatchRun:
         Several processes may wait for a run at once. On Ctrl-C the jobs go on, and how to attach
         to the run is printed; with `cancel_on_interrupt` they are stopped.
 
+        What Bedrock refuses just now (a job, or a single call) does not keep the rest from being
+        read: it is warned of, such records have that error as their result, and the next `wait`
+        tries them again.
+
         Args:
             progress: True for a bar on stderr (with `rich`, else lines), or a callable that is
                 given a `BatchStatus` after each look.
@@ -234,6 +225,7 @@ class BatchRun:
         Raises:
             TimeoutError: The time is over, or the wait was stopped; the run goes on.
             BatchError: The run can't be gone on with here; what is done is kept.
+            BedrockServiceError: Likewise: single calls that a later stage needs are refused.
         """
         return self._wait(progress, timeout, stopped=stopped or Event())
 
@@ -248,24 +240,13 @@ class BatchRun:
         Raises:
             BatchStorageError: S3 refuses, or the disk is full.
         """
-        self.wait()
-        number = self._context.program.stages - 1
-        stage = self._context.stage(number)
-        if stage.plan() is None:
-            yield from self._cancelled_results()
-            return
+        if not self._is_over:
+            self.wait()
+        *_, stage = self._begun()
         tally = Tally(self._context.tariff)
-        for ending in StageReader(self._context, stage, tally).endings(order):
-            if isinstance(ending, Note):
-                yield BatchResult(ending.place, error=ending.error)
-                continue
-            try:
-                output = self._context.program.result(number, ending)
-            except Exception as error:  # noqa: BLE001 - only this input fails
-                yield BatchResult(ending.place, error=error)
-            else:
-                yield BatchResult(ending.place, output)
-        self._tallies[number] = tally
+        for ending in self._endings(stage, tally, order):
+            yield self._result(stage, ending)
+        self._tallies[stage.number] = tally
 
     def outputs(self) -> list[Any]:
         """All outputs in the order of the inputs.
@@ -274,15 +255,24 @@ class BatchRun:
             BatchPartialError: Some inputs have no output. All results are in it.
             BatchIntegrityError: Answers that a job counts can't be read. All results are in it.
         """
-        results = list(self.results())
+        results = in_order(self.results(), self.uri)
         values = [result.output if result.error is None else result.error for result in results]
         failed = [result for result in results if result.error is not None]
+        # What was lost the first time may have come the second time.
         lost = sum(tally.counts.lost for tally in self._tallies.values())
+        lost = min(lost, sum(is_unread(result.error) for result in failed))
         if lost:
             raise BatchIntegrityError(
                 f"{lost} answers that jobs count can't be read, and {len(failed)} of "
                 f"{len(values)} inputs have no output: look at the output in {self.uri}. "
                 "error.results has all that there is.",
+                values,
+                self.uri,
+            )
+        if self._context.stage(0).plan() is None:
+            raise BatchPartialError(
+                f"The run was cancelled before all of its inputs were taken: {len(values)} were, "
+                f"and {len(failed)} of them have no output. error.results has what there is.",
                 values,
                 self.uri,
             )
@@ -303,14 +293,15 @@ class BatchRun:
         Raises:
             BatchStorageError: S3 refuses.
         """
-        self.wait()
-        begun = [stage for stage in self._begun() if stage.plan() is not None]
+        if not self._is_over:
+            self.wait()
+        begun = list(self._begun())
         tallies = []
         for stage in begun:
             tally = self._tallies.get(stage.number)
             if tally is None:
                 tally = self._tallies[stage.number] = Tally(self._context.tariff)
-                for _ in StageReader(self._context, stage, tally).endings("any"):
+                for _ in self._endings(stage, tally, "any"):
                     pass
             tallies.append(tally)
         return summary_of(self.run_id, tallies, [stage.parts() for stage in begun])
@@ -318,15 +309,14 @@ class BatchRun:
     def cancel(self) -> None:
         """Stop the jobs that run and create no more. What was processed can still be read.
 
+        A process that is submitting the run creates no more jobs either, and a run whose inputs
+        were not all taken has results from then on.
+
         Raises:
             BatchStorageError: S3 refuses.
-            BatchJobError: Bedrock refuses.
+            BatchJobError: Bedrock refuses to stop a job; all others were stopped.
         """
-        self._context.folder.put_json(CANCELLED, {"version": VERSION}, if_absent=True)
-        for stage in self._begun():
-            for part in stage.parts():
-                if part.arn is not None and part.end is None:
-                    self._context.control.stop(part.arn)
+        cancel(self._context)
 
     async def astatus(self) -> BatchStatus:
         """`status`, without holding up the event loop."""
@@ -349,78 +339,115 @@ class BatchRun:
 
     async def aresults(self, order: Order = "input") -> AsyncIterator[BatchResult]:
         """`results`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         async for result in iterate_in_thread(self.results(order)):
             yield result
 
     async def aoutputs(self) -> list[Any]:
         """`outputs`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         return await in_thread(self.outputs)
 
     async def asummary(self) -> BatchSummary:
         """`summary`, without holding up the event loop."""
-        await self.await_()
+        await self._ended()
         return await in_thread(self.summary)
 
     async def acancel(self) -> None:
         """`cancel`, without holding up the event loop."""
         await in_thread(self.cancel)
 
-    def interrupted(self) -> None:
+    def interrupted(self, advice: str = "come back to them with", then: str = "") -> None:
         """Say on stderr how to come back to the run; with `cancel_on_interrupt` stop its jobs.
 
         Whoever waits for it calls this on Ctrl-C, or if the waiting task is cancelled. It raises
         nothing that would hide that.
+
+        Args:
+            advice: What to do if its jobs go on.
+            then: What is to be called on the run.
         """
-        said = "Its jobs go on. Come back to them with"
-        if self._context.settings.cancel_on_interrupt:
-            said = "Its jobs are being stopped. Read what they have done with"
-            try:
-                self.cancel()
-            except BatchError as error:
-                said = f"Its jobs could not be stopped ({error}) Come back to them with"
-        print(f"\nRun {self.run_id}: {said}\n  {self!r}", file=sys.stderr)  # noqa: T201 - Ctrl-C
+        if not self._context.settings.cancel_on_interrupt:
+            self._print(f"Its jobs go on: {advice}\n  {self!r}{then}")
+            return
+        self._print(f"Its jobs are being stopped. Read what they have done with\n  {self!r}")
+        try:
+            self.cancel()
+        except BatchError as error:
+            self._print(f"Its jobs could not be stopped, and go on: {error}")
+
+    def _print(self, said: str) -> None:
+        print(f"\nRun {self.run_id}: {said}", file=sys.stderr)  # noqa: T201 - Ctrl-C
 
     def __repr__(self) -> str:
         """How to attach to it."""
         return f"BatchRun.attach({self.uri!r})"
 
+    async def _ended(self) -> None:
+        if not self._is_over:
+            await self.await_()
+
     def _wait(self, progress: Progress, timeout: float | None, *, stopped: Event) -> BatchRun:
-        with self._lock:
-            if self._is_over:
-                return self
-            display = display_for(progress)
-            clock = self._context.services.clock
-            driver = Driver(
-                self._context,
-                watch=lambda stage, parts, states: display.show(
-                    self._status([(stage, parts)], states)
-                ),
-                deadline=None if timeout is None else clock() + timeout,
-                stopped=stopped,
-            )
-            try:
-                driver.drive()
-            except OutOfTimeError:
-                raise TimeoutError(
-                    f"{self!r} is not over after {timeout} seconds; it goes on."
-                ) from None
-            except KeyboardInterrupt:
-                self.interrupted()
-                raise
-            except BatchError as error:
-                _logger.warning(
-                    "%r can't be gone on with just now (%s); what is done is kept.",
-                    self,
-                    type(error).__name__,
-                )
-                raise
-            finally:
-                display.close()
-            self._tallies |= driver.tallies
-            self._is_over = True
+        clock = self._context.services.clock
+        deadline = None if timeout is None else clock() + timeout
+        out_of_time = TimeoutError(f"{self!r} is not over after {timeout} seconds; it goes on.")
+        # Another thread may wait for this run, for days.
+        if not self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise out_of_time
+        try:
+            if not self._is_over or self._trouble is not None:
+                with self._telling("come back to them with"):
+                    self._drive(progress, deadline, stopped)
+        except OutOfTimeError:
+            raise out_of_time from None
+        finally:
+            self._lock.release()
         return self
+
+    def _drive(self, progress: Progress, deadline: float | None, stopped: Event) -> None:
+        self._is_over = False
+        self._tallies.clear()
+        display = display_for(progress)
+        driver = Driver(
+            self._context,
+            watch=lambda stage, parts, states: display.show(self._status([(stage, parts)], states)),
+            deadline=deadline,
+            stopped=stopped,
+        )
+        try:
+            driver.drive()
+        finally:
+            display.close()
+        self._tallies |= driver.tallies
+        self._trouble = driver.trouble
+        self._is_over = True
+
+    @contextmanager
+    def _telling(self, what: str, then: str = "") -> Iterator[None]:
+        """Say how to come back to the jobs, if the block ends before they do."""
+        try:
+            yield
+        except OutOfTimeError:
+            raise
+        except KeyboardInterrupt:
+            self.interrupted(what, then)
+            raise
+        except Exception as error:
+            has_jobs = self._has_jobs()
+            if has_jobs and isinstance(error, BatchJobError):
+                error.run_uri = self.uri
+            if has_jobs and self.uri not in str(error):
+                told = f"Run {self.run_id} has jobs that go on: {what} {self!r}{then}."
+                if isinstance(error, BedrockOptError):
+                    error.args = (f"{error} {told}", *error.args[1:])
+                else:
+                    _logger.warning("%s", told)
+            raise
+
+    def _has_jobs(self) -> bool:
+        with suppress(BatchStorageError):  # another error is on its way to the user
+            return any(part.arn for stage in self._begun() for part in stage.parts())
+        return True
 
     def _begun(self) -> Iterator[Stage]:
         """The stages that something is known of."""
@@ -450,15 +477,24 @@ class BatchRun:
             eta=time_left(states, self._context.services.clock()),
         )
 
-    def _cancelled_results(self) -> Iterator[BatchResult]:
-        """Of a run that was cancelled before its last stage."""
-        *_, stage = (stage for stage in self._begun() if stage.plan() is not None)
-        tally = Tally(self._context.tariff)
-        for ending in StageReader(self._context, stage, tally).endings("input"):
-            error = ending.error or RecordNotProcessedError(
+    def _endings(self, stage: Stage, tally: Tally, order: Order) -> Iterator[Ending]:
+        if stage.plan() is None:
+            return cancelled_endings(self._context, stage, tally)
+        return StageReader(self._context, stage, tally).endings(order)
+
+    def _result(self, stage: Stage, ending: Ending) -> BatchResult:
+        """What a user gets of an ending in the last stage that was begun."""
+        if isinstance(ending, Note):
+            return BatchResult(ending.place, error=ending.error)
+        is_last = stage.number == self._context.program.stages - 1
+        if ending.error is None and not is_last:
+            error = RecordNotProcessedError(
                 f"Input {ending.place} was answered in stage {stage.number}, and the run was "
                 "cancelled before the stages that follow.",
                 index=ending.place,
             )
-            yield BatchResult(ending.place, error=error)
-        self._tallies[stage.number] = tally
+            return BatchResult(ending.place, error=error)
+        try:
+            return BatchResult(ending.place, self._context.program.result(stage.number, ending))
+        except Exception as error:  # noqa: BLE001 - only this input fails
+            return BatchResult(ending.place, error=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.parts import BatchSettings, Program, Services
 from langchain_bedrock_opt.batching.run.pricing import Tariff, TokenEstimate
 from langchain_bedrock_opt.batching.run.stage import Stage
+from langchain_bedrock_opt.batching.run.state import CANCELLED
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 
 
@@ -27,6 +29,9 @@ class Context:
         services: The clients, and the clock.
         prices: What tokens cost.
         estimate: How many tokens a record has.
+        declare: Writes down that there is this run, with these settings, unless that was done.
+            It is called before anything that may be paid for: a run that is refused leaves
+            nothing behind that would hold the user to what was refused.
         owner: This process's part in names, so that two uploads never meet.
         spent: What stages have cost, in pico-US-dollars, as far as this process has read them.
     """
@@ -38,6 +43,7 @@ class Context:
     services: Services
     prices: PriceBook = field(default_factory=default_prices)
     estimate: TokenEstimate
+    declare: Callable[[], object] = lambda: None
     owner: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     spent: dict[int, int] = field(default_factory=dict)
     _stages: dict[int, Stage] = field(default_factory=dict)
@@ -51,6 +57,10 @@ class Context:
     def tariff(self) -> Tariff:
         """What the run's models cost."""
         return Tariff(self.prices, region_of(self.services.bedrock))
+
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled, by any process."""
+        return self.folder.exists(CANCELLED)
 
     def stage(self, number: int) -> Stage:
         """A stage's folder."""

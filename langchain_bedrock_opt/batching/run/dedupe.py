@@ -15,6 +15,16 @@ _FIRST_SLOTS: Final = 1024
 _MASK_64: Final = 0xFFFFFFFFFFFFFFFF
 
 
+def digest_of(body: bytes) -> str:
+    """What a record's body is known by, without its text.
+
+    Example:
+        >>> digest_of(b"{}")
+        '2afb9b83f9314e5d029766197f539792'
+    """
+    return blake2b(body, digest_size=16).hexdigest()
+
+
 class FirstPlaces:
     """The place at which each distinct body was first seen.
 

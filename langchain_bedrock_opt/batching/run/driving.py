@@ -6,6 +6,7 @@ done, and doing it twice gives the same jobs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,17 +15,19 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.batching.jobs.poller import JobPoller, States
 from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.run.cancelling import stop_job
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.direct import answer_part
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.reading import StageReader
 from langchain_bedrock_opt.batching.run.rounds import may_be_sent, send_again
 from langchain_bedrock_opt.batching.run.sending import create_job
-from langchain_bedrock_opt.batching.run.stage import Part, Stage
-from langchain_bedrock_opt.batching.run.state import CANCELLED
-from langchain_bedrock_opt.batching.run.submitting import submit_stage
+from langchain_bedrock_opt.batching.run.stage import NOT_CREATED, Part, Stage
+from langchain_bedrock_opt.batching.run.submitting import submit_later_stage
 from langchain_bedrock_opt.batching.run.tally import Tally
-from langchain_bedrock_opt.errors import BatchError
+from langchain_bedrock_opt.errors import BatchError, BatchJobError
+
+_logger: Final = logging.getLogger(__name__)
 
 # Somebody else's jobs may hold all slots: then there is nothing of ours to wait for.
 _PAUSE_FOR_A_SLOT: Final = 60.0
@@ -49,6 +52,7 @@ class Driver:
         deadline: When to give up, by the services' clock; None never does.
         stopped: Set by another thread to have the wait end at its next look.
         tallies: What stages came to, by their number, as far as they were read.
+        trouble: Why records were left for later, if some were.
     """
 
     context: Context
@@ -56,31 +60,38 @@ class Driver:
     deadline: float | None = None
     stopped: Event = field(default_factory=Event)
     tallies: dict[int, Tally] = field(default_factory=dict)
+    trouble: Exception | None = None
+    _has_told: bool = False
 
     def drive(self) -> None:
-        """Return when nothing of the run is left to be done.
+        """Return when nothing of the run is left to be done here.
+
+        Records of the last stage that can't be sent just now are left: what the others have come
+        to can be read, and whoever drives the run again sends them.
 
         Raises:
             OutOfTimeError: The deadline has come, or the wait was stopped.
-            BatchError: The run was never submitted whole, or can't be gone on with here.
+            BatchError: The run was never submitted whole, or records of an earlier stage can't be
+                sent just now.
         """
+        if self.stopped.is_set():
+            raise OutOfTimeError
         for number in range(self.context.program.stages):
             stage = self.context.stage(number)
             if stage.plan() is None:
-                if self.is_cancelled():
+                if self.context.is_cancelled():
+                    self._settle(stage)
                     return
                 if number == 0:
                     raise BatchError(
                         f"Not all inputs of {self.context.folder.uri} were taken before its "
-                        "process ended: submit it again with the same inputs and run_id. Nothing "
-                        "is sent twice."
+                        "process ended: submit it again with the same inputs and run_id, and "
+                        "nothing is sent twice; or cancel it, and read what its jobs have done."
                     )
-                submit_stage(self.context, number, self._items_after(number - 1))
+                submit_later_stage(self.context, number, partial(self._items_after, number - 1))
             self._settle(stage)
-
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled."""
-        return self.context.folder.exists(CANCELLED)
+            if self.trouble is not None and number < self.context.program.stages - 1:
+                raise self.trouble
 
     def _items_after(self, number: int) -> Iterator[tuple[int, Any] | Note]:
         """What a stage's results are to the next one."""
@@ -101,13 +112,19 @@ class Driver:
 
     def _settle(self, stage: Stage) -> None:
         """See a stage's shards to their end, and those of what is sent again."""
+        for part in stage.parts():
+            if part.is_refused:
+                stage.hold(part, None)  # by now it may work
         attempt = 1
         while True:
             parts = stage.parts()
             self._answer(stage, parts)
             self._wait(stage, parts)
             attempt += 1
-            if not may_be_sent(self.context, attempt) or self.is_cancelled():
+            self.trouble = next((part.held for part in parts if part.is_refused), None)
+            if self.trouble is not None or self.context.is_cancelled():
+                return
+            if not may_be_sent(self.context, attempt):
                 return
             if not send_again(self.context, stage, attempt):
                 return
@@ -117,26 +134,35 @@ class Driver:
             if part.shard.route == "refused" and part.end is None:
                 part.end = {"status": "NotSent"}
             if part.shard.route in ("on_demand", "flex") and part.end is None:
-                if self.is_cancelled():
-                    stage.store_end(part, status="NotSent")
-                    continue
                 # Jobs first: they take hours, and these take seconds.
                 self.create_queued(stage, parts)
-                answer_part(self.context, stage, part)
-                stage.store_end(part, status="Completed", success=part.shard.records)
+                self._answer_one(stage, part)
+
+    def _answer_one(self, stage: Stage, part: Part) -> None:
+        if self.context.is_cancelled():
+            stage.store_end(part, status="NotSent")
+            return
+        trouble = answer_part(self.context, stage, part, self._pause)
+        if self.context.is_cancelled():
+            stage.store_end(part, status="Stopped")
+        elif trouble is not None:
+            self._hold(stage, part, trouble)
+        else:
+            stage.store_end(part, status="Completed", success=part.shard.records)
 
     def _wait(self, stage: Stage, parts: list[Part]) -> None:
         poller = JobPoller.of(self.context.services)
         while True:
             self.create_queued(stage, parts)
             live = {part.arn: part for part in parts if part.arn and part.end is None}
-            queued = sum(part.end is None and part.arn is None for part in parts)
+            queued = [part for part in parts if _is_queued(part)]
             if not live and not queued:
                 return
             self._check_time()
             if not live:
                 self.watch(stage, parts, {})
-                self.context.services.sleep(_PAUSE_FOR_A_SLOT)
+                self._tell_of_no_slot(queued[0])
+                self._pause(_PAUSE_FOR_A_SLOT)
                 continue
             states = poller.wait(
                 list(live),
@@ -165,14 +191,37 @@ class Driver:
         """
         full = set()
         for part in parts:
-            if part.end is not None or part.arn is not None or part.shard.route != "job":
+            if not _is_queued(part):
                 continue
-            if self.is_cancelled():
-                stage.store_end(part, status="NotCreated", message="the run was cancelled")
-            elif part.shard.kind not in full and not create_job(
-                self.context, stage, part, may_exist=True
-            ):
+            if self.context.is_cancelled():
+                stop_job(self.context, stage, part)
+                if part.arn is None:
+                    stage.store_end(part, status=NOT_CREATED, message="the run was cancelled")
+            elif part.shard.kind not in full and not self._create(stage, part):
                 full.add(part.shard.kind)
+
+    def _create(self, stage: Stage, part: Part) -> bool:
+        """Create a job; False if there is no slot for it."""
+        try:
+            return create_job(self.context, stage, part, may_exist=True, sleep=self._pause)
+        except BatchJobError as error:
+            # The other shards are gone on with: what they have done must not be hidden by it.
+            self._hold(stage, part, error)
+            return True
+
+    def _hold(self, stage: Stage, part: Part, why: Exception) -> None:
+        stage.hold(part, why)
+        _logger.warning(
+            "%d records of %s are left for now: %s. Wait for the run again once that is mended.",
+            part.shard.records,
+            self.context.folder.uri,
+            str(why).rstrip("."),
+        )
+
+    def _tell_of_no_slot(self, part: Part) -> None:
+        if not self._has_told:
+            self._has_told = True
+            _logger.warning("No job of %s is running: %s", self.context.folder.uri, part.held)
 
     def _patience(self, *, is_queued: bool) -> float | None:
         """Seconds to wait for jobs, before a slot is tried for shards that are queued."""
@@ -181,6 +230,19 @@ class Driver:
             return left
         return _LOOK_FOR_A_SLOT if left is None else min(left, _LOOK_FOR_A_SLOT)
 
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the deadline.
+
+        Raises:
+            OutOfTimeError: The deadline has come, or the wait was stopped.
+        """
+        left = self._time_left()
+        if left is not None:
+            seconds = min(seconds, left)
+        if seconds > 0:
+            self.context.services.sleep(seconds)
+        self._check_time()
+
     def _check_time(self) -> None:
         left = self._time_left()
         if self.stopped.is_set() or (left is not None and left <= 0):
@@ -188,6 +250,12 @@ class Driver:
 
     def _time_left(self) -> float | None:
         return None if self.deadline is None else self.deadline - self.context.services.clock()
+
+
+def _is_queued(part: Part) -> bool:
+    """Whether a shard waits for a job."""
+    is_open = part.arn is None and part.end is None and not part.is_refused
+    return is_open and part.shard.route == "job"
 
 
 def _store_end(stage: Stage, part: Part, state: JobState) -> None:

@@ -1,11 +1,18 @@
-"""Why an input has no answer, as an exception."""
+"""Why an input has no answer, as an exception; and that no result is on another's place."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from langchain_bedrock_opt.batching.jobs.hints import hint_for, job_failure
 from langchain_bedrock_opt.batching.jobs.states import JobState
+from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.run.stage import Part
-from langchain_bedrock_opt.errors import BatchStorageError, RecordNotProcessedError
+from langchain_bedrock_opt.errors import (
+    BatchIntegrityError,
+    BatchStorageError,
+    RecordNotProcessedError,
+)
 
 
 def missing_error(place: int, part: Part) -> Exception:
@@ -16,9 +23,11 @@ def missing_error(place: int, part: Part) -> Exception:
         part: Its shard.
 
     Returns:
-        A `BatchJobError` if its job failed for a reason that sending again does not mend, else
-        a `RecordNotProcessedError`, which is retry-safe.
+        Why its shard is refused; a `BatchJobError` if its job failed for a reason that sending
+        again does not mend, else a `RecordNotProcessedError`, which is retry-safe.
     """
+    if part.held is not None:
+        return part.held
     end = part.end or {}
     status, message = end.get("status", "not created"), end.get("message", "")
     if status == "Failed" and hint_for(message):
@@ -45,3 +54,40 @@ def lost_output(uri: str, part: Part) -> BatchStorageError:
         "it deleted, by a lifecycle rule for one? Restore it from a version of the bucket's and "
         "read the run again; its answers are paid for, so they are not asked for a second time."
     )
+
+
+def is_unread(error: Exception | None) -> bool:
+    """Whether an error may be that of a record whose answer was given and can't be read.
+
+    Args:
+        error: The error of an input; None if it has an answer.
+    """
+    is_missing = isinstance(error, RecordNotProcessedError) and not error.error_code
+    return is_missing or isinstance(error, BatchStorageError)
+
+
+def in_order(results: Iterable[BatchResult], uri: str) -> list[BatchResult]:
+    """Results in the order of their inputs.
+
+    Args:
+        results: Exactly one for each input, in any order.
+        uri: The run's, for the error.
+
+    Raises:
+        BatchIntegrityError: An input has none, or two.
+
+    Example:
+        >>> [result.index for result in in_order([BatchResult(1), BatchResult(0)], "s3://b/r/")]
+        [0, 1]
+    """
+    ordered = sorted(results, key=lambda result: result.index)
+    for place, result in enumerate(ordered):
+        if result.index != place:
+            values = [each.output if each.error is None else each.error for each in ordered]
+            raise BatchIntegrityError(
+                f"Input {min(place, result.index)} of {uri} does not have exactly one result: "
+                "please report this as a bug. error.results has all that there is.",
+                values,
+                uri,
+            )
+    return ordered

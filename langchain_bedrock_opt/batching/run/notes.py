@@ -2,7 +2,7 @@
 
 `{"place": 7, "same": 3}` is an input equal to that at place 3; `known` holds the message a cache
 had; `refused` and `dropped` hold the error of an input that no record could be made of, or that
-failed in an earlier stage.
+failed in an earlier stage. A digest tells the input from another one, where it has a record.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import builtins
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-import orjson
 from langchain_core import exceptions as langchain_exceptions
 from langchain_core.messages import AIMessage, message_to_dict, messages_from_dict
 
 from langchain_bedrock_opt import errors
+from langchain_bedrock_opt.batching.jobs.documents import (
+    read_document,
+    write_document,
+)
 
 _MAX_MESSAGE: Final = 2000
 
@@ -30,6 +33,8 @@ class Note:
         known: The answer that a cache had.
         error: Why there is no record.
         is_dropped: Whether the error is that of an earlier stage.
+        digest: Of the record that was not sent, by which the input is known again; None if no
+            record could be made.
     """
 
     place: int
@@ -37,31 +42,43 @@ class Note:
     known: AIMessage | None = None
     error: Exception | None = None
     is_dropped: bool = False
+    digest: str | None = None
 
     def to_line(self) -> bytes:
         """The note as JSON, without a line break."""
         values: dict[str, Any] = {"place": self.place}
+        if self.digest is not None:
+            values["digest"] = self.digest
         if self.same is not None:
             values["same"] = self.same
         elif self.known is not None:
             values["known"] = message_to_dict(self.known)
         elif self.error is not None:
             values["dropped" if self.is_dropped else "refused"] = error_to_dict(self.error)
-        return orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return write_document(values)
 
     @classmethod
     def from_line(cls, line: bytes) -> Note:
-        """Read a note back."""
-        values = orjson.loads(line)
-        place = values["place"]
+        """Read a note back.
+
+        Raises:
+            BatchStorageError: It is none.
+        """
+        values = read_document(line)
+        if values is None:
+            raise errors.BatchStorageError(
+                "A line of a run's notes is no JSON object: restore their last version, or begin "
+                "another run."
+            )
+        place, digest = values["place"], values.get("digest")
         if "same" in values:
-            return cls(place, same=values["same"])
+            return cls(place, same=values["same"], digest=digest)
         if "known" in values:
             (message,) = messages_from_dict([values["known"]])
-            return cls(place, known=cast("AIMessage", message))
+            return cls(place, known=cast("AIMessage", message), digest=digest)
         is_dropped = "dropped" in values
         error = error_from_dict(values["dropped" if is_dropped else "refused"])
-        return cls(place, error=error, is_dropped=is_dropped)
+        return cls(place, error=error, is_dropped=is_dropped, digest=digest)
 
 
 def error_to_dict(error: Exception) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from langchain_bedrock_opt.batching.jobs.collecting import Collector, Integrity
 from langchain_bedrock_opt.batching.run.context import Context
@@ -27,7 +27,7 @@ def has_output(context: Context, collector: Collector, part: Part) -> bool:
         collector: Reads the job's output.
         part: The job's shard.
     """
-    if (part.end or {}).get("status") not in _HAVE_OUTPUT:
+    if not _must_have_output(part.end or {}):
         return True
     pause = _FIRST_PAUSE
     for _ in range(_LOOKS - 1):
@@ -36,6 +36,11 @@ def has_output(context: Context, collector: Collector, part: Part) -> bool:
         context.services.sleep(pause)
         pause *= 2
     return bool(collector.files())
+
+
+def _must_have_output(end: dict[str, Any]) -> bool:
+    # A job that was stopped, or has run out of time, leaves what it has done.
+    return bool(end.get("status") in _HAVE_OUTPUT or end.get("success") or end.get("processed"))
 
 
 def check_output(report: Integrity, part: Part) -> int:
@@ -48,12 +53,12 @@ def check_output(report: Integrity, part: Part) -> int:
     Returns:
         How many answers the job says it gave and could not be read.
     """
-    claims = [(part.end or {}).get("success")]
+    end = part.end or {}
+    claims = [(end.get("success"), end.get("errors"))]
     if report.manifest is not None:
-        claims.append(report.manifest.success)
-    claimed = max((count for count in claims if count is not None), default=0)
+        claims.append((report.manifest.success, report.manifest.errors))
     # A job may count wrongly: no more can be lost than is not there.
-    lost = min(max(0, claimed - report.success), report.missing)
+    lost = min(max(_unread(report, *claim) for claim in claims), report.missing)
     found = report.disagreements()
     if lost or found:
         _logger.warning(
@@ -73,3 +78,12 @@ def check_output(report: Integrity, part: Part) -> int:
             report.frequent_code or "no code",
         )
     return lost
+
+
+def _unread(report: Integrity, success: int | None, errors: int | None) -> int:
+    """How many answers of those that a job counts were not found."""
+    missing = (success or 0) - report.success
+    if errors is not None:
+        # A record whose `modelOutput` is an error may be counted as an answer.
+        missing = min(missing, (success or 0) + errors - report.success - report.errors)
+    return max(0, missing)

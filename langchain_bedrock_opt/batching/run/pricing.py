@@ -141,6 +141,7 @@ class Bill:
         estimate: How many tokens a record has.
         expected_output: Tokens that an output is expected to have; None takes as many as its
             input has. It is never more than the output may have.
+        tier: The tier that all records are billed by; None goes by how many they are.
     """
 
     def __init__(
@@ -150,7 +151,9 @@ class Bill:
         estimate: TokenEstimate,
         *,
         expected_output: int | None = None,
+        tier: str | None = None,
     ) -> None:
+        self._tier = tier
         self._settings = settings
         self._tariff = tariff
         self._estimate = estimate
@@ -186,6 +189,8 @@ class Bill:
 
     def tier_of(self, kind: JobKind) -> str:
         """By what a kind's records will be billed."""
+        if self._tier is not None:
+            return self._tier
         if self.kinds[kind].records >= self._settings.min_records:
             return "batch"
         return "flex" if self._settings.below_minimum == "flex" else "default"

@@ -13,11 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 from typing import Any, Final
 
-import orjson
-
 from langchain_bedrock_opt.batching.jobs.collecting import Answer, Collector
+from langchain_bedrock_opt.batching.jobs.documents import write_document
 from langchain_bedrock_opt.batching.jobs.names import job_id
-from langchain_bedrock_opt.batching.parts import JobKind, Order, Outcome, record_id
+from langchain_bedrock_opt.batching.parts import Order, Outcome, record_id
 from langchain_bedrock_opt.batching.records.outcomes import record_error
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.failures import lost_output, missing_error
@@ -25,12 +24,16 @@ from langchain_bedrock_opt.batching.run.notes import Note, error_from_dict
 from langchain_bedrock_opt.batching.run.output_watch import check_output, has_output
 from langchain_bedrock_opt.batching.run.same import SameAnswers
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
+from langchain_bedrock_opt.batching.run.state import Plan, lanes
 from langchain_bedrock_opt.batching.run.tally import Tally
+from langchain_bedrock_opt.errors import BatchStorageError
 
 Ending = Outcome | Note
 """How an input has ended in a stage; a note if it had failed in an earlier one."""
 
 _READ_AHEAD: Final = 16
+# More than there are attempts.
+_GIVEN: Final = 255
 
 
 class StageReader:
@@ -58,7 +61,7 @@ class StageReader:
             order: By place, or as they come.
 
         Raises:
-            BatchStorageError: S3 failed, or the disk is full.
+            BatchStorageError: S3 failed or lost something, or the disk is full.
         """
         parts = [
             part
@@ -73,17 +76,35 @@ class StageReader:
                 endings = self._by_place(parts, same)
             else:
                 endings = self._as_they_come(parts, same)
-            for ending in endings:
+            for ending in self._each_once(endings, plan, order):
                 self._tally.add(ending)
                 yield ending
         self._tally.is_complete = True
 
+    def _each_once(
+        self, endings: Iterator[Ending], plan: Plan | None, order: Order
+    ) -> Iterator[Ending]:
+        """The same endings. An input's place is its answer's place in a list: none may be gone."""
+        count = 0
+        for ending in endings:
+            if plan is not None and order == "input" and ending.place != count:
+                raise self._gone(count)
+            yield ending
+            count += 1
+        if plan is not None and count != plan.inputs:
+            raise self._gone(min(count, plan.inputs) if order == "input" else None)
+
+    def _gone(self, place: int | None) -> BatchStorageError:
+        what = "Some inputs are" if place is None else f"Input {place} is"
+        return BatchStorageError(
+            f"{what} in no shard and no note of {self._stage.folder.uri}, or in several: was an "
+            "object of it deleted or written over? Restore it from a version of the bucket's, or "
+            "begin another run."
+        )
+
     def _by_place(self, parts: list[Part], same: SameAnswers) -> Iterator[Ending]:
-        lanes: dict[tuple[int, JobKind], list[Part]] = {}
-        for part in parts:
-            lanes.setdefault((part.shard.attempt, part.shard.kind), []).append(part)
         streams: list[Iterable[Ending]] = [
-            self._outcomes(lane, "input") for _, lane in sorted(lanes.items())
+            self._outcomes(lane, "input") for lane in lanes(parts, lambda part: part.shard)
         ]
         # Notes come first: where a record was sent all the same, its outcome stands.
         merged = heapq.merge(self._stage.notes(), *streams, key=_place)
@@ -108,6 +129,7 @@ class StageReader:
         for part in parts:
             for outcome in self._outcomes([part], "any"):
                 if attempts[outcome.place] == part.shard.attempt:
+                    attempts[outcome.place] = _GIVEN
                     yield from with_same(outcome)
         for note in self._stage.notes():
             if note.same is None and not attempts[note.place]:
@@ -189,7 +211,7 @@ def _called(place: int, part: Part, answer: dict[str, Any] | None) -> Outcome:
     if "error" in answer:
         error = error_from_dict(answer["error"])
         return Outcome(place, "on_demand", kind, error=error, attempts=attempts)
-    return Outcome(place, "on_demand", kind, orjson.dumps(answer["output"]), attempts=attempts)
+    return Outcome(place, "on_demand", kind, write_document(answer["output"]), attempts=attempts)
 
 
 def _error_of(answer: Answer, part: Part) -> Exception:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import count
+from itertools import count, pairwise
 from types import TracebackType
 from typing import Any, Final
 
@@ -22,12 +22,12 @@ from typing_extensions import Self
 
 from langchain_bedrock_opt.batching.jobs.control import JobRequest, NoFreeSlot
 from langchain_bedrock_opt.batching.jobs.names import job_name, request_token
-from langchain_bedrock_opt.batching.parts import JobKind, Record
+from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Record
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_of
 from langchain_bedrock_opt.batching.run.stage import Part, Stage
-from langchain_bedrock_opt.batching.run.state import Places, Route, Shard
-from langchain_bedrock_opt.errors import InputsChangedError
+from langchain_bedrock_opt.batching.run.state import Places, Route, Shard, lanes
+from langchain_bedrock_opt.errors import BatchError, BatchJobError, InputsChangedError
 
 # Shards are numbered so that two processes which send the same give them the same numbers: by
 # attempt, by kind in the order in which they appear, and then one by one.
@@ -55,7 +55,14 @@ def job_request(context: Context, stage: Stage, shard: Shard) -> JobRequest:
     )
 
 
-def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = False) -> bool:
+def create_job(
+    context: Context,
+    stage: Stage,
+    part: Part,
+    *,
+    may_exist: bool = False,
+    sleep: Callable[[float], object] | None = None,
+) -> bool:
     """Create the job of a shard, or find it, and write it down.
 
     Args:
@@ -63,20 +70,28 @@ def create_job(context: Context, stage: Stage, part: Part, *, may_exist: bool = 
         stage: The shard's stage.
         part: The shard.
         may_exist: Whether a process that is no more may have created it.
+        sleep: Waits between tries; it may raise an error to end them.
 
     Returns:
-        False if no job may be added just now: the shard stays queued.
+        False if no job may be added just now, or the run was cancelled: the shard stays queued.
 
     Raises:
         BatchJobError: Bedrock refuses the job.
     """
+    if context.is_cancelled():
+        return False
     try:
         part.arn = context.control.create(
-            job_request(context, stage, part.shard), may_exist=may_exist
+            job_request(context, stage, part.shard), may_exist=may_exist, sleep=sleep
         )
-    except NoFreeSlot:
+    except NoFreeSlot as error:
+        stage.hold(part, error)
         return False
+    stage.hold(part, None)
     stage.store_job(part.shard, part.arn)
+    # Who cancels writes that down and then looks for jobs: one of the two sees the other.
+    if context.is_cancelled():
+        context.control.stop(part.arn)
     return True
 
 
@@ -85,17 +100,17 @@ def stored_records(stage: Stage, shards: list[Shard]) -> Iterator[Record]:
 
     Args:
         stage: Their stage.
-        shards: The shards by their number: those of a kind follow one another.
+        shards: The shards by their number.
     """
+
+    def of_lane(lane: list[Shard]) -> Iterator[Record]:
+        for shard in lane:
+            for place, body in stage.records(shard):
+                yield Record(place, shard.kind, body)
+
     sent = [shard for shard in shards if shard.route != "refused"]
-
-    def of_kind(kind: JobKind) -> Iterator[Record]:
-        for shard in sent:
-            if shard.kind == kind:
-                yield from (Record(place, kind, body) for place, body in stage.records(shard))
-
-    lanes = [of_kind(kind) for kind in dict.fromkeys(shard.kind for shard in sent)]
-    return heapq.merge(*lanes, key=lambda record: record.place)
+    rising = (of_lane(lane) for lane in lanes(sent, lambda shard: shard))
+    return heapq.merge(*rising, key=lambda record: record.place)
 
 
 class Sender:
@@ -135,7 +150,7 @@ class Sender:
         self.shards = len(stored)
         self.few = 0
         self._stored = [shard for shard in stored if shard.route != "refused"]
-        self._is_strict = is_strict
+        self.is_strict = is_strict
         self._earlier = stored_records(stage, stored)
         self._next_earlier = next(self._earlier, None)
         self._lanes: dict[JobKind, _Lane] = {}
@@ -155,18 +170,25 @@ class Sender:
             for lane in self._lanes.values():
                 lane.abort(error)
 
-    def was_sent(self, place: int) -> bool:
-        """Whether an earlier process has sent the record of a place. Places must rise."""
-        if not self._is_strict:
+    def sent(self, place: int) -> Record | None:
+        """The record that an earlier process has sent from a place. Places must rise."""
+        if not self.is_strict:
             # What was sent then, and would not be now: it stands.
             while self._next_earlier is not None and self._next_earlier.place < place:
-                self.skip()
-        return self._next_earlier is not None and self._next_earlier.place == place
+                self._skip()
+        earlier = self._next_earlier
+        return earlier if earlier is not None and earlier.place == place else None
 
-    def skip(self) -> None:
-        """Let the stored record stand for the place that was just asked for."""
-        self._next_earlier = next(self._earlier, None)
-        self.records += 1
+    def keep(self, entry: Entry) -> None:
+        """Let the record that was sent from an entry's place stand for it.
+
+        Raises:
+            InputsChangedError: It is of another input.
+        """
+        earlier = self.sent(entry.place)
+        if self.is_strict and not (earlier and _is_of(earlier, entry)):
+            raise inputs_changed(self.context, entry.place)
+        self._skip()
 
     def add(self, record: Record) -> None:
         """Send a record, if that was not done before.
@@ -177,11 +199,8 @@ class Sender:
         Raises:
             InputsChangedError: Another one was sent from its place.
         """
-        earlier = self._next_earlier if self.was_sent(record.place) else None
-        if earlier is not None:
-            if self._is_strict and (earlier.kind, earlier.body) != (record.kind, record.body):
-                raise inputs_changed(self.context, record.place)
-            self.skip()
+        if self.sent(record.place) is not None:
+            self.keep(record)
             return
         self.records += 1
         self._lane(record.kind).splitter.add(record)
@@ -192,12 +211,16 @@ class Sender:
         Raises:
             InputsChangedError: Records were sent that are not among the inputs any more.
         """
-        if self._is_strict and self._next_earlier is not None:
+        if self.is_strict and self._next_earlier is not None:
             raise inputs_changed(self.context, self._next_earlier.place)
         while self._next_earlier is not None:
-            self.skip()
+            self._skip()
         for lane in self._lanes.values():
             lane.splitter.finish()
+
+    def _skip(self) -> None:
+        self._next_earlier = next(self._earlier, None)
+        self.records += 1
 
     def _lane(self, kind: JobKind) -> _Lane:
         lane = self._lanes.get(kind)
@@ -215,6 +238,13 @@ class Sender:
         used = {number % _ATTEMPT // _LANE for number in taken}
         free = next(index for index in count() if index not in used)
         return (self.attempt - 1) * _ATTEMPT + free * _LANE
+
+
+def _is_of(sent: Record, entry: Entry) -> bool:
+    """Whether a record was made of the input that an entry is made of."""
+    if isinstance(entry, Record):
+        return (entry.kind, entry.body) == (sent.kind, sent.body)
+    return isinstance(entry, Known) and entry.body == sent.body
 
 
 class _Lane:
@@ -274,19 +304,40 @@ class _Lane:
         )
         if route == "refused" and sender.refuse is not None:
             sender.refuse(shard)
-        part = Part(_agreed(sender.context, sender.stage, shard))
+        sender.context.declare()
+        part = Part(_agreed(sender, shard))
         sender.shards += 1
         self.number += 1
         if route == "job":
+            self._create(part)
+
+    def _create(self, part: Part) -> None:
+        sender = self._sender
+        try:
             create_job(sender.context, sender.stage, part)
+        except BatchJobError:
+            # Who submits is told at once. Later on it must not hide what other jobs have done:
+            # the driver asks for the job again, and holds this shard alone.
+            if sender.stage.number == 0 and sender.attempt == 1:
+                raise
 
 
 class _NotSent(Exception):  # noqa: N818 - it ends an upload and is never seen
     """An upload is given up, since its records are too few for a job."""
 
 
-def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
-    """The shard as it is written down: by us, or by a process that was here before."""
+class OvertakenError(BatchError):
+    """Another process sends this stage at the same time, and cut another shard first."""
+
+
+def _agreed(sender: Sender, shard: Shard) -> Shard:
+    """The shard as it is written down: by us, or by a process that was here before.
+
+    Raises:
+        InputsChangedError: Theirs is of other inputs.
+        OvertakenError: Theirs holds other records of the same inputs.
+    """
+    context, stage = sender.context, sender.stage
     if stage.store_shard(shard):
         return shard
     theirs = stage.shard(shard.number)
@@ -294,7 +345,14 @@ def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
         return shard
     try:
         if theirs.sha256 != shard.sha256:
-            raise inputs_changed(context, _first_difference(stage, theirs, shard))
+            place = _first_difference(stage, theirs, shard) if sender.is_strict else None
+            if place is not None:
+                raise inputs_changed(context, place)
+            raise OvertakenError(
+                f"Another process sends the records of {context.folder.uri} at the same time, and "
+                "began before this one or had other answers in its cache: submit the run again, "
+                "or attach to it. Nothing is sent twice."
+            )
     finally:
         # The same name is no other process: an answer of S3's was lost.
         if theirs.input != shard.input:
@@ -302,13 +360,15 @@ def _agreed(context: Context, stage: Stage, shard: Shard) -> Shard:
     return theirs
 
 
-def _first_difference(stage: Stage, one: Shard, other: Shard) -> int:
-    pairs = zip(stage.records(one), stage.records(other), strict=False)
-    for mine, theirs in pairs:
-        if mine != theirs:
-            return min(mine[0], theirs[0])
-    shorter = min(one, other, key=lambda shard: shard.records)
-    return list(shorter.places)[-1] + 1
+def _first_difference(stage: Stage, one: Shard, other: Shard) -> int | None:
+    """The first place of which two shards hold different records; None if there is none."""
+    if "refused" in (one.route, other.route):  # nothing was uploaded
+        return None
+    merged = heapq.merge(stage.records(one), stage.records(other))
+    for (place, body), (next_place, next_body) in pairwise(merged):
+        if place == next_place and body != next_body:
+            return place
+    return None
 
 
 def inputs_changed(context: Context, place: int) -> InputsChangedError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
@@ -25,7 +25,16 @@ from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
 from langchain_bedrock_opt.batching.run.sharding import Limits
 from langchain_bedrock_opt.batching.run.state import RUN, RunState, checked
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
-from langchain_bedrock_opt.errors import BatchError, BatchStorageError, InputsChangedError
+from langchain_bedrock_opt.errors import (
+    BatchError,
+    BatchStorageError,
+    ConfigurationError,
+    InputsChangedError,
+)
+
+# Jobs are made anew from records that are cut and uploaded, and these are not cut again. All else
+# holds from the moment on at which it is passed.
+_CUT_BY: Final = ("min_records", "max_records", "max_file_bytes", "below_minimum")
 
 
 def begun(
@@ -37,18 +46,19 @@ def begun(
     prices: PriceBook | None = None,
     estimate: TokenEstimate | None = None,
 ) -> Context:
-    """A run that is there, or is there from now on. No input was taken yet.
+    """A run that is there, or will be as soon as something is sent. No input was taken yet.
 
     Args:
         program: What the run asks.
-        settings: How jobs are made. Those of the first time win.
+        settings: How jobs are made from now on.
         services: The clients.
         run_id: The run's name; a random one if None.
         prices: What tokens cost.
         estimate: How many tokens a record has.
 
     Raises:
-        ConfigurationError: The settings or the run id can't be.
+        ConfigurationError: The settings or the run id can't be, or the run's records are cut by
+            others.
         InputsChangedError: The run was begun with another chain.
         BatchStorageError: S3 refuses something.
     """
@@ -63,9 +73,11 @@ def begun(
         settings=settings,
         created_at=datetime.fromtimestamp(services.clock(), timezone.utc).isoformat(),
     )
-    if not folder.put_json(RUN, state.as_dict(), if_absent=True):
-        state = _known(folder, program)
-    return _context(folder, state, program, services, prices=prices, estimate=estimate)
+    declaration = _Declaration(folder, state, program)
+    declaration.check()
+    context = _context(folder, state, program, services, prices=prices, estimate=estimate)
+    context.declare = declaration
+    return context
 
 
 def attached(
@@ -83,7 +95,13 @@ def attached(
         InputsChangedError: It was begun with another chain.
         BatchStorageError: There is no run at this URI, or S3 refuses.
     """
-    state = _known(S3Folder(services.s3, uri, sleep=services.sleep), program)
+    folder = S3Folder(services.s3, uri, sleep=services.sleep)
+    state = _known(folder, program)
+    if state is None:
+        raise BatchStorageError(
+            f"There is no run at {folder.uri}: pass the URI that BatchRun.uri gives, such as "
+            "'s3://bucket/prefix/runs/nightly-2026-11-22/'."
+        )
     folder = _folder(services, uri, state.settings)
     return _context(folder, state, program or _Messages(state), services, prices=prices)
 
@@ -123,14 +141,64 @@ def _folder(services: Services, uri: str, settings: BatchSettings) -> S3Folder:
     )
 
 
-def _known(folder: S3Folder, program: Program | None) -> RunState:
-    """The state of a run that is there."""
+class _Declaration:
+    """Writes `run.json`, once something is about to be sent.
+
+    Args:
+        folder: The run's folder.
+        state: The run, as the user asks for it now.
+        program: What it asks.
+    """
+
+    def __init__(self, folder: S3Folder, state: RunState, program: Program) -> None:
+        self._folder = folder
+        self._state = state
+        self._program = program
+        self._is_done = False
+
+    def check(self) -> RunState | None:
+        """The run that is there, if there is one and this may go on with it.
+
+        Raises:
+            ConfigurationError: Its records are cut by other settings.
+            InputsChangedError: It was begun with another chain.
+        """
+        known = _known(self._folder, self._program)
+        if known is not None:
+            _check_cut(known, self._state.settings)
+        return known
+
+    def __call__(self) -> None:
+        """Write the run down, or what is set otherwise than before."""
+        if self._is_done:
+            return
+        state = self._state
+        if not self._folder.put_json(RUN, state.as_dict(), if_absent=True):
+            known = self.check()
+            if known is not None and known.settings != state.settings:
+                changed = replace(known, settings=state.settings)
+                self._folder.put_json(RUN, changed.as_dict())
+        self._is_done = True
+
+
+def _check_cut(state: RunState, settings: BatchSettings) -> None:
+    """Refuse settings by which the records of a run would be cut otherwise than they are."""
+    pairs = [(name, getattr(state.settings, name), getattr(settings, name)) for name in _CUT_BY]
+    differing = [pair for pair in pairs if pair[1] != pair[2]]
+    if differing:
+        was = ", ".join(f"{name}={was!r}" for name, was, _ in differing)
+        now = ", ".join(f"{name}={now!r}" for name, _, now in differing)
+        raise ConfigurationError(
+            f"Run {state.run_id!r} was sent with {was}, and {now} was passed: how its records are "
+            "cut can't be changed any more. Pass what it was, or take another run_id."
+        )
+
+
+def _known(folder: S3Folder, program: Program | None) -> RunState | None:
+    """The state of a run; None if there is none."""
     values = folder.get_json(RUN)
     if values is None:
-        raise BatchStorageError(
-            f"There is no run at {folder.uri}: pass the URI that BatchRun.uri gives, such as "
-            "'s3://bucket/prefix/runs/nightly-2026-11-22/'."
-        )
+        return None
     state = RunState.from_dict(checked(values, folder.uri_of(RUN)))
     if program is not None and program.fingerprint != state.fingerprint:
         raise InputsChangedError(

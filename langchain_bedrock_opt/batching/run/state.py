@@ -2,7 +2,7 @@
 
 ```
 runs/<run id>/
-  run.json                     what it is: settings, fingerprint, number of stages
+  run.json                     what it is: fingerprint, number of stages, the last settings
   cancelled.json               it was cancelled: nothing more is sent
   stage-0/
     input/00000-<owner>.jsonl  a shard's records; the process that uploaded it is in its name
@@ -11,22 +11,25 @@ runs/<run id>/
     shards/00000.end.json      how that ended
     output/00000/…             what Bedrock wrote
     direct/00000/<recordId>.json   an answer that came on demand
-    notes.jsonl                inputs that are in no job: equal ones, known ones, refused ones
-    plan.json                  all inputs were taken: how many of what
+    claims/00000-00000.json    which process asks for these, and until when it is believed to
+    notes-<owner>.jsonl        inputs that are in no job: equal ones, known ones, refused ones
+    dropped-<owner>.jsonl      inputs that failed in an earlier stage
+    plan.json                  all inputs were taken: how many of what, and whose notes hold
     retry-2.json               what failed was sent a second time: how many records
 ```
 
-Each object is written once. Two processes that go on with the same run race by `If-None-Match`:
-whoever comes second takes over what the first one wrote.
+Each object is written once, but for the settings and for claims, which their owners renew. Two
+processes that go on with the same run race by `If-None-Match`: whoever comes second takes over
+what the first one wrote.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind
 from langchain_bedrock_opt.errors import BatchStorageError
@@ -35,7 +38,8 @@ VERSION: Final = 1
 RUN: Final = "run.json"
 CANCELLED: Final = "cancelled.json"
 PLAN: Final = "plan.json"
-NOTES: Final = "notes.jsonl"
+
+_T = TypeVar("_T")
 
 Route = Literal["job", "on_demand", "flex", "refused"]
 """How a shard's records are answered; `refused` are too few for a job, and nobody is asked."""
@@ -80,6 +84,16 @@ class Places:
             self._bounds[-1] = place
         else:
             self._bounds.extend((place, place))
+
+    @property
+    def first(self) -> int:
+        """The lowest place."""
+        return self._bounds[0]
+
+    @property
+    def last(self) -> int:
+        """The highest place."""
+        return self._bounds[-1]
 
     def ranges(self) -> list[list[int]]:
         """Firsts and lasts, for JSON."""
@@ -165,6 +179,33 @@ class Shard:
         )
 
 
+def lanes(items: Iterable[_T], shard_of: Callable[[_T], Shard]) -> list[list[_T]]:
+    """Shards in lanes whose records rise by place, to be merged.
+
+    Mostly the shards of one kind follow one another. But an input that needed no record may need
+    one when the run is gone on with, since a cache has forgotten its answer, or a step that had
+    failed does not fail again: then a later shard has lower places.
+
+    Args:
+        items: Shards, or what has them.
+        shard_of: Gives an item's shard.
+
+    Returns:
+        The lanes. Those of earlier attempts come first.
+    """
+    found: dict[tuple[int, JobKind], list[list[_T]]] = {}
+    for item in items:
+        shard = shard_of(item)
+        of_kind = found.setdefault((shard.attempt, shard.kind), [])
+        for lane in of_kind:
+            if shard_of(lane[-1]).places.last < shard.places.first:
+                lane.append(item)
+                break
+        else:
+            of_kind.append([item])
+    return [lane for _, of_kind in sorted(found.items()) for lane in of_kind]
+
+
 @dataclass(slots=True)
 class Plan:
     """How many of a stage's inputs became what.
@@ -176,6 +217,8 @@ class Plan:
         known: Answered by a cache.
         refused: No record could be made of them.
         dropped: They failed in an earlier stage.
+        owner: The process that took them: its notes hold. Another one that did so at the same
+            time may have found other answers in a cache.
     """
 
     inputs: int = 0
@@ -184,6 +227,7 @@ class Plan:
     known: int = 0
     refused: int = 0
     dropped: int = 0
+    owner: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -203,7 +247,7 @@ class RunState:
         run_id: The run's id.
         fingerprint: Of the chain.
         stages: How many stages there are.
-        settings: How its jobs are made.
+        settings: How its jobs are made, as was last said.
         created_at: When the run was begun, ISO 8601.
     """
 

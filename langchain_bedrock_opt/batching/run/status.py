@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from langchain_bedrock_opt.batching.jobs.poller import States
-from langchain_bedrock_opt.batching.run.stage import Part
+from langchain_bedrock_opt.batching.run.stage import NOT_CREATED, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def shard_status(part: Part, states: States) -> ShardStatus:
     if part.end is not None:
         status, message = str(part.end["status"]), str(part.end.get("message") or "")
         done = shard.records if part.end.get("processed") is None else part.end["processed"]
-        if status in ("NotSent", "NotCreated"):
+        if status in ("NotSent", NOT_CREATED):
             done = 0
     elif state is not None:
         status, done, message = state.status, state.processed or 0, state.message
@@ -117,7 +117,7 @@ def shard_status(part: Part, states: States) -> ShardStatus:
         attempt=shard.attempt,
         status=status,
         done=done,
-        message=message,
+        message=message or str(part.held or ""),
         job_arn=part.arn,
         is_over=part.end is not None or status == "NotSent" or bool(state and state.is_over),
     )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from types import TracebackType
 from typing import Any
 
 from typing_extensions import Self
 
-from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Record, Refused
+from langchain_bedrock_opt.batching.jobs.upload import LineUpload
+from langchain_bedrock_opt.batching.parts import Entry, JobKind, Known, Record
+from langchain_bedrock_opt.batching.run.comparing import Items, compare
 from langchain_bedrock_opt.batching.run.context import Context
-from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces
+from langchain_bedrock_opt.batching.run.dedupe import FirstPlaces, digest_of
 from langchain_bedrock_opt.batching.run.guarding import guarded
 from langchain_bedrock_opt.batching.run.notes import Note
-from langchain_bedrock_opt.batching.run.sending import Sender, inputs_changed
+from langchain_bedrock_opt.batching.run.sending import OvertakenError, Sender
 from langchain_bedrock_opt.batching.run.sharding import line_bytes
-from langchain_bedrock_opt.batching.run.stage import Stage
-from langchain_bedrock_opt.batching.run.state import NOTES, Plan, Route, Shard
+from langchain_bedrock_opt.batching.run.stage import Stage, notes_name
+from langchain_bedrock_opt.batching.run.state import Plan, Route, Shard
 from langchain_bedrock_opt.errors import BatchTooSmallError, InvalidRequestError
-
-Items = Iterable[tuple[int, Any] | Note]
-"""A stage's inputs by their places; a note for one that failed in an earlier stage."""
 
 
 def submit_stage(context: Context, number: int, items: Items) -> bool:
@@ -42,15 +43,17 @@ def submit_stage(context: Context, number: int, items: Items) -> bool:
         BatchCostError: They could cost too much.
         BatchJobError: Bedrock refuses a job.
         BatchStorageError: S3 refuses something.
+        OvertakenError: Another process is faster, and takes other records for the same inputs.
     """
     stage = context.stage(number)
     plan = stage.plan()
     if plan is not None:
         if number == 0:
-            _compare(context, stage, plan, items)
+            compare(context, stage, plan, items)
+            context.declare()
         return True
     stored = [part.shard for part in stage.parts()]
-    notes = _Notes(stage)
+    notes = _Notes(context, stage)
     intake = _Intake(context, stage, notes)
     sender = Sender(
         context,
@@ -68,8 +71,28 @@ def submit_stage(context: Context, number: int, items: Items) -> bool:
         sender.finish()
     intake.plan.records = sender.records - sender.few
     intake.plan.refused += sender.few
+    context.declare()
     stage.store_plan(intake.plan)
     return bool(stored)
+
+
+def submit_later_stage(context: Context, number: int, items: Callable[[], Items]) -> None:
+    """`submit_stage`, for a stage whose inputs come from S3.
+
+    They may depend on the moment, so two processes that send them at once may disagree. Whoever
+    comes second begins anew: what the first one has sent stands.
+
+    Args:
+        context: The run.
+        number: The stage.
+        items: Gives its inputs, as often as it is asked.
+    """
+    while True:
+        try:
+            submit_stage(context, number, items())
+        except OvertakenError:  # there is one shard more each time
+            continue
+        return
 
 
 def route_below(context: Context) -> Route | None:
@@ -85,29 +108,37 @@ def route_below(context: Context) -> Route | None:
 class _Notes:
     """Writes notes; there is no object if there are none."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._upload: Any = None
+    def __init__(self, context: Context, stage: Stage) -> None:
+        self._owner = context.owner
+        self._folder = stage.folder
+        self._open = ExitStack()
+        self._uploads: dict[bool, LineUpload] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        if self._upload is not None:
-            self._upload.__exit__(*error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
 
     def add(self, note: Note) -> None:
-        if self._upload is None:
-            self._upload = self._stage.folder.upload(NOTES)
-            self._upload.__enter__()
-        self._upload.write(note.to_line())
+        upload = self._uploads.get(note.is_dropped)
+        if upload is None:
+            name = notes_name(self._owner, is_dropped=note.is_dropped)
+            upload = self._open.enter_context(self._folder.upload(name))
+            self._uploads[note.is_dropped] = upload
+        upload.write(note.to_line())
 
 
 class _Intake:
     """Sorts entries into records that are sent, and notes."""
 
     def __init__(self, context: Context, stage: Stage, notes: _Notes) -> None:
-        self.plan = Plan()
+        self.plan = Plan(owner=context.owner)
         self._context = context
         self._stage = stage
         self._notes = notes
@@ -126,44 +157,46 @@ class _Intake:
     def take(self, entry: Entry, sender: Sender) -> None:
         """Take one entry."""
         self.plan.inputs += 1
-        if isinstance(entry, Record):
+        sent = sender.sent(entry.place)
+        if sent is not None:
+            # It is paid for in any case, also if a cache has learnt its answer since. What was
+            # sent then decides which inputs get its answer, not what would be sent now.
+            self._first(sent)
+            sender.keep(entry)
+        elif isinstance(entry, Record):
             self._take_record(entry, sender)
         elif isinstance(entry, Known):
-            if sender.was_sent(entry.place):
-                sender.skip()  # a cache has learnt the answer since; it is paid for in any case
-                return
             self.plan.known += 1
-            self._notes.add(Note(entry.place, known=entry.message))
+            note = Note(entry.place, known=entry.message, digest=digest_of(entry.body))
+            self._notes.add(note)
         else:
-            self._refuse(entry, sender)
+            self.plan.refused += 1
+            self._notes.add(Note(entry.place, error=entry.error))
 
     def _take_record(self, record: Record, sender: Sender) -> None:
         most = self._context.settings.max_file_bytes
-        if line_bytes(record.body) > most:
+        size = line_bytes(record.body)
+        if size > most:
             error = InvalidRequestError(
-                f"Input {record.place} makes a record of {line_bytes(record.body):,} bytes, and a "
-                f"file takes {most:,}: shorten it."
+                f"Input {record.place} makes a record of {size:,} bytes, and a file takes "
+                f"{most:,}: shorten it."
             )
-            self._refuse(Refused(record.place, error), sender)
+            self.plan.refused += 1
+            self._notes.add(Note(record.place, error=error, digest=digest_of(record.body)))
             return
-        seen = self._seen.get(record.kind)
-        if seen is None:
-            seen = self._seen[record.kind] = FirstPlaces()
-        first = seen.first(record.place, record.body)
-        if first is None or sender.was_sent(record.place):
+        first = self._first(record)
+        if first is None:
             sender.add(record)
             return
         self.plan.same += 1
-        self._notes.add(Note(record.place, same=first))
+        self._notes.add(Note(record.place, same=first, digest=digest_of(record.body)))
 
-    def _refuse(self, refused: Refused, sender: Sender) -> None:
-        if sender.was_sent(refused.place) and self._stage.number > 0:
-            sender.skip()
-            return
-        if sender.was_sent(refused.place):
-            raise inputs_changed(self._context, refused.place)
-        self.plan.refused += 1
-        self._notes.add(Note(refused.place, error=refused.error))
+    def _first(self, record: Record) -> int | None:
+        """The place of the equal record that came first; None if there is none."""
+        seen = self._seen.get(record.kind)
+        if seen is None:
+            seen = self._seen[record.kind] = FirstPlaces()
+        return seen.first(record.place, record.body)
 
     def refuse_few(self, shard: Shard, sender: Sender) -> None:
         """Raise the error of too few records, if nothing was sent at all."""
@@ -187,35 +220,3 @@ def too_small(context: Context, records: int) -> BatchTooSmallError:
     return BatchTooSmallError(
         f"{records} records are fewer than the {least} that a job takes at least: {advice}."
     )
-
-
-def _compare(context: Context, stage: Stage, plan: Plan, items: Items) -> None:
-    """Make sure that a run whose inputs were all taken is asked for with the same ones."""
-    stored = [part.shard for part in stage.parts() if part.shard.attempt == 1]
-    noted = _noted(stage, plan, stored)
-    sender = Sender(context, stage, stored)
-    count = 0
-    pairs = (item for item in items if not isinstance(item, Note))
-    for count, entry in enumerate(context.program.entries(stage.number, pairs), 1):  # noqa: B007
-        place = entry.place
-        was_sent = sender.was_sent(place)
-        if was_sent and isinstance(entry, Record):
-            sender.add(entry)
-        elif was_sent and isinstance(entry, Known):
-            sender.skip()
-        elif was_sent or place >= plan.inputs or not noted[place]:
-            raise inputs_changed(context, place)
-    if count < plan.inputs:
-        raise inputs_changed(context, count)
-
-
-def _noted(stage: Stage, plan: Plan, stored: list[Shard]) -> bytearray:
-    """A byte for each place, 1 where nothing was sent."""
-    noted = bytearray(plan.inputs)
-    for note in stage.notes():
-        noted[note.place] = 1
-    for shard in stored:
-        if shard.route == "refused":
-            for first, last in shard.places.ranges():
-                noted[first : last + 1] = b"\1" * (last + 1 - first)
-    return noted

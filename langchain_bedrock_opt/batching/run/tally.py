@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from langchain_bedrock_opt.batching.jobs.output import read_document
+from langchain_bedrock_opt.batching.jobs.documents import read_document
 from langchain_bedrock_opt.batching.parts import JobKind, Outcome
 from langchain_bedrock_opt.batching.run.cut_short import cut_short
 from langchain_bedrock_opt.batching.run.notes import Note

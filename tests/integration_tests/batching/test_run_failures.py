@@ -17,6 +17,7 @@ from langchain_bedrock_opt.errors import (
     BatchJobError,
     BatchPartialError,
     BatchTooSmallError,
+    InvalidRequestError,
     RecordNotProcessedError,
     ThrottledError,
 )
@@ -80,18 +81,19 @@ def test_too_few_inputs_of_one_model_do_not_stop_the_others() -> None:
 
 
 def test_a_call_is_tried_again_if_that_is_safe() -> None:
-    """A throttled single call is tried up to three times; then its error is the result."""
+    """A throttled single call is tried again; one that Bedrock refuses as it is, is not."""
     service = make_batch_service()
     calls = Calls(service)
-    calls.errors = [ThrottledError("slow"), ThrottledError("slow")]
+    calls.errors = [ThrottledError("slow")] * 4
     one = begin(service, TEXTS[:1], direct=calls)
     assert one.outputs()
 
-    calls.errors = [ThrottledError("slow")] * 3
+    calls.errors = [InvalidRequestError("no such parameter")]
     two = begin(service, TEXTS[1:2], direct=calls)
 
     (result,) = two.results()
-    assert isinstance(result.error, ThrottledError)
+    assert isinstance(result.error, InvalidRequestError)
+    assert len(calls.flex) == 5 + 1
 
 
 def test_a_later_stage_may_not_spend_more_than_is_left() -> None:
@@ -209,6 +211,100 @@ def test_output_that_comes_late_is_waited_for() -> None:
     service.emulator.jobs.faults.add(JobFault(output_after=10))
 
     check(list(begin(service).results()), TEXTS)
+
+
+@pytest.mark.parametrize("status", ["Stopped", "Expired"])
+def test_answers_that_come_late_are_not_paid_for_twice(status: str) -> None:
+    """What a job did before it ended early is waited for, and only the rest is sent again."""
+    service = make_batch_service()
+    fault = JobFault(status=status, processed=4, times=1, output_after=20)
+    service.emulator.jobs.faults.add(fault)
+
+    run = begin(service, TEXTS[:10], settings={"on_failed": "resubmit"})
+
+    check(list(run.results()), TEXTS[:10])
+    assert run.summary().success == 10
+    assert service.emulator.jobs.records == 10
+
+
+@pytest.mark.parametrize("status", ["Stopped", "Expired"])
+def test_answers_that_never_come_are_not_paid_for_twice(status: str) -> None:
+    """A job that says it gave answers, and has no output, is not asked again: it is an error."""
+    service = make_batch_service()
+    fault = JobFault(status=status, processed=4, times=1, output_after=3600)
+    service.emulator.jobs.faults.add(fault)
+    run = begin(service, TEXTS[:10], settings={"on_failed": "resubmit"})
+
+    with pytest.raises(BatchIntegrityError, match="can't be read"):
+        run.outputs()
+
+    assert service.emulator.jobs.records == 4
+
+
+def test_answers_that_came_the_second_time_are_not_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A torn output is warned of, and no error once each of its records has an answer."""
+    service = make_batch_service()
+    service.emulator.jobs.faults.add(OutputFault(cut_middle=1500, times=1))
+
+    run = begin(
+        service,
+        TEXTS[:12],
+        direct=Calls(service),
+        settings={"on_failed": "resubmit", "max_records": 50},
+    )
+
+    assert len(run.outputs()) == 12
+    assert "does not add up" in caplog.text
+
+
+def test_an_error_that_a_job_counts_as_an_answer_is_that_records_own() -> None:
+    """`modelOutput` with an error in it was read: nothing is lost."""
+    service = make_batch_service()
+    service.emulator.jobs.faults.add(OutputFault(errors=2, errors_in_output=True, times=1))
+    get = service.bedrock.get_model_invocation_job
+
+    def get_as_success(**request: Any) -> Any:
+        job = get(**request)
+        if job.get("errorRecordCount"):
+            job["successRecordCount"] += job["errorRecordCount"]
+            job["errorRecordCount"] = 0
+        return job
+
+    service.bedrock.get_model_invocation_job = get_as_success
+
+    with pytest.raises(BatchPartialError) as caught:
+        begin(service, TEXTS[:10]).outputs()
+
+    assert not isinstance(caught.value, BatchIntegrityError)
+
+
+@pytest.mark.parametrize(("on_failed", "success"), [("on_demand", 4), ("resubmit", 10)])
+def test_records_are_not_sent_again_beyond_the_limit(
+    on_failed: Any, success: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Single calls cost twice as much, which `max_cost_usd` may not allow; the rest is read."""
+    service = make_batch_service()
+    found = plan(Toy(), TEXTS[:10], service.settings())
+    assert found.at_most_usd is not None
+    spent = []
+    for limit in (found.at_most_usd, Decimal(100)):
+        service.emulator.jobs.faults.add(JobFault(status="Expired", processed=4, times=1))
+        run = begin(
+            service,
+            TEXTS[:10],
+            direct=Calls(service),
+            settings={"on_failed": on_failed, "max_cost_usd": limit},
+        )
+        check(list(run.results()), TEXTS[:10])
+        spent.append(run.summary())
+
+    assert [summary.success for summary in spent] == [success, 10]
+    assert spent[0].cost_usd is not None
+    assert spent[0].cost_usd <= found.at_most_usd
+    said = caplog.text.count("are not sent again: that could cost")
+    assert said == (1 if success == 4 else 0)
 
 
 def test_output_that_is_gone_is_a_loud_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
 from langchain_bedrock_opt.batching.run.notes import Note
-from langchain_bedrock_opt.batching.run.state import Places, Plan, RunState, Shard, checked
+from langchain_bedrock_opt.batching.run.state import Places, Plan, RunState, Shard, checked, lanes
 from langchain_bedrock_opt.errors import (
     BatchError,
     BatchStorageError,
@@ -70,6 +70,27 @@ def test_an_error_of_a_strange_class_is_named() -> None:
     assert str(found).startswith("MissingExtraError: ")
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        Note(3, known=AIMessage("half an emoji \ud83d"), digest="ab"),
+        Note(3, error=ValueError("no \ud83d"), is_dropped=True),
+    ],
+)
+def test_half_an_emoji_is_kept(note: Note) -> None:
+    """What a model may write and UTF-8 has no bytes for comes back as it was."""
+    found = back(note)
+
+    assert (found.known, str(found.error)) == (note.known, str(note.error))
+    assert found.digest == note.digest
+
+
+def test_a_broken_note_is_told() -> None:
+    """A line that is no note says what to do."""
+    with pytest.raises(BatchStorageError, match="restore"):
+        Note.from_line(b'{"place": 3, "sa')
+
+
 def test_state_of_another_version_is_refused() -> None:
     """A document of a later release names its version and where it lies."""
     with pytest.raises(BatchStorageError, match=r"s3://b/run.json has version 2"):
@@ -85,3 +106,24 @@ def test_state_comes_back_as_it_was() -> None:
     assert Shard.from_dict(shard.as_dict()).as_dict() == shard.as_dict()
     assert Plan.from_dict(Plan(inputs=3, same=1).as_dict()) == Plan(inputs=3, same=1)
     assert RunState.from_dict(state.as_dict()) == state
+
+
+def test_late_records_are_in_a_lane_of_their_own() -> None:
+    """Shards are put into as few lanes as rise by place, the earlier attempts first."""
+
+    def shard(number: int, first: int, last: int, attempt: int = 1) -> Shard:
+        places = Places([[first, last]])
+        return Shard(number, KIND, "job", "x", last - first + 1, 1, "ab", places, attempt)
+
+    shards = [
+        shard(0, 0, 9),
+        shard(1, 12, 19),
+        shard(2, 10, 10),
+        shard(3, 11, 30),
+        shard(4, 2, 5, attempt=2),
+        shard(5, 20, 30),
+    ]
+
+    found = lanes(shards, lambda shard: shard)
+
+    assert [[shard.number for shard in lane] for lane in found] == [[0, 1, 5], [2, 3], [4]]
