@@ -151,6 +151,9 @@ class BudgetStoreError(BedrockOptError):
 class BatchError(BedrockOptError):
     """Something is wrong with a run of invocation jobs."""
 
+    run_uri: str = ""
+    """The run whose jobs there are, for `BatchRun.attach`; empty if it has none."""
+
 
 class BatchJobError(BatchError):
     """Bedrock refused to create a job, or the job failed. It is not tried again.
@@ -160,12 +163,7 @@ class BatchJobError(BatchError):
         job_arn: The job, if there is one.
         status: Its status.
         code: AWS's error code, if it was an answer to a call.
-
-    Attributes:
-        run_uri: The run whose other jobs go on; empty if none of it was created.
     """
-
-    run_uri: str = ""
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -19,8 +18,9 @@ from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.program import ModelProgram, messages_of
 from langchain_bedrock_opt.batching.run.batch_run import BatchRun, submit
+from langchain_bedrock_opt.batching.run.failures import partial_error
 from langchain_bedrock_opt.batching.run.leaving import asubmitted
-from langchain_bedrock_opt.errors import BatchJobError, BatchPartialError
+from langchain_bedrock_opt.errors import BatchError, BatchPartialError, InputsChangedError
 
 if TYPE_CHECKING:
     from langchain_bedrock_opt.batching.chat_model import BedrockBatch
@@ -92,7 +92,7 @@ class BatchCall:
                     values, failure = error.results, error
             for result in self._results(values):
                 self._end(runs, result, values)
-        failure = failure or _failure(values, run)
+        failure = failure or partial_error(values, run.uri if run else "")
         return _given(values, failure, return_exceptions=return_exceptions)
 
     async def aoutputs(self, *, return_exceptions: bool) -> list[AIMessage]:
@@ -108,7 +108,7 @@ class BatchCall:
                     values, failure = error.results, error
             for result in self._results(values):
                 await self._aend(runs, result, values)
-        failure = failure or _failure(values, run)
+        failure = failure or partial_error(values, run.uri if run else "")
         return _given(values, failure, return_exceptions=return_exceptions)
 
     def as_completed(self, *, return_exceptions: bool) -> Iterator[tuple[int, Any]]:
@@ -124,7 +124,11 @@ class BatchCall:
                 result = self._end(runs, self._told(read, values), values)
                 if result.error is None or return_exceptions:
                     yield result.index, values[result.index]
-        _given(values, _failure(values, run), return_exceptions=return_exceptions)
+        _given(
+            values,
+            partial_error(values, run.uri if run else ""),
+            return_exceptions=return_exceptions,
+        )
 
     async def aas_completed(self, *, return_exceptions: bool) -> AsyncIterator[tuple[int, Any]]:
         """As `as_completed`."""
@@ -136,7 +140,11 @@ class BatchCall:
                     result = await self._aend(runs, self._told(read, values), values)
                     if result.error is None or return_exceptions:
                         yield result.index, values[result.index]
-        _given(values, _failure(values, run), return_exceptions=return_exceptions)
+        _given(
+            values,
+            partial_error(values, run.uri if run else ""),
+            return_exceptions=return_exceptions,
+        )
 
     def _results(self, values: list[Any]) -> Iterator[BatchResult]:
         """The results behind outputs and exceptions."""
@@ -206,19 +214,19 @@ class BatchCall:
             raise
 
     def _submitted(self, *, return_exceptions: bool) -> BatchRun | None:
-        """The run; None if Bedrock refuses it and exceptions are wanted in the list.
+        """The run; None if no job can be made and exceptions are wanted in the list.
 
         Raises:
-            BatchJobError: Bedrock refuses it, or a part of it when jobs of it run already: what
-                these do is not to be asked for again by a fallback.
+            BatchError: It can't be submitted, or only in part: what jobs that run already do is
+                not to be asked for again by a fallback.
         """
         model = self._model
         try:
             return submit(
                 self._program, self._inputs, model.settings, model.services, run_id=self._run_id()
             )
-        except BatchJobError as error:
-            if error.run_uri or not return_exceptions:
+        except BatchError as error:
+            if error.run_uri or not return_exceptions or isinstance(error, InputsChangedError):
                 raise
             self._refusals = [error] * len(self._inputs)
             return None
@@ -288,20 +296,6 @@ def _raised(error: Exception, result: BatchResult, values: list[Any]) -> BatchRe
         return result
     values[result.index] = error
     return BatchResult(result.index, error=error)
-
-
-def _failure(values: list[Any], run: BatchRun | None) -> BatchPartialError | None:
-    """What is raised if some inputs have no answer."""
-    kinds = Counter(type(value).__name__ for value in values if isinstance(value, Exception))
-    if not kinds:
-        return None
-    told = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
-    return BatchPartialError(
-        f"{sum(kinds.values())} of {len(values)} inputs have no answer: {told}. error.results has "
-        "all answers, and the exceptions of the rest.",
-        values,
-        run.uri if run is not None else "",
-    )
 
 
 def _given(

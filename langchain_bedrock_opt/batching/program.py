@@ -152,8 +152,8 @@ def messages_of(prompt: Any) -> list[BaseMessage]:
     if isinstance(prompt, Sequence):
         return convert_to_messages(prompt)
     raise ValueError(
-        f"A {type(prompt).__name__} is no input of a chat model: pass a text, a prompt value or a "
-        "list of messages."
+        f"Type {type(prompt).__name__} is no input of a chat model: pass a text, a prompt value or "
+        "a list of messages."
     )
 
 

@@ -57,7 +57,9 @@ def as_batch(
         patience: Seconds after which they are sent although an input is busy, with a tool.
 
     Raises:
-        ConfigurationError: The chain has no `BedrockBatch`, or can't be run in the mode.
+        ConfigurationError: The chain asks a plain `ChatBedrockConverse` and no `BedrockBatch`, or
+            can't be run in the mode. What functions, graphs and routers ask can't be seen from
+            outside: a batch in which nobody asked a `BedrockBatch` warns (`FullPriceWarning`).
 
     Example:
         ```python

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_bedrock_opt.batching.parts import BatchResult
-from langchain_bedrock_opt.errors import BatchPartialError
+from langchain_bedrock_opt.batching.run.failures import partial_error
 
 
 def outputs_of(
@@ -28,16 +28,9 @@ def outputs_of(
     """
     ordered = sorted(results, key=lambda result: result.index)
     values = [value_of(result) for result in ordered]
-    failed = [result for result in ordered if result.error is not None]
-    if failed and not return_exceptions:
-        first = failed[0]
-        raise BatchPartialError(
-            f"{len(failed)} of {len(values)} inputs have no output; the first is input "
-            f"{first.index} ({type(first.error).__name__}). error.results has all outputs, and "
-            "the exceptions of the rest; return_exceptions=True gives the same as a list.",
-            values,
-            run_uri,
-        ) from first.error
+    failure = None if return_exceptions else partial_error(values, run_uri)
+    if failure is not None:
+        raise failure from next(result.error for result in ordered if result.error)
     return values
 
 

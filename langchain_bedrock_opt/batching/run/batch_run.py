@@ -23,7 +23,7 @@ from langchain_bedrock_opt.batching.parts import (
 from langchain_bedrock_opt.batching.run.cancelling import cancel, cancelled_endings
 from langchain_bedrock_opt.batching.run.context import Context
 from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
-from langchain_bedrock_opt.batching.run.failures import in_order, is_unread
+from langchain_bedrock_opt.batching.run.failures import in_order, is_unread, partial_error
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
 from langchain_bedrock_opt.batching.run.progress import Progress, display_for
@@ -45,7 +45,6 @@ from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.errors import (
     BatchError,
     BatchIntegrityError,
-    BatchJobError,
     BatchPartialError,
     BatchStorageError,
     BedrockOptError,
@@ -276,15 +275,9 @@ class BatchRun:
                 values,
                 self.uri,
             )
-        if failed:
-            first = failed[0]
-            raise BatchPartialError(
-                f"{len(failed)} of {len(values)} inputs have no output; the first is input "
-                f"{first.index} ({type(first.error).__name__}). error.results has all outputs, "
-                "and the exceptions of the rest.",
-                values,
-                self.uri,
-            )
+        failure = partial_error(values, self.uri)
+        if failure is not None:
+            raise failure
         return values
 
     def summary(self) -> BatchSummary:
@@ -434,7 +427,7 @@ class BatchRun:
             raise
         except Exception as error:
             has_jobs = self._has_jobs()
-            if has_jobs and isinstance(error, BatchJobError):
+            if has_jobs and isinstance(error, BatchError):
                 error.run_uri = self.uri
             if has_jobs and self.uri not in str(error):
                 told = f"Run {self.run_id} has jobs that go on: {what} {self!r}{then}."

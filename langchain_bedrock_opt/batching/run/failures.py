@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from langchain_bedrock_opt.batching.jobs.hints import hint_for, job_failure
 from langchain_bedrock_opt.batching.jobs.states import JobState
@@ -10,7 +12,9 @@ from langchain_bedrock_opt.batching.parts import BatchResult
 from langchain_bedrock_opt.batching.run.stage import Part
 from langchain_bedrock_opt.errors import (
     BatchIntegrityError,
+    BatchPartialError,
     BatchStorageError,
+    BedrockOptError,
     RecordNotProcessedError,
 )
 
@@ -64,6 +68,40 @@ def is_unread(error: Exception | None) -> bool:
     """
     is_missing = isinstance(error, RecordNotProcessedError) and not error.error_code
     return is_missing or isinstance(error, BatchStorageError)
+
+
+def partial_error(values: list[Any], uri: str = "") -> BatchPartialError | None:
+    """What is raised if some inputs have no output.
+
+    Args:
+        values: Outputs, and for the rest the exceptions, by their places.
+        uri: The run's, if it is one run.
+
+    Returns:
+        None if all inputs have an output.
+
+    Example:
+        >>> print(partial_error(["a", ValueError("no")]))
+        1 of 2 inputs has no output (1 ValueError); the first is input 1: ValueError. error.results \
+has all outputs, and the exceptions of the rest; return_exceptions=True gives them as a list.
+    """
+    failed = [place for place, value in enumerate(values) if isinstance(value, Exception)]
+    if not failed:
+        return None
+    kinds = Counter(type(values[place]).__name__ for place in failed)
+    told = ", ".join(
+        f"{count} {name}" if len(failed) > 1 else name for name, count in kinds.items()
+    )
+    first = values[failed[0]]
+    # What others than this package raise may quote a prompt: of those it is the name.
+    why = f": {str(first).rstrip('.')}" if isinstance(first, BedrockOptError) else ""
+    return BatchPartialError(
+        f"{len(failed)} of {len(values)} inputs {'has' if len(failed) == 1 else 'have'} no output "
+        f"({told}); the first is input {failed[0]}: {type(first).__name__}{why}. error.results has "
+        "all outputs, and the exceptions of the rest; return_exceptions=True gives them as a list.",
+        values,
+        uri,
+    )
 
 
 def in_order(results: Iterable[BatchResult], uri: str) -> list[BatchResult]:

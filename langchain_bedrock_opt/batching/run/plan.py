@@ -16,7 +16,13 @@ from langchain_bedrock_opt.batching.parts import (
     Program,
     Record,
 )
-from langchain_bedrock_opt.batching.run.pricing import Bill, KindBill, Tariff, TokenEstimate
+from langchain_bedrock_opt.batching.run.pricing import (
+    Bill,
+    KindBill,
+    Tariff,
+    TokenEstimate,
+    dollars,
+)
 from langchain_bedrock_opt.batching.run.sharding import Limits, Splitter, line_bytes
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 
@@ -281,4 +287,4 @@ def _warnings(
 def _range(expected: Decimal | None, at_most: Decimal | None) -> str:
     if expected is None or at_most is None:
         return "unknown"
-    return f"about ${expected:.4f}, at most ${at_most:.4f}"
+    return f"about {dollars(expected)}, at most {dollars(at_most)}"

@@ -61,6 +61,19 @@ class Tariff:
         )
 
 
+def dollars(amount: Decimal) -> str:
+    """An amount for people: small ones with the digits that say something.
+
+    Example:
+        >>> dollars(Decimal("12.34567")), dollars(Decimal("0.000021")), dollars(Decimal(0))
+        ('$12.3457', '$0.000021', '$0.0000')
+    """
+    if not amount or abs(amount) >= Decimal("0.001"):
+        return f"${amount:.4f}"
+    digits = 1 - amount.adjusted()
+    return f"${amount:.{digits}f}"
+
+
 def usage_in(document: Mapping[str, Any]) -> TokenUsage:
     """The tokens that a `modelOutput` says it took, in any family's words; zeros if in none.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from langchain_bedrock_opt.batching.run.pricing import dollars
 from langchain_bedrock_opt.batching.run.stage import Part
 from langchain_bedrock_opt.batching.run.tally import Tally
 from langchain_bedrock_opt.catalog.model_price import usd
@@ -61,7 +62,8 @@ class BatchSummary:
         output_tokens: Tokens of outputs that were paid for.
         cost_usd: What was paid; None if a model has no price.
         on_demand_usd: What single calls for all inputs would have cost; None likewise.
-        unpriced: Model ids without a price.
+        unpriced: Models whose price, and so a sum, is not known, with the tier if it is a special
+            one.
         jobs: The jobs.
     """
 
@@ -132,7 +134,8 @@ def summary_of(
         parts: The shards of each stage.
     """
     counts = tallies[-1].counts
-    unpriced = tuple(sorted(set().union(*(tally.money.unpriced for tally in tallies))))
+    unpriced = set().union(*(tally.money.unpriced for tally in tallies))
+    unpriced_on_demand = set().union(*(tally.money.unpriced_on_demand for tally in tallies))
     cost = usd(sum(tally.money.cost for tally in tallies))
     on_demand = usd(sum(tally.money.on_demand for tally in tallies))
     usages = [tally.usage for tally in tallies]
@@ -151,8 +154,8 @@ def summary_of(
         input_tokens=sum(usage.total - usage.output for usage in usages),
         output_tokens=sum(usage.output for usage in usages),
         cost_usd=None if unpriced else cost,
-        on_demand_usd=None if unpriced else on_demand,
-        unpriced=unpriced,
+        on_demand_usd=None if unpriced_on_demand else on_demand,
+        unpriced=tuple(sorted(unpriced | unpriced_on_demand)),
         jobs=tuple(
             JobSummary(
                 arn=part.arn,
@@ -171,4 +174,4 @@ def summary_of(
 def _dollars(amount: Decimal | None, unpriced: Sequence[str]) -> str:
     if amount is None:
         return f"unknown: there is no price for {', '.join(unpriced)}"
-    return f"${amount:.4f}"
+    return dollars(amount)

@@ -54,12 +54,15 @@ class Money:
     Attributes:
         cost: What was paid, at the price of each answer's tier.
         on_demand: What single calls for all inputs would have cost.
-        unpriced: Models without a price: neither sum is known then.
+        unpriced: Models without a price at the tier that was paid, with the tier: what was paid
+            is not known then.
+        unpriced_on_demand: Models without a price of single calls, likewise.
     """
 
     cost: int = 0
     on_demand: int = 0
     unpriced: set[str] = field(default_factory=set)
+    unpriced_on_demand: set[str] = field(default_factory=set)
 
 
 class Tally:
@@ -120,15 +123,19 @@ class Tally:
         usage = usage_in(document)
         if outcome.source != "same":
             self.usage += usage
-            self.money.cost += self._cost(outcome.kind, self._tier_of(outcome), usage)
-        self.money.on_demand += self._cost(outcome.kind, "default", usage)
+            self.money.cost += self._cost(
+                outcome.kind, self._tier_of(outcome), usage, self.money.unpriced
+            )
+        self.money.on_demand += self._cost(
+            outcome.kind, "default", usage, self.money.unpriced_on_demand
+        )
 
     def _tier_of(self, outcome: Outcome) -> str:
         if outcome.source == "job":
             return "batch"
         return "flex" if outcome.place in self._flex else "default"
 
-    def _cost(self, kind: JobKind, tier: str, usage: TokenUsage) -> int:
+    def _cost(self, kind: JobKind, tier: str, usage: TokenUsage, unpriced: set[str]) -> int:
         """What an answer costs; 0 and a note that it is not known if there is no price."""
         key = (kind, tier)
         if key not in self._prices:
@@ -136,6 +143,6 @@ class Tally:
         price = self._prices[key]
         cost = None if price is None else price.cost(usage)
         if cost is None:
-            self.money.unpriced.add(kind.model_id)
+            unpriced.add(kind.model_id if tier == "default" else f"{kind.model_id} ({tier})")
             return 0
         return cost
