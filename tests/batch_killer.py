@@ -3,6 +3,8 @@
 `python -m tests.batch_killer SCENARIO BUCKET FIRST STEP` speaks to the local Bedrock of the
 environment. For each point it forks a child that dies there by `os._exit(137)`, before a request
 is sent or after its answer came, and one that goes on with the run; and writes a line of JSON.
+In the scenarios "cache" and "flaky" an input needs no record in the first child: a cache has its
+answer, or a step between two models fails.
 """
 
 from __future__ import annotations
@@ -15,13 +17,33 @@ from itertools import count
 from typing import Any
 
 from langchain_bedrock_opt.aws.clients import service_client
-from langchain_bedrock_opt.batching.parts import BatchSettings, Services
+from langchain_bedrock_opt.batching.parts import BatchSettings, Outcome, Services
 from langchain_bedrock_opt.batching.run.batch_run import submit
 from tests.batch_service import ROLE_ARN, ManualClock
 from tests.batch_toy import Toy, question_of
 
 KILLED = 137
 TEXTS: list[Any] = [*(f"question {number}" for number in range(12)), "question 3", None]
+ODD = 1
+
+
+class OnceFlaky(Toy):
+    """A program of two stages; the step between them fails for an input."""
+
+    def result(self, stage: int, outcome: Outcome) -> str:
+        if stage == 0 and outcome.place == ODD:
+            raise ConnectionError("the retriever is down")
+        return super().result(stage, outcome)
+
+
+def program_of(scenario: str, *, is_first: bool) -> Toy:
+    """What a scenario's first child, or the one that goes on, asks."""
+    if scenario == "flaky" and is_first:
+        return OnceFlaky(stages=2)
+    program = Toy(stages=2 if scenario in ("stages", "flaky") else 1)
+    if scenario == "cache" and is_first:
+        program.known = {TEXTS[ODD]: f"<{TEXTS[ODD]}>"}
+    return program
 
 
 def make_clients() -> dict[str, Any]:
@@ -63,7 +85,7 @@ def run_it(
         sleep=clock.sleep,
     )
     texts = TEXTS[:3] if scenario == "few" else TEXTS
-    program = Toy(stages=2 if scenario == "stages" else 1)
+    program = program_of(scenario, is_first=kill_at is not None)
     run = submit(program, iter(texts), settings, services, run_id=run_id)
     results = run.results()
     return [None if result.error else question_of(result.output) for result in results]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from langchain_bedrock_opt.emulator import JobFault
-from tests.batch_killer import KILLED, TEXTS
+from tests.batch_killer import KILLED, ODD, TEXTS
 from tests.batch_service import BatchService, make_batch_service
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,3 +69,29 @@ def test_a_killed_run_is_gone_on_with(scenario: str, first: int, step: int) -> N
     assert len(points) > 3
     assert points[-1][1] == 0
     assert {killed for _, killed, _, _ in points[:-1]} == {KILLED}
+
+
+@pytest.mark.parametrize(("scenario", "first", "step"), [("cache", 17, 12), ("flaky", 40, 25)])
+def test_a_killed_run_is_gone_on_with_where_something_has_changed(
+    scenario: str, first: int, step: int
+) -> None:
+    """An input that needed no record the first time gets its own answer, and shifts no other's."""
+    if "KILL_EVERYWHERE" in os.environ:  # some minutes
+        first, step = 0, 1
+    service = make_batch_service(min_records=4)
+    with service.emulator:
+        points = kill(service, scenario, first, step)
+
+    without = [None if place == ODD else text for place, text in enumerate(TEXTS)]
+    for point, _, code, said in points:
+        assert code == 0, (point, said)
+        # The failure of a stage that was all sent stands.
+        assert json.loads(said) in ([TEXTS, without] if scenario == "flaky" else [TEXTS]), point
+        for stage in range(2):
+            name = f"{scenario}-{point}-{stage}-"
+            jobs = [job for job in service.emulator.jobs.list() if job.name.startswith(name)]
+            assert len(jobs) == len({job.name for job in jobs})
+            assert sum(job.counts.total for job in jobs) <= len(set(TEXTS) - {None}), point
+    assert len(points) > 3
+    assert points[-1][1] == 0
+    assert any(json.loads(said) == TEXTS for _, killed, _, said in points if killed)
