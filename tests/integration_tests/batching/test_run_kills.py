@@ -71,7 +71,7 @@ def test_a_killed_run_is_gone_on_with(scenario: str, first: int, step: int) -> N
     assert {killed for _, killed, _, _ in points[:-1]} == {KILLED}
 
 
-@pytest.mark.parametrize(("scenario", "first", "step"), [("cache", 17, 12), ("flaky", 40, 25)])
+@pytest.mark.parametrize(("scenario", "first", "step"), [("cache", 17, 12), ("flaky", 83, 10)])
 def test_a_killed_run_is_gone_on_with_where_something_has_changed(
     scenario: str, first: int, step: int
 ) -> None:
