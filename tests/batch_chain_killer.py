@@ -25,7 +25,12 @@ TEXTS = [f"question {number % 5}" for number in range(6)]
 
 
 def run_it(
-    clients: dict[str, Any], bucket: str, run_id: str, seed: int, step: Callable[..., None]
+    clients: dict[str, Any],
+    bucket: str,
+    run_id: str,
+    seed: int,
+    step: Callable[..., None],
+    _is_first: bool,  # noqa: FBT001 - as `batch_deaths.Attempt` has it
 ) -> list[str]:
     """Make a batch of a chain that asks twice; or die at a step on the way."""
     for client in clients.values():

@@ -19,8 +19,9 @@ from typing import Any
 KILLED = 137
 SEEDS = 3
 
-Attempt = Callable[[str, int, Callable[..., None]], Any]
-"""Makes a run of this name with inputs of this seed; the function is called at each point."""
+Attempt = Callable[[str, int, Callable[..., None], bool], Any]
+"""Makes a run of this name with inputs of this seed; the function is called at each point. Whether
+it is made for the first time is told, too: something may be different then."""
 
 Point = tuple[str, int]
 """A kind of event, and the how manieth of it, from 1."""
@@ -31,7 +32,9 @@ def shuffled(texts: list[Any], seed: int) -> list[Any]:
     return random.Random(seed).sample(texts, len(texts))
 
 
-def in_child(attempt: Attempt, run_id: str, seed: int, kill_at: Point | None) -> tuple[int, Any]:
+def in_child(
+    attempt: Attempt, run_id: str, seed: int, kill_at: Point | None, *, is_first: bool = True
+) -> tuple[int, Any]:
     """The exit code of a run in a forked process; its results, and how many points it came by."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -46,7 +49,7 @@ def in_child(attempt: Attempt, run_id: str, seed: int, kill_at: Point | None) ->
 
         code = 1
         try:
-            results = attempt(run_id, seed, step)
+            results = attempt(run_id, seed, step, is_first)
             os.write(writing, json.dumps([results, points]).encode())
             code = 0
         except BaseException as error:  # noqa: BLE001 - told to the parent
@@ -81,7 +84,7 @@ def deaths(attempt: Attempt, name: str) -> Iterator[dict[str, Any]]:
         for number, point in enumerate(chosen(points, seed)):
             run_id = f"{name}-{seed}-{number}"
             killed, _ = in_child(attempt, run_id, seed, point)
-            code, (results, _) = in_child(attempt, run_id, seed, None)
+            code, (results, _) = in_child(attempt, run_id, seed, None, is_first=False)
             yield {
                 "run_id": run_id,
                 "killed": killed,

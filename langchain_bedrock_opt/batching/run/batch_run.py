@@ -22,7 +22,7 @@ from langchain_bedrock_opt.batching.parts import (
 )
 from langchain_bedrock_opt.batching.run.cancelling import cancel, cancelled_endings
 from langchain_bedrock_opt.batching.run.context import Context
-from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError
+from langchain_bedrock_opt.batching.run.driving import Driver, OutOfTimeError, create_missing
 from langchain_bedrock_opt.batching.run.failures import in_order, is_unread, partial_error
 from langchain_bedrock_opt.batching.run.notes import Note
 from langchain_bedrock_opt.batching.run.pricing import TokenEstimate
@@ -98,8 +98,7 @@ def submit(
     again = f"submit it again with run_id={run.run_id!r} and the same inputs, or stop them with"
     with run._telling(again, ".cancel()"):  # noqa: SLF001 - of this module
         if submit_stage(context, 0, enumerate(inputs)):
-            stage = context.stage(0)
-            Driver(context).create_queued(stage, stage.parts())
+            create_missing(context)
     return run
 
 

@@ -258,6 +258,20 @@ def _is_queued(part: Part) -> bool:
     return is_open and part.shard.route == "job"
 
 
+def create_missing(context: Context) -> None:
+    """Create the jobs of the first stage that an earlier process has not come to.
+
+    Raises:
+        BatchJobError: Bedrock refuses one.
+    """
+    stage = context.stage(0)
+    parts = stage.parts()
+    Driver(context).create_queued(stage, parts)
+    for part in parts:
+        if part.held is not None and part.is_refused:
+            raise part.held
+
+
 def _store_end(stage: Stage, part: Part, state: JobState) -> None:
     stage.store_end(
         part,

@@ -81,17 +81,15 @@ def partial_error(values: list[Any], uri: str = "") -> BatchPartialError | None:
         None if all inputs have an output.
 
     Example:
-        >>> print(partial_error(["a", ValueError("no")]))
-        1 of 2 inputs has no output (1 ValueError); the first is input 1: ValueError. error.results \
-has all outputs, and the exceptions of the rest; return_exceptions=True gives them as a list.
+        >>> error = partial_error(["a", ValueError("no")])
+        >>> str(error).partition(". ")[0]
+        '1 of 2 inputs has no output (1 ValueError); the first is input 1: ValueError'
     """
     failed = [place for place, value in enumerate(values) if isinstance(value, Exception)]
     if not failed:
         return None
     kinds = Counter(type(values[place]).__name__ for place in failed)
-    told = ", ".join(
-        f"{count} {name}" if len(failed) > 1 else name for name, count in kinds.items()
-    )
+    told = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
     first = values[failed[0]]
     # What others than this package raise may quote a prompt: of those it is the name.
     why = f": {str(first).rstrip('.')}" if isinstance(first, BedrockOptError) else ""

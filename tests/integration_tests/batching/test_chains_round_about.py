@@ -206,4 +206,4 @@ def test_nothing_more_is_sent_after_ctrl_c(
         if thread.name == "bedrock-batch-round":
             thread.join(10)
     assert len(jobs(service)) == 1
-    assert "goes on: BatchRun.attach(" in capsys.readouterr().err
+    assert "come back to them with\n  BatchRun.attach(" in capsys.readouterr().err

@@ -61,3 +61,24 @@ def test_a_killed_run_is_gone_on_with(scenario: str) -> None:
     expected = STEPS if JOBS[scenario] else {"s3.PutObject", "bedrock-runtime.Converse"}
     for step in expected:
         assert {f"before-send.{step}", f"response-received.{step}"} <= killed, step
+
+
+@pytest.mark.parametrize(("scenario", "records"), [("cache", 12), ("flaky", 24)])
+def test_a_killed_run_is_gone_on_with_where_something_has_changed(
+    scenario: str, records: int
+) -> None:
+    """An input that needed no record the first time gets its own answer, and shifts no other's."""
+    service = make_batch_service(min_records=4)
+    with service.emulator:
+        deaths = kill(service, scenario)
+
+    for death in deaths:
+        assert death["code"] == 0, death  # else its answers were not those of its inputs
+        mine = [
+            job
+            for job in service.emulator.jobs.list()
+            if job.name.startswith(f"{death['run_id']}-")
+        ]
+        assert len(mine) == len({job.name for job in mine})
+        assert sum(job.counts.total for job in mine) <= records
+    assert {death["seed"] for death in deaths} == set(range(SEEDS))

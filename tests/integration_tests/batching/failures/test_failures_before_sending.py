@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from langchain_bedrock_opt.batching import FullPriceWarning
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.emulator import S3Fault
 from langchain_bedrock_opt.errors import (
@@ -179,7 +180,8 @@ def test_too_few_are_single_calls_or_an_error(batch_service: BatchService) -> No
 
     There is no `pad`: it would pay for records that nobody asked for.
     """
-    assert len(batch_model(batch_service).batch(questions(4))) == 4
+    with pytest.warns(FullPriceWarning, match="4 records are fewer than the 5"):
+        assert len(batch_model(batch_service).batch(questions(4))) == 4
     with pytest.raises(BatchTooSmallError):
         batch_model(batch_service, below_minimum="error").batch(questions(4))
     assert (jobs_of(batch_service), calls_of(batch_service)) == ([], 4)

@@ -101,7 +101,7 @@ async def test_a_refusal_stands_in_the_list_of_each_door(batch_service: BatchSer
 
 
 def test_a_refusal_beside_running_jobs_is_not_paid_twice(
-    batch_service: BatchService, caplog: pytest.LogCaptureFixture
+    batch_service: BatchService,
 ) -> None:
     """9: Where jobs of a run go on, a refusal of another one says how to go on with the run."""
     limit = {"max_records": 9, "bedrock_client": batch_service.impatient()}
@@ -114,7 +114,7 @@ def test_a_refusal_beside_running_jobs_is_not_paid_twice(
 
     assert caught.value.run_uri.startswith(f"s3://{batch_service.bucket}/runs/runs/")
     run_id = caught.value.run_uri.rstrip("/").rpartition("/")[2]
-    assert f"run_id='{run_id}'" in caplog.text
+    assert f"run_id='{run_id}'" in str(caught.value)
     assert calls_of(batch_service) == 0
     assert len(model.submit(questions(30), run_id=run_id).outputs()) == 30
     assert batch_service.emulator.jobs.records == 30
@@ -263,7 +263,7 @@ def test_two_processes_at_once_make_one_run() -> None:
     code = (
         "import json; from tests.batch_killer import make_clients, run_it\n"
         "def nothing(**_): pass\n"
-        f"run = run_it(make_clients(), 'plain', {service.bucket!r}, 'both', 0, nothing)\n"
+        f"run = run_it(make_clients(), 'plain', {service.bucket!r}, 'both', 0, nothing, True)\n"
         "print(json.dumps(run))"
     )
     with service.emulator:
