@@ -51,20 +51,7 @@ class OnDemandChatModel(BaseChatModel):
 
     def own_config(self, config: RunnableConfig | None) -> RunnableConfig:
         """A call's config with this model's own callbacks, tags and metadata."""
-        metadata = {
-            name: value for name, value in (self.metadata or {}).items() if name != _VERSIONS
-        }
-        config = ensure_config(config)
-        if not (metadata or self.tags or self.callbacks):
-            return config
-        own = RunnableConfig(tags=self.tags or [], metadata=metadata, callbacks=self.callbacks)
-        merged = merge_configs(own, config)
-        callbacks = merged.get("callbacks")
-        if isinstance(callbacks, list):  # a handler that is given twice is told once
-            merged["callbacks"] = [
-                each for at, each in enumerate(callbacks) if each not in callbacks[:at]
-            ]
-        return merged
+        return _with_own(self, config)
 
     def _single(self, config: RunnableConfig | None) -> RunnableConfig:
         """The config of a single call that is about to be made."""
@@ -189,8 +176,8 @@ class OnDemandChatModel(BaseChatModel):
         """Answer conversations on demand, one by one. Arguments are those of `BaseChatModel`."""
         told: dict[str, Any] = {"run_name": run_name, "run_id": run_id, **kwargs}
         if COALESCER.get() is not None:
-            told |= {"tags": tags, "metadata": metadata}
-            return super().generate(messages, stop, callbacks, **told)
+            told |= self._told_of_inner(callbacks, tags, metadata)
+            return super().generate(messages, stop, **told)
         told |= self._told(callbacks, tags, metadata)
         return cast("LLMResult", self.model.generate(messages, stop, **told))
 
@@ -209,8 +196,8 @@ class OnDemandChatModel(BaseChatModel):
         """As `generate`, asynchronously."""
         told: dict[str, Any] = {"run_name": run_name, "run_id": run_id, **kwargs}
         if COALESCER.get() is not None:
-            told |= {"tags": tags, "metadata": metadata}
-            return await super().agenerate(messages, stop, callbacks, **told)
+            told |= self._told_of_inner(callbacks, tags, metadata)
+            return await super().agenerate(messages, stop, **told)
         told |= self._told(callbacks, tags, metadata)
         return cast("LLMResult", await self.model.agenerate(messages, stop, **told))
 
@@ -218,9 +205,13 @@ class OnDemandChatModel(BaseChatModel):
         self, callbacks: Callbacks, tags: list[str] | None, metadata: dict[str, Any] | None
     ) -> dict[str, Any]:
         """What a run is told that somebody has opened without a config, with this model's own."""
-        given = RunnableConfig(callbacks=callbacks, tags=tags or [], metadata=metadata or {})
-        config = self._single(given)
-        return {name: config.get(name) for name in ("callbacks", "tags", "metadata")}
+        return _parts(self._single(_config_of(callbacks, tags, metadata)))
+
+    def _told_of_inner(
+        self, callbacks: Callbacks, tags: list[str] | None, metadata: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """What a run of this model is told, which LangChain opens in the inner model's stead."""
+        return _parts(_with_own(self.model, _config_of(callbacks, tags, metadata)))
 
     def _generate(
         self,
@@ -293,6 +284,32 @@ class OnDemandChatModel(BaseChatModel):
     ) -> int:
         """The number of tokens of messages, by the inner model."""
         return cast("int", self.model.get_num_tokens_from_messages(messages, tools))
+
+
+def _with_own(model: BaseChatModel, config: RunnableConfig | None) -> RunnableConfig:
+    """A call's config with a model's callbacks, tags and metadata."""
+    metadata = {name: value for name, value in (model.metadata or {}).items() if name != _VERSIONS}
+    config = ensure_config(config)
+    if not (metadata or model.tags or model.callbacks):
+        return config
+    own = RunnableConfig(tags=model.tags or [], metadata=metadata, callbacks=model.callbacks)
+    merged = merge_configs(own, config)
+    callbacks = merged.get("callbacks")
+    if isinstance(callbacks, list):  # a handler that is given twice is told once
+        merged["callbacks"] = [
+            each for at, each in enumerate(callbacks) if each not in callbacks[:at]
+        ]
+    return merged
+
+
+def _config_of(
+    callbacks: Callbacks, tags: list[str] | None, metadata: dict[str, Any] | None
+) -> RunnableConfig:
+    return RunnableConfig(callbacks=callbacks, tags=tags or [], metadata=metadata or {})
+
+
+def _parts(config: RunnableConfig) -> dict[str, Any]:
+    return {name: config.get(name) for name in ("callbacks", "tags", "metadata")}
 
 
 def _check_version(version: str) -> None:

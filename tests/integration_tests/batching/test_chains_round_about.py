@@ -14,12 +14,13 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import AsyncCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableParallel
+from langchain_core.runnables import RunnableLambda, RunnableParallel
 
 from langchain_bedrock_opt.batching.chains import as_batch
 from langchain_bedrock_opt.batching.chat_model import BedrockBatch
 from langchain_bedrock_opt.errors import BatchStorageError
-from tests.batch_models import batch_model
+from langchain_bedrock_opt.usage import BedrockUsageCallbackHandler
+from tests.batch_models import batch_model, inner_model
 from tests.batch_service import HAIKU, SLOW, BatchService, make_batch_service
 
 ASK = ChatPromptTemplate.from_template("Say {word}")
@@ -207,3 +208,22 @@ def test_nothing_more_is_sent_after_ctrl_c(
             thread.join(10)
     assert len(jobs(service)) == 1
     assert "come back to them with\n  BatchRun.attach(" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["stages", "coalesce"])
+def test_handlers_of_the_inner_model_hear_of_each_answer(mode: Any) -> None:
+    """Handlers, tags and metadata of the user's own model count in whole chains, too, once."""
+    service = make_batch_service(min_records=3)
+    usage = BedrockUsageCallbackHandler(metadata_keys=["team"])
+    inner = inner_model(service)
+    inner.callbacks, inner.tags, inner.metadata = [usage], ["nightly"], {"team": "search"}
+    chain: Any = as_batch(
+        RunnableLambda(str) | batch_model(service, inner), mode=mode, window=WINDOW
+    )
+
+    chain.batch(["one", "two", "three"], {"callbacks": [usage]})
+
+    records = list(usage.ledger.records())
+    assert [record.price_tier for record in records] == ["batch"] * 3
+    assert all("nightly" in record.tags for record in records)
+    assert [record.metadata for record in records] == [{"team": "search"}] * 3
