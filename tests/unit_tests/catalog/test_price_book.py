@@ -7,7 +7,6 @@ import logging
 import sys
 from decimal import Decimal
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,7 @@ from langchain_bedrock_opt.catalog.price_genai import genai_price
 from langchain_bedrock_opt.catalog.price_rows import RateCard
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.errors import ConfigurationError
-
-needs_genai_prices = pytest.mark.skipif(
-    find_spec("genai_prices") is None, reason="genai-prices needs Python 3.11"
-)
+from tests.extras import needs_genai_prices
 
 NOVA = "us.amazon.nova-lite-v1:0"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:{}"

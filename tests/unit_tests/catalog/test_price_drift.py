@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from decimal import Decimal
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,7 @@ import pytest
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.price_drift import DriftReport, drift
 from langchain_bedrock_opt.errors import ConfigurationError, MissingExtraError
-
-needs_genai_prices = pytest.mark.skipif(
-    find_spec("genai_prices") is None, reason="genai-prices needs Python 3.11"
-)
+from tests.extras import needs_genai_prices
 
 
 def entry(**prices: float) -> dict[str, Any]:

@@ -1,0 +1,11 @@
+"""What some tests need and some platforms and Python versions lack."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+needs_genai_prices = pytest.mark.skipif(
+    find_spec("genai_prices") is None, reason="genai-prices needs Python 3.11"
+)
