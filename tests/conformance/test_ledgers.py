@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import multiprocessing
-import os
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 from langchain_bedrock_opt.usage.reporting.grouping import PROPERTIES
 from langchain_bedrock_opt.usage.reporting.totals import total, totals_by
+from tests.extras import needs_fork
 
 START = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 PATHS = {"memory": None, "json lines": "usage.jsonl", "sqlite": "usage.db"}
@@ -72,7 +72,6 @@ RECORDS = st.lists(
     ),
     max_size=12,
 )
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 def record(run_id: str = "run", **values: Any) -> UsageRecord:

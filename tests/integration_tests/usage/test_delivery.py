@@ -20,6 +20,7 @@ import pytest
 from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.cloudwatch.sink import CloudWatchMetricsSink
 from tests.cloudwatch_server import CloudWatchServer, serve
+from tests.extras import needs_fork
 
 ROOT = Path(__file__).resolve().parents[3]
 CALLS = "Calls/Service"
@@ -99,7 +100,7 @@ def test_a_process_that_ends_leaves_nothing(
     assert cloudwatch.sums[CALLS] == ending.count("add(") * 5
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@needs_fork
 def test_a_fork_starts_empty(cloudwatch: CloudWatchServer) -> None:
     """A child sends only its own counts, and the parent its own: none twice, none lost."""
     code = """
@@ -113,7 +114,7 @@ if child:
     assert cloudwatch.sums[CALLS] == 23
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@needs_fork
 def test_multiprocessing_loses_nothing(cloudwatch: CloudWatchServer) -> None:
     """Processes that `multiprocessing` forks, which end without exit hooks, send theirs too."""
     code = """

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
+from tests.extras import needs_fork
 
 
 def names() -> list[str]:
@@ -108,7 +109,7 @@ def test_many_submitters_lose_nothing() -> None:
     assert sorted(done) == list(range(2000))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     """A pool that was busy before a fork works in the child, which has none of its threads."""

@@ -22,6 +22,7 @@ from langchain_bedrock_opt.batching.parts import Services
 from langchain_bedrock_opt.emulator import JobPace
 from langchain_bedrock_opt.errors import BatchJobError
 from tests.batch_service import NOON, SLOW, BatchService, ManualClock, make_batch_service, records
+from tests.extras import needs_fork
 from tests.faulty_clients import FaultyClient, no_connection, service_says
 
 HOUR = 3600.0
@@ -336,7 +337,7 @@ def test_threads_that_wait_share_the_calls() -> None:
     assert lists_of(threads=8) <= lists_of(threads=1) + 2
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@needs_fork
 def test_a_forked_process_begins_anew(bench: Bench) -> None:
     """A fork while a thread looks at jobs does not hold up waits in the child."""
     arn = bench.service.create()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ import pytest
 
 from langchain_bedrock_opt.caching.background import Background
 from langchain_bedrock_opt.errors import ConfigurationError
+from tests.extras import needs_fork
 
 
 def _wait(event: threading.Event) -> None:
@@ -113,7 +113,7 @@ def test_a_mistake_fails_at_construction() -> None:
         Background(failed=lambda *_: None, most=0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_forked_process_works_on() -> None:
     """Jobs and leases of the parent hold up nothing in the child, whatever locks were held."""
     script = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ import pytest
 from langchain_bedrock_opt.caching.stores.bytes_disk import BytesCache
 from langchain_bedrock_opt.caching.stores.disk import DiskCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
+from tests.extras import needs_fork
 
 REPOSITORY = Path(__file__).parents[3]
 DISKCACHE_FILE = "ab/cd/0123456789abcdef0123456789ab.val"  # a name as diskcache gives them
@@ -313,7 +313,7 @@ def test_closing_closes_the_connections_of_live_threads(store: DiskCacheStore) -
     thread.join()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_forked_process_has_its_own_connection(folder: Path) -> None:
     """A child made by fork reads and writes what its parent sees."""
     script = f"""

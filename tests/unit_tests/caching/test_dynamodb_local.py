@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ from langchain_tests.integration_tests.cache import AsyncCacheTestSuite, SyncCac
 
 from langchain_bedrock_opt.caching import BedrockSemanticCache, DynamoDBCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError
+from tests.extras import needs_fork
 
 REPOSITORY = Path(__file__).parents[3]
 OPEN = """
@@ -121,7 +121,7 @@ def test_a_writer_that_is_killed_leaves_the_old_value(
     assert store.get("key") == b"old"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_forked_process_has_its_own_connections(
     start: Callable[..., subprocess.Popen[str]], store: DynamoDBCacheStore
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from threading import Event, get_ident
 import pytest
 
 from langchain_bedrock_opt.caching.flight import Flight, SingleFlight
+from tests.extras import needs_fork
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_what_follows_a_landing_is_done_once() -> None:
     assert done == ["early", "late"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_forked_process_waits_for_nobody() -> None:
     """Whoever leads in the parent does not lead in the child, and holds no lock there."""
     script = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -19,6 +18,7 @@ import redis.asyncio
 
 from langchain_bedrock_opt.caching.stores.redis import RedisCacheStore
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError, MissingExtraError
+from tests.extras import needs_fork
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -319,7 +319,7 @@ def test_more_threads_than_connections(
     store.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_forked_process_has_its_own_connection(redis_url: str, prefix: str) -> None:
     """A child made by fork does not read its parent's answers."""
     script = f"""

@@ -13,6 +13,7 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.emulator import Reply
 from langchain_bedrock_opt.errors import ConfigurationError, InvalidRequestError
+from tests.extras import needs_fork
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 
@@ -41,7 +42,7 @@ async def test_a_prompt_that_is_too_long_is_langchains_overflow_error(call: str)
     await asyncio.to_thread(model.close)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_has_connections_of_its_own() -> None:
     """Children that share a model made before the fork each get the answers to their own calls."""

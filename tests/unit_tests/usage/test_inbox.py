@@ -7,6 +7,7 @@ import os
 import pytest
 
 from langchain_bedrock_opt.usage.inbox import Inbox
+from tests.extras import needs_fork
 
 
 def test_items_that_come_during_exclusive_work_are_handled() -> None:
@@ -23,7 +24,7 @@ def test_items_that_come_during_exclusive_work_are_handled() -> None:
     assert seen == ["early", "late"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@needs_fork
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_forks_go_on() -> None:
     """A child that was forked while an item was handled handles its own items."""

@@ -24,6 +24,7 @@ from langchain_bedrock_opt.contracts import UNSENT, HearsOfCancels
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.budget import Budget, InMemoryBudgetStore
 from langchain_bedrock_opt.usage.refusals import REFUSALS
+from tests.extras import needs_fork
 from tests.unit_tests.usage.budget.conftest import MODEL, WORST
 from tests.unit_tests.usage.conftest import FakeClock
 
@@ -134,7 +135,7 @@ def test_the_collector_closes_a_stream_while_the_store_is_busy(model: Model) -> 
     assert budget.reserved_usd == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@needs_fork
 def test_a_fork_while_another_thread_is_in_a_budget() -> None:
     """A child makes its calls, without its parent's runs and with what was spent before."""
     is_in, may_go = threading.Event(), threading.Event()

@@ -18,6 +18,7 @@ from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord, UsageSink
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.cloudwatch.emf import CloudWatchEMFSink
 from langchain_bedrock_opt.usage.cloudwatch.metrics import Metric, MetricSet
+from tests.extras import needs_fork
 
 Make = Callable[..., UsageRecord]
 
@@ -175,7 +176,7 @@ def test_a_killed_process_leaves_its_lines() -> None:
     assert runs_written(ending) == ["a", "b", "c"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+@needs_fork
 @pytest.mark.parametrize("aggregate", [False, True])
 def test_a_fork_writes_no_line_of_its_parent(aggregate: bool) -> None:  # noqa: FBT001 - a parameter
     """A child writes its own records; those from before the fork are written once."""

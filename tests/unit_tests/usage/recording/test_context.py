@@ -21,6 +21,7 @@ from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
 from langchain_bedrock_opt.usage.recording import context
 from langchain_bedrock_opt.usage.recording.callback import BedrockUsageCallbackHandler
 from langchain_bedrock_opt.usage.recording.context import get_bedrock_usage_callback
+from tests.extras import needs_fork
 
 Chat = Callable[..., ChatBedrockConverse]
 
@@ -207,7 +208,7 @@ def test_nothing_is_told_outside_of_all_blocks(chat: Chat) -> None:
     assert (usage.ledger.totals().calls, usage.unattributed_runs) == (0, 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@needs_fork
 def test_a_forked_process_leaves_the_parents_runs_to_the_parent(chat: Chat) -> None:
     """A run that is open when the process forks counts in the parent only."""
     usage = BedrockUsageCallbackHandler(run_ttl=60)
