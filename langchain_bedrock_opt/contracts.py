@@ -110,6 +110,35 @@ class CacheReport(TypedDict, total=False):
     """Tokens a hit did not spend. The response's own usage is zero then."""
 
 
+class LaneReport(TypedDict, total=False):
+    """Which capacity a call asked for, and which one served it."""
+
+    service_tier: str
+    """The service tier the request was sent with; absent if it named none."""
+    performance: str
+    """`optimized` if latency-optimized inference was asked for."""
+    effort: str
+    """The reasoning effort that was asked for."""
+    left_out: list[str]
+    """What the lane would have asked for and the model does not offer, such as
+    `service_tier`."""
+    capacity: Literal["provisioned", "on_demand"]
+    """Who served a call of a provisioned throughput with overflow."""
+    overflow: str
+    """Why it overflowed: `throttled` (this call was), `cooling` (an earlier one was), or
+    `unavailable`; absent if it did not."""
+    waited_seconds: float
+    """How long admission control held the call back."""
+
+
+class PromptReport(TypedDict, total=False):
+    """What was taken out of a request's prompt on its way."""
+
+    removed_chars: int
+    saved_tokens: int
+    """An estimate."""
+
+
 class CallReport(TypedDict, total=False):
     """What was done to one call, in `response_metadata["bedrock_opt"]`."""
 
@@ -129,6 +158,8 @@ class CallReport(TypedDict, total=False):
     cache: CacheReport
     route: dict[str, Any]
     """A `RouteDecision` as a dict."""
+    lane: LaneReport
+    prompt: PromptReport
 
 
 class Reason(NamedTuple):

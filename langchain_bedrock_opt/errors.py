@@ -5,6 +5,7 @@ BedrockOptError
 ├── ConfigurationError (ValueError)       something was set up wrongly; says the value and the fix
 │   ├── CalibrationError                  labels do not make a better router; nothing was changed
 │   ├── MissingExtraError (ImportError)   an optional dependency is not installed
+│   ├── UnconfirmedPurchaseError          something that bills by the hour, without `confirm=True`
 │   └── UnknownTierError (LookupError)    a routing tier that does not exist was asked for
 ├── ModelIdError (ValueError)             a text that can't be a Bedrock model id or ARN
 ├── CacheStoreError                       a cache store failed; a call never sees it
@@ -19,6 +20,11 @@ BedrockOptError
 │   ├── InputsChangedError                a run is gone on with, with other inputs
 │   ├── BatchPartialError                 some records have no answer; carries all results
 │   └── BatchIntegrityError               answers do not add up; carries all results
+├── CapacityError                         something is wrong with provisioned throughput
+│   ├── PurchaseError                     one could not be bought, or failed; says why
+│   ├── CommitmentError                   one can't be deleted before its commitment ends
+│   └── UnitsFixedError (ValueError)      its units can't be changed; says what to do instead
+├── ContextTooLongError (ValueError)      what must stay in a prompt is over the budget alone
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
 │   └── PortInUseError (OSError)          its port is taken
 └── BedrockServiceError                   Bedrock answered with an error, or did not answer
@@ -90,6 +96,10 @@ class MissingExtraError(ConfigurationError, ImportError):
             f"Packages for {feature} are not installed: "
             f'pip install "langchain-bedrock-opt[{extra}]"'
         )
+
+
+class UnconfirmedPurchaseError(ConfigurationError):
+    """Provisioned throughput bills by the hour until it is deleted; `confirm=True` was not said."""
 
 
 class UnknownTierError(ConfigurationError, LookupError):
@@ -234,6 +244,58 @@ class BatchPartialError(BatchError):
 
 class BatchIntegrityError(BatchPartialError):
     """A job's answers do not add up with what it says of itself. They are in `results`."""
+
+
+class CapacityError(BedrockOptError):
+    """Something is wrong with provisioned throughput.
+
+    Args:
+        message: What, and what to do.
+        arn: The provisioned throughput, if there is one: it may be billed.
+    """
+
+    def __init__(self, message: str, *, arn: str | None = None) -> None:
+        super().__init__(message)
+        self.arn = arn
+
+
+class PurchaseError(CapacityError):
+    """A provisioned throughput could not be bought, or it failed. The message says why."""
+
+
+class CommitmentError(CapacityError):
+    """A provisioned throughput can't be deleted before its commitment ends.
+
+    Args:
+        message: Until when, and what to do.
+        arn: The provisioned throughput.
+        until: When its commitment ends, in UTC; None if AWS does not say.
+    """
+
+    def __init__(
+        self, message: str, *, arn: str | None = None, until: datetime | None = None
+    ) -> None:
+        super().__init__(message, arn=arn)
+        self.until = until
+
+
+class UnitsFixedError(CapacityError, ValueError):
+    """The units of a provisioned throughput can't be changed by Bedrock's API."""
+
+
+class ContextTooLongError(BedrockOptError, ValueError):
+    """What must stay in a prompt is over its budget of tokens by itself.
+
+    Args:
+        message: What takes how much, and what to do; no prompt text.
+        needed_tokens: The tokens of what must stay.
+        max_tokens: The budget.
+    """
+
+    def __init__(self, message: str, *, needed_tokens: int, max_tokens: int) -> None:
+        super().__init__(message)
+        self.needed_tokens = needed_tokens
+        self.max_tokens = max_tokens
 
 
 class EmulatorError(BedrockOptError):
