@@ -7,9 +7,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE := langchain_bedrock_opt
 DEMO ?=
-PYTEST_ARGS ?= -n 2
-# A shell's own AWS settings and LangChain tracing must not reach the tests.
-CLEAN_ENV := env -u AWS_PROFILE -u AWS_REGION -u AWS_DEFAULT_REGION -u AWS_ACCESS_KEY_ID \
+# One more than there are cores on the smallest machine: some tests wait.
+PYTEST_ARGS ?= -n 3
+# A shell's own AWS settings and LangChain tracing must not reach the tests. Without bytecode,
+# each of their processes would compile this package and rewrite its assertions anew.
+CLEAN_ENV := env -u PYTHONDONTWRITEBYTECODE -u AWS_PROFILE -u AWS_REGION -u AWS_DEFAULT_REGION -u AWS_ACCESS_KEY_ID \
 	-u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_BEARER_TOKEN_BEDROCK \
 	-u LANGSMITH_TRACING -u LANGCHAIN_TRACING_V2 -u LANGSMITH_GATEWAY AWS_EC2_METADATA_DISABLED=true
 

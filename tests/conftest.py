@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = ["tests.batch_service", "tests.dynamodb", "tests.redis_server"]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking through thousands of tests again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
