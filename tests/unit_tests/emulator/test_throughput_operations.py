@@ -194,6 +194,14 @@ def test_tags_are_read_added_and_removed(service: ThroughputService) -> None:
         client.list_tags_for_resource(resourceARN=arn[:-12] + "000000000000")
 
 
+def test_tags_of_other_resources_are_left_to_the_services_beside(
+    service: ThroughputService,
+) -> None:
+    """Tags of what is no provisioned throughput are not part of the local Bedrock."""
+    with pytest.raises(ClientError, match="keeps tags of provisioned throughputs only"):
+        service.bedrock.list_tags_for_resource(resourceARN=CUSTOM)
+
+
 def test_the_emulator_tells_what_there_is(service: ThroughputService) -> None:
     """A test sees what exists, without a client, and the calls in the journal."""
     arn = service.create("chat", commitmentDuration="SixMonths", tags=[{"key": "a", "value": "b"}])
