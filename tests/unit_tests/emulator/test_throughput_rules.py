@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from langchain_bedrock_opt.emulator import ThroughputPace, ThroughputSettings
+from langchain_bedrock_opt.emulator import BedrockEmulator, ThroughputPace, ThroughputSettings
 from langchain_bedrock_opt.emulator.throughput.throughput import months_after
 from langchain_bedrock_opt.errors import EmulatorError
+from tests.batch_service import NOON
 from tests.throughput_service import (
     DAY,
     NOVA,
@@ -31,12 +33,22 @@ def service() -> ThroughputService:
     return make_throughput_service()
 
 
-def test_a_token_buys_once(service: ThroughputService) -> None:
+def test_a_token_buys_once() -> None:
     """The same request with the same token gets the same ARN, from many threads at once."""
     bought: list[str] = []
 
+    def slow_clock() -> float:
+        time.sleep(0.001)  # the other threads come in between
+        return NOON
+
+    emulator = BedrockEmulator(throughput=ThroughputSettings(clock=slow_clock))
+    client = emulator.client("bedrock")
+
     def buy() -> None:
-        bought.append(service.create(clientRequestToken=TOKEN))
+        answer = client.create_provisioned_model_throughput(
+            modelUnits=1, provisionedModelName="chat", modelId=SONNET, clientRequestToken=TOKEN
+        )
+        bought.append(answer["provisionedModelArn"])
 
     threads = [threading.Thread(target=buy) for _ in range(8)]
     for thread in threads:
@@ -46,7 +58,7 @@ def test_a_token_buys_once(service: ThroughputService) -> None:
 
     assert len(bought) == 8
     assert len(set(bought)) == 1
-    assert service.emulator.throughput.purchases == 1
+    assert emulator.throughput.purchases == 1
 
 
 def test_a_token_never_buys_again(service: ThroughputService) -> None:
