@@ -8,6 +8,7 @@ answer was lost.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,7 +25,7 @@ _UNCERTAIN: Final = (
     "buys it once."
 )
 # In the words that AWS has for a token that was used with other parameters (unverified).
-_TOKEN: Final = "token"  # noqa: S105
+_KNOWS_TOKEN: Final = re.compile("(request|idempoten[a-z]*) ?token|idempotent", re.IGNORECASE)
 
 
 class ForgottenPurchaseError(PurchaseError):
@@ -119,7 +120,7 @@ class Buyer:
             trail.note(found.arn, was_seen=True)
             return found
         trail.is_open = False
-        if _TOKEN in said(error).lower():
+        if _KNOWS_TOKEN.search(said(error)):
             raise ForgottenPurchaseError(
                 f"AWS knows the token of an earlier purchase ({said(error)}). {_another(purchase)}"
             ) from error

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.aws.resolution import Resolution, remember_resolution
+from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
 from langchain_bedrock_opt.capacity.provisioned.buying import Buyer, Trail
 from langchain_bedrock_opt.capacity.provisioned.calls import ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.deleting import Deleter
@@ -371,7 +372,11 @@ class ProvisionedThroughputManager:
         )
 
     def chat_model(
-        self, throughput: ProvisionedThroughput | str, **model_kwargs: Any
+        self,
+        throughput: ProvisionedThroughput | str,
+        *,
+        overflow: str | None = None,
+        **model_kwargs: Any,
     ) -> ChatBedrockOptimized:
         """A chat model whose calls go to one, with streaming and tools as its model has them.
 
@@ -380,28 +385,33 @@ class ProvisionedThroughputManager:
 
         Args:
             throughput: Which. Given as an object, AWS is asked nothing.
-            **model_kwargs: Arguments of `ChatBedrockOptimized`.
+            overflow: A model id or an inference profile that answers on-demand what this one has
+                no room for, at once; None retries as botocore does. See `overflow_model`.
+            **model_kwargs: Arguments of `ChatBedrockOptimized` (and of `overflow_model`). Its
+                client has the region of the ARN, and boto3's usual credentials; where the manager
+                has others, pass `client` or `credentials_profile_name`.
 
         Raises:
             CapacityError: There is none, or AWS refuses.
+            ConfigurationError: As of `ChatBedrockOptimized`.
         """
         found = self._seen(throughput)
-        parsed = parse_model_id(found.arn)
+        base, region = found.foundation_model_id, parse_model_id(found.arn).region
         remember_resolution(
             found.arn,
             Resolution(
-                base=found.foundation_model_id,
-                resolved_id=found.foundation_model_id,
+                base=base,
+                resolved_id=base,
                 tier="provisioned",
-                region=parsed.region,
+                region=region,
                 model_units=found.units,
                 commitment=found.commitment,
             ),
         )
-        defaults: dict[str, Any] = {"base_model": found.foundation_model_id}
-        if model_kwargs.get("client") is None:
-            defaults["region_name"] = parsed.region
-        return ChatBedrockOptimized(model=found.arn, **{**defaults, **model_kwargs})
+        settings = {"base_model": base, "region_name": region, **model_kwargs}
+        if overflow is not None:
+            return overflow_model(found.arn, on_demand=overflow, **settings)
+        return ChatBedrockOptimized(model=found.arn, **settings)
 
     def _seen(self, throughput: ProvisionedThroughput | str) -> ProvisionedThroughput:
         return self.get(throughput) if isinstance(throughput, str) else throughput

@@ -116,8 +116,8 @@ class Purchase:
         if existing.units != self.units:
             found.append(f"has {existing.units} units, not {self.units}")
         if existing.commitment != self.commitment:
-            found.append(f"has {_TERMS.get(existing.commitment, existing.commitment)}")
-        return " and ".join(found)
+            found.append(f"has commitment {existing.commitment}, not {self.commitment}")
+        return ", ".join(found)
 
     def confirmed(
         self, confirm: object, region: str, unit_price: Decimal | int | str | None
