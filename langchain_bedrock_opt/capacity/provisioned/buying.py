@@ -107,9 +107,19 @@ class Buyer:
         for existing in named:
             if existing.status != FAILED and not purchase.differences(existing):
                 return existing
-        for existing in named:
-            raise _in_the_way(existing, purchase)
+        if named:
+            raise self._in_the_way(named[0], purchase)
         return None
+
+    def _in_the_way(self, existing: ProvisionedThroughput, purchase: Purchase) -> PurchaseError:
+        differences = purchase.differences(existing)
+        if not differences:  # a list does not say why it failed
+            return failure(self._calls.get(existing.arn) or existing)
+        return PurchaseError(
+            f"The name {existing.name} is taken by {existing.arn}, which {differences}: choose "
+            "another name, or delete that one first.",
+            arn=existing.arn,
+        )
 
     def _after_refusal(
         self, purchase: Purchase, error: BotocoreError, trail: Trail
@@ -175,15 +185,4 @@ def _another(purchase: Purchase) -> str:
     return (
         f"To buy another one, pass token= with a text of your own, such as '{purchase.name}-2', "
         "and the same text whenever it is to be the same purchase."
-    )
-
-
-def _in_the_way(existing: ProvisionedThroughput, purchase: Purchase) -> PurchaseError:
-    differences = purchase.differences(existing)
-    if not differences:
-        return failure(existing)
-    return PurchaseError(
-        f"The name {existing.name} is taken by {existing.arn}, which {differences}: choose another "
-        "name, or delete that one first.",
-        arn=existing.arn,
     )
