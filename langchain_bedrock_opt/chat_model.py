@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -39,7 +39,8 @@ from langchain_bedrock_opt.aws.clients import (
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
 from langchain_bedrock_opt.aws.layers import LayeredClient, region_of
 from langchain_bedrock_opt.aws.resolution import base_model_of
-from langchain_bedrock_opt.catalog.model_ids import ModelId, parse_model_id
+from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
+from langchain_bedrock_opt.catalog.offers import check_offer
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.contracts import UNSENT, HearsOfCancels, SupportsLayer
 from langchain_bedrock_opt.conversion import Conversions, digest_of
@@ -80,7 +81,8 @@ class ChatBedrockOptimized(ChatBedrockConverse):
             served too; then this field reads False. Any other value is LangChain's own.
 
     Raises:
-        ConfigurationError: No region, no such profile, or an ARN whose model nobody knows.
+        ConfigurationError: No region, no such profile, an ARN whose model nobody knows, or a
+            service tier or performance that the model is known not to offer.
         ModelIdError: `model` is not a Bedrock model id.
 
     Example:
@@ -336,6 +338,7 @@ def _prepare(kwargs: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] 
     renew = _add_clients(arguments, name)
     if model_id is not None:
         _add_model_behind(arguments, model_id)
+        _check_offers(arguments, model_id)
     return arguments, renew
 
 
@@ -362,6 +365,19 @@ def _add_model_behind(arguments: dict[str, Any], model_id: ModelId) -> None:
         base = base_model_of(model_id, arguments.get("bedrock_client"))
         arguments["base_model_id"] = base
     arguments["provider"] = parse_model_id(base).provider or ""
+
+
+def _check_offers(arguments: dict[str, Any], model_id: ModelId) -> None:
+    """Refuse a service tier or a performance that the model is known not to offer."""
+    tier, performance = arguments.get("service_tier"), arguments.get("performance_config")
+    if tier is None and performance is None:
+        return
+    name = model_id.raw
+    if model_id.base is None and model_id.kind is not ModelIdKind.PROVISIONED_MODEL:
+        name = arguments.get("base_model_id") or arguments.get("base_model") or name
+    region = region_of(arguments.get("client")) or arguments.get("region_name")
+    latency = performance.get("latency") if isinstance(performance, Mapping) else None
+    check_offer(name, region, service_tier=tier, performance=latency)
 
 
 def _add_clients(arguments: dict[str, Any], model_id: str) -> Callable[[], Any] | None:

@@ -323,7 +323,8 @@ class UsageRecord:
             says; None if it does not.
         latency_ms: From the run's start to its end, in milliseconds.
         model_latency_ms: What Bedrock itself measured, in milliseconds.
-        ttft_ms: From the run's start to the first text or tool delta; None if not streamed.
+        ttft_ms: From the run's start to the first text, reasoning or tool delta; None if not
+            streamed.
         retries: Attempts beyond the first.
         throttles: How many attempts were throttled.
         error: The error's code or class name if it failed.

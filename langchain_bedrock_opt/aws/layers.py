@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
@@ -109,6 +110,18 @@ def report(response: Response) -> dict[str, Any]:
     return response.setdefault(REPORT_KEY, {})  # type: ignore[no-any-return]
 
 
+_called: ContextVar[Any] = ContextVar("bedrock_opt_called", default=None)
+
+
+def called_region() -> str | None:
+    """The region that the request under way goes to, for a layer that must know.
+
+    Returns:
+        None outside of a request, and for a client without a region, such as a test's.
+    """
+    return region_of(_called.get())
+
+
 class LayeredClient:
     """A bedrock-runtime client that sends Converse requests through layers.
 
@@ -168,9 +181,11 @@ class LayeredClient:
         """Send a request through the layers, and report on it."""
         attempts = Attempts()
         token = count_attempts(attempts)
+        outer = _called.set(self.base)
         try:
             response = self._with_conversation(layers, request)
         finally:
+            _called.reset(outer)
             stop_counting(token)
         self._add_facts(report(response), request.get("modelId"), attempts)
         return response

@@ -147,6 +147,21 @@ class PriceBook:
         self._memo[question] = price
         return price
 
+    def regions(self, base_model_id: str, tier: str = "default") -> frozenset[str]:
+        """Where price lists have a price for a model in a tier; see `RateCard.regions`.
+
+        Overrides say what somebody pays, not what is offered: they don't count.
+
+        Args:
+            base_model_id: A bare id.
+            tier: By what a call is billed; a `PriceTier`.
+
+        Example:
+            >>> "us-east-1" in PriceBook(file=None).regions("amazon.nova-pro-v1:0", "flex")
+            True
+        """
+        return frozenset().union(*(card.regions(base_model_id, tier) for card in self._cards))
+
     def _price_by_tag(
         self, model_id: str, resolved_id: str | None, tier: str, tags: Collection[str]
     ) -> ModelPrice | None:

@@ -45,6 +45,9 @@ UNIT: Final = "USD per million tokens"
 GOVCLOUD: Final = "us-gov"
 """The scope of GovCloud, and how its regions start."""
 
+EVERYWHERE: Final = "*"
+"""Stands for all regions that serve a model."""
+
 _LIST_REGION: Final = "us-east-1"
 """The region whose list price is taken where the region is not known."""
 
@@ -76,6 +79,7 @@ class RateCard:
         self._first: dict[_Key, ModelPrice] = {}
         self._anywhere: dict[_Key, ModelPrice] = {}
         self._by_region: dict[tuple[_Key, str], ModelPrice] = {}
+        self._regions: dict[tuple[str, str], set[str]] = {}
         for row in rows:
             self._add(row, layer)
 
@@ -100,6 +104,23 @@ class RateCard:
                 raise ValueError(f"{row!r} is the second row for {place}.")
             table[place] = price
         self._first.setdefault(key, price)
+        self._regions.setdefault((key[0], key[2]), set()).update(regions or {EVERYWHERE})
+
+    def regions(self, base_model_id: str, tier: str) -> frozenset[str]:
+        """Where a model has a price in a tier, whatever the profile it is called by.
+
+        Args:
+            base_model_id: A bare id.
+            tier: By what a call is billed.
+
+        Returns:
+            The regions; `EVERYWHERE` among them if a row names none; nothing if there is no row.
+
+        Example:
+            >>> sorted(shipped_rates().regions("amazon.nova-pro-v1:0", "flex"))[:2]
+            ['ap-northeast-1', 'ap-northeast-2']
+        """
+        return frozenset(self._regions.get((base_model_id, tier), ()))
 
     def find(self, model: ModelId, tier: str, region: str | None) -> ModelPrice | None:
         """The price of a model in a region; None if no row says it.

@@ -15,6 +15,7 @@ from langchain_bedrock_opt.catalog.prices import price_of
 from langchain_bedrock_opt.catalog.specs import ModelSpec, spec_of
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError
+from langchain_bedrock_opt.routing.offered import params_by_tier
 from langchain_bedrock_opt.routing.records import IN_REGION, Tier
 
 # LangChain's own fields that hold for the router as a whole; all others go to the tiers.
@@ -86,7 +87,8 @@ def build_models(
             f"{', '.join(params)}: parameters go to tiers given as model ids, and every tier here "
             "is a chat model already. Set them on the models."
         )
-    return {name: _build(name, tier, params) for name, tier in tiers.items()}
+    fitted = params_by_tier({k: tier for k, tier in tiers.items() if isinstance(tier, str)}, params)
+    return {name: _build(name, tier, fitted.get(name, {})) for name, tier in tiers.items()}
 
 
 def _check_names(params: Mapping[str, Any]) -> None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from langchain_bedrock_opt.catalog.offers import SERVICE_TIERS, offers_of
 from langchain_bedrock_opt.catalog.specs import ModelSpec, spec_of
 
 _ALL_CHOICES: Final = frozenset({"auto", "any", "tool"})
+_ALL_TIERS: Final = frozenset(SERVICE_TIERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Features:
         caching: Whether it takes cache points.
         tool_cache_points: Whether it takes them among the tools.
         json_schema: Whether it takes `outputConfig.textFormat`.
-        tiers: Whether it is offered in the flex and priority tiers.
+        tiers: The service tiers it is offered in.
         latency_optimized: Whether it takes `performanceConfig.latency` `optimized`.
         temperature: Whether it takes a temperature at all.
         counts_overflow: Whether it says by how many tokens a prompt is too long.
@@ -57,7 +59,7 @@ class Features:
     caching: bool = True
     tool_cache_points: bool = True
     json_schema: bool = True
-    tiers: bool = True
+    tiers: frozenset[str] = _ALL_TIERS
     latency_optimized: bool = True
     temperature: bool = True
     counts_overflow: bool = False
@@ -70,7 +72,7 @@ _CLAUDE: Final = Features(
     modalities=frozenset({"text", "image", "document"}),
     s3=False,
     # Price lists have no Claude model in the flex or priority tier.
-    tiers=False,
+    tiers=frozenset({"default", "reserved"}),
     latency_optimized=False,
 )
 _NOVA: Final = Features(
@@ -104,7 +106,6 @@ _MISTRAL: Final = Features(family="mistral", caching=False, latency_optimized=Fa
 _OPEN_WEIGHTS: Final = Features(caching=False, latency_optimized=False, s3=False)
 
 _FAMILIES: Final[tuple[tuple[str, Features], ...]] = (
-    ("anthropic.claude-3-5-haiku", replace(_CLAUDE, latency_optimized=True)),
     ("anthropic.claude-3-5-sonnet-20240620", replace(_CLAUDE, caching=False)),
     ("anthropic.claude-3-opus", replace(_CLAUDE, caching=False)),
     ("anthropic.claude-3-sonnet", replace(_CLAUDE, caching=False)),
@@ -113,14 +114,11 @@ _FAMILIES: Final[tuple[tuple[str, Features], ...]] = (
     ("anthropic.claude-instant", replace(_CLAUDE, tools=False, caching=False)),
     ("anthropic.", _CLAUDE),
     ("amazon.nova-micro", replace(_NOVA, modalities=frozenset({"text"}))),
-    ("amazon.nova-pro", replace(_NOVA, latency_optimized=True)),
     ("amazon.nova-", _NOVA),
     ("amazon.titan-", _TITAN),
     ("meta.llama2", replace(_LLAMA, tools=False)),
     ("meta.llama3-8b", replace(_LLAMA, tools=False)),
     ("meta.llama3-70b", replace(_LLAMA, tools=False)),
-    ("meta.llama3-1-70b", replace(_LLAMA, latency_optimized=True)),
-    ("meta.llama3-1-405b", replace(_LLAMA, latency_optimized=True)),
     ("meta.llama3-2-1b", replace(_LLAMA, tools=False)),
     ("meta.llama3-2-3b", replace(_LLAMA, tools=False)),
     ("meta.", _LLAMA),
@@ -177,6 +175,10 @@ def features_of(base_model_id: str | None) -> Features:
     )
     if family.family == "claude":
         family = _with_version(family, base_model_id)
+    offers = offers_of(base_model_id)
+    if offers is not None:
+        tiers = frozenset(offers.service_tiers)
+        family = replace(family, tiers=tiers, latency_optimized=offers.latency_optimized)
     spec = spec_of(base_model_id)
     return family if spec is None else _with_spec(family, spec)
 

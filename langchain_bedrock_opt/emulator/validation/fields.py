@@ -67,7 +67,7 @@ def tier_is_available(request: Request, features: Features) -> None:
     if tier == "reserved":
         # NousResearch/hermes-agent#34476, envoyproxy/ai-gateway#1749
         raise refused("Reservation not found.")
-    if tier != "default" and not features.tiers:
+    if tier not in features.tiers:
         # The text is unverified against AWS.
         raise refused(f"The provided service tier {tier} is not supported for this model.")
 

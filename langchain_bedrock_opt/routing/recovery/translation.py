@@ -12,6 +12,7 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
+from langchain_bedrock_opt.catalog.offers import offers_of
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.errors import ModelIdError
 from langchain_bedrock_opt.routing.tiers import model_id_of
@@ -19,6 +20,10 @@ from langchain_bedrock_opt.routing.tiers import model_id_of
 _SAMPLING: Final = ("temperature", "top_p")
 
 _FIELDS: Final = "additional_model_request_fields"
+
+# As langchain-aws takes them: with a model, and with a call.
+_LATENCY_MODE: Final = ("performance_config", "performanceConfig")
+_SERVICE_TIER: Final = ("service_tier", "serviceTier")
 
 _MIN_ROOM: Final = 256
 """Tokens that are left for the answer itself where a thinking budget has to shrink."""
@@ -42,7 +47,8 @@ def translate(
     * `max_tokens` is lowered to what the model writes at most.
     * Thinking and effort are kept where the model knows them, a thinking budget becomes an effort
       where it knows only efforts, and both are dropped elsewhere.
-    * Fields of one provider's own, and a latency mode, are not passed to another model.
+    * Fields of one provider's own, and a latency mode, are not passed to another model; a service
+      tier only to one that is offered in it.
 
     Args:
         kwargs: The arguments of the call, as the caller gave them.
@@ -58,8 +64,18 @@ def translate(
     _fit_effort(fitted, target)
     _fit_length(fitted, target)
     if model_id_of(source) != model_id_of(target):
-        fitted.pop("performance_config", None)
+        for name in _LATENCY_MODE:
+            fitted.pop(name, None)
+        _fit_service_tier(fitted, target)
     return fitted
+
+
+def _fit_service_tier(kwargs: dict[str, Any], target: BaseChatModel) -> None:
+    offers = offers_of(model_id_of(target))
+    if offers is not None:
+        for name in _SERVICE_TIER:
+            if kwargs.get(name) not in offers.service_tiers:
+                kwargs.pop(name, None)
 
 
 def _fit_sampling(kwargs: dict[str, Any], target: BaseChatModel) -> None:

@@ -242,7 +242,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,  # noqa: ARG002 - parent_run_id and tags
     ) -> None:
-        """Note the time of a stream's first text or tool delta."""
+        """Note the time of a stream's first text, reasoning or tool delta."""
         run = self._runs.get(run_id)
         if run is not None:
             if chunk is not None and run.heard and run.heard[-1] is chunk:
@@ -478,9 +478,10 @@ def _name(serialized: Mapping[str, Any] | None, name: str | None) -> str:
 
 
 def _is_delta(token: Any, chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
-    """Whether a chunk carries text or a part of a tool call.
+    """Whether a chunk carries text, reasoning or a part of a tool call.
 
-    `messageStart`, block ends, reasoning and metadata reach the callback as chunks too.
+    `messageStart`, empty deltas, signatures, block ends and metadata reach the callback as chunks
+    too.
     """
     if isinstance(token, str) and token:
         return True
@@ -490,4 +491,14 @@ def _is_delta(token: Any, chunk: GenerationChunk | ChatGenerationChunk | None) -
     if getattr(message, "tool_call_chunks", None):
         return True
     # A list of blocks; a content that is a plain text was the token itself.
-    return any(isinstance(block, dict) and block.get("text") for block in message.content)
+    return any(isinstance(block, dict) and _says_something(block) for block in message.content)
+
+
+def _says_something(block: Mapping[str, Any]) -> bool:
+    """Whether a content block of a chunk has text or reasoning in it."""
+    if block.get("text") or block.get("reasoning"):  # the latter in LangChain's format of version 1
+        return True
+    reasoning = block.get("reasoning_content")
+    return isinstance(reasoning, dict) and bool(
+        reasoning.get("text") or reasoning.get("redacted_content")
+    )

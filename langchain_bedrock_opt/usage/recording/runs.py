@@ -28,7 +28,7 @@ class Run:
             nobody says how many tokens they had, and go with the run.
         event: The other keyword arguments of the start event: `metadata`, `tags`, ….
         place: Where in a chain it stands; None outside of one.
-        first_delta: When the first text or tool delta came; None until then.
+        first_delta: When the first text, reasoning or tool delta came; None until then.
         heard: The chunks of a stream so far, by reference, for the same purpose as `prompt`.
     """
 

@@ -88,16 +88,33 @@ async def test_astream_is_recorded_once(chat: Chat, usage: BedrockUsageCallbackH
     assert (record.usage, record.ttft_ms) == (SPENT, 500.0)
 
 
-def test_reasoning_is_not_the_first_token(
-    chat: Chat, bedrock: Any, usage: BedrockUsageCallbackHandler
+FIRST_DELTAS: dict[str, tuple[list[dict[str, Any]], float]] = {
+    "text": ([{"text": "Hi"}], 500.0),
+    "text after an empty text": ([{"text": ""}, {"text": "Hi"}], 750.0),
+    "reasoning": ([{"reasoningContent": {"text": "Hm."}}, {"text": "Hi"}], 500.0),
+    "redacted reasoning": ([{"reasoningContent": {"redactedContent": b"x"}}], 500.0),
+    "text after a signature": ([{"reasoningContent": {"signature": "s"}}, {"text": "Hi"}], 750.0),
+    "a tool call's input": ([{"toolUse": {"input": "{"}}, {"toolUse": {"input": "}"}}], 500.0),
+}
+
+
+@pytest.mark.parametrize("name", FIRST_DELTAS)
+async def test_the_first_token_is_the_first_delta_that_says_something(
+    name: str, chat: Chat, bedrock: Any, usage: BedrockUsageCallbackHandler
 ) -> None:
-    """A tool call's first part counts as the first token; reasoning before it does not."""
+    """Text, reasoning and tool calls count, in all kinds of streams; empty deltas do not."""
+    deltas, expected = FIRST_DELTAS[name]
     bedrock.deltas = [
-        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": delta}}
-        for delta in ({"reasoningContent": {"text": "Hm."}}, {"toolUse": {"input": "{"}})
+        {"contentBlockDelta": {"contentBlockIndex": 0, "delta": delta}} for delta in deltas
     ]
     list(chat().stream("Hello", {"callbacks": [usage]}))
-    assert only_record(usage).ttft_ms == 750.0
+    async for _ in chat().astream("Hello", {"callbacks": [usage]}):
+        pass
+
+    for _ in chat().stream_events("Hello", {"callbacks": [usage]}, version="v3"):
+        pass
+
+    assert [record.ttft_ms for record in usage.ledger.records()] == [expected] * 3
 
 
 def test_event_stream_of_version_3_is_recorded_once(
