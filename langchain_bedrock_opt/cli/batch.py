@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -48,6 +49,9 @@ def add_to(verbs: Any) -> None:
     jobs = actions.add_parser("list", help="invocation jobs of the account, newest first")
     jobs.set_defaults(run=_list)
     jobs.add_argument("--name", default="", metavar="PART", help="a part of their names")
+    jobs.add_argument(
+        "--limit", type=values.positive, default=100, metavar="N", help="at most so many"
+    )
     jobs.add_argument("--since", type=values.moment, help="created after this date or time, in UTC")
     _add_common(jobs)
 
@@ -55,7 +59,7 @@ def add_to(verbs: Any) -> None:
 def _add_sending(actions: Any) -> None:
     """Add what makes a run of a file of prompts, or foretells one."""
     for name, run, what in (
-        ("plan", _plan, "jobs, tokens and cost of a run; nothing is sent"),
+        ("plan", _plan, "jobs, tokens and cost of a run, sent to nobody; exit code 1 if refused"),
         ("submit", _submit, "send prompts off as a run of jobs"),
     ):
         verb = actions.add_parser(name, help=what)
@@ -117,7 +121,8 @@ def _plan(options: argparse.Namespace) -> int:
         "refused": {place: error_document(error) for place, error in plan.refused.items()},
     }
     emit(document, plan, as_json=options.json)
-    return ExitCode.NOT_WELL if plan.refused else ExitCode.DONE
+    is_too_small = options.below_minimum == "error" and any(k.below_minimum for k in plan.kinds)
+    return ExitCode.NOT_WELL if plan.refused or is_too_small else ExitCode.DONE
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -183,7 +188,8 @@ def _list(options: argparse.Namespace) -> int:
     from langchain_bedrock_opt.batching.jobs.states import list_jobs
 
     bedrock = service_client("bedrock", region_name=options.region)
-    jobs = list(list_jobs(bedrock, name_contains=options.name, since=options.since))
+    found = list_jobs(bedrock, name_contains=options.name, since=options.since)
+    jobs = list(islice(found, options.limit))
     rows = [("job", "status", "model", "submitted", "records")]
     for job in jobs:
         when = f"{job.submitted_at:%Y-%m-%d %H:%M}" if job.submitted_at else ""

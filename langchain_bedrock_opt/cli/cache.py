@@ -54,6 +54,7 @@ def _add_warm_up(actions: Any) -> None:
         "is filled in Python, by BedrockSemanticCache.warm_up.",
     )
     parser.set_defaults(run=_warm_up)
+    _add_store(parser, is_of_namespace=True)
     parser.add_argument(
         "file", metavar="FILE", help="JSON lines with `prompt`, and `answer`, `tags`, `ttl`"
     )
@@ -68,7 +69,6 @@ def _add_warm_up(actions: Any) -> None:
         "--ttl", type=values.lifetime, default=3600.0, metavar="S", help="seconds that answers live"
     )
     parser.add_argument("--tenant", default="", help="whose answers they are")
-    _add_store(parser, is_of_namespace=True)
 
 
 def _add_table(actions: Any) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from langchain_bedrock_opt.errors import ConfigurationError
 
@@ -37,8 +37,10 @@ def to_json(document: Any) -> str:
     """A result as JSON: money as text and exact, times in ISO 8601, durations in seconds.
 
     Example:
-        >>> to_json({"cost_usd": Decimal("0.10")})
-        '{\\n  "cost_usd": "0.10"\\n}'
+        >>> print(to_json({"cost_usd": Decimal("0.10")}))
+        {
+          "cost_usd": "0.10"
+        }
     """
     return json.dumps(document, ensure_ascii=False, indent=2, default=_plain)
 
@@ -93,18 +95,19 @@ def write_file(path: str, text: str) -> None:
 
 def _plain(value: Any) -> Any:
     """What JSON has no form for, in one that it has."""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    for kind, form in _FORMS:
+        if isinstance(value, kind):
+            return form(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    if isinstance(value, BaseException):
-        return error_document(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_FORMS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (Decimal, "{:f}".format),
+    (date, date.isoformat),
+    (timedelta, timedelta.total_seconds),
+    (BaseException, error_document),
+    (Mapping, dict),
+)
+"""Kinds of values that JSON lacks, and what becomes of them."""
