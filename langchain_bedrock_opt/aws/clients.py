@@ -102,6 +102,20 @@ def client_config(
     return (config.merge(base) if base is not None else config).merge(agent)
 
 
+def without_retries(config: Config | None) -> Config:
+    """A botocore config under which each call is tried once, and its error told at once.
+
+    Args:
+        config: The user's own, whose other settings stay; None if there is none.
+
+    Example:
+        >>> without_retries(Config(read_timeout=7, retries={"mode": "adaptive"})).retries
+        {'total_max_attempts': 1}
+    """
+    once = Config(retries={"total_max_attempts": 1})
+    return once if config is None else config.merge(once)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """Everything that makes one client different from another.

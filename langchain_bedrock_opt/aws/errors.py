@@ -17,11 +17,13 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
     ReadTimeoutError,
 )
+from botocore.exceptions import ConnectionError as NoConnectionError
 from urllib3.exceptions import HTTPError as BrokenStreamError
 from urllib3.exceptions import ReadTimeoutError as StreamTimeoutError
 
@@ -117,6 +119,22 @@ def is_retry_safe(error: Exception) -> bool:
     if isinstance(error, BOTOCORE_ERRORS):
         return error_class(error).retry_safe
     return False
+
+
+def is_broken_connection(error: Exception) -> bool:
+    """Whether a connection broke, so that nobody knows what became of the request.
+
+    Args:
+        error: Any exception, botocore's own or ours.
+
+    Example:
+        >>> from botocore.exceptions import ConnectionClosedError
+        >>> is_broken_connection(ConnectionClosedError(endpoint_url="https://example.com"))
+        True
+    """
+    if not isinstance(error, (NoConnectionError, HTTPClientError, BrokenStreamError)):
+        return False
+    return error_class(error) is BedrockServiceError
 
 
 def service_error(

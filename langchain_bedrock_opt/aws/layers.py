@@ -133,8 +133,8 @@ class LayeredClient:
         self._renew = renew
         self._process = os.getpid()
         self.layers = tuple(layers)
-        self._converse: Call = self._call_base
-        self._converse_stream: Call = self._stream_base
+        self._converse: Call = self.call_base
+        self._converse_stream: Call = self.stream_base
         for layer in reversed(self.layers):
             self._converse = partial(layer.converse, call_next=self._converse)
             self._converse_stream = partial(layer.converse_stream, call_next=self._converse_stream)
@@ -186,7 +186,7 @@ class LayeredClient:
 
     def _add_facts(self, told: dict[str, Any], model_id: str | None, attempts: Attempts) -> None:
         """Add to a report what no layer has to know; what a layer has said stands."""
-        told.setdefault("model_id", model_id)
+        model_id = told.setdefault("model_id", model_id)  # a layer may have asked another one
         if "region" not in told:  # no model was asked
             _from_region({REPORT_KEY: told}, self.base)
         if model_id is not None and model_id.startswith("arn:"):
@@ -198,7 +198,15 @@ class LayeredClient:
         if attempts.throttles:
             told.setdefault("throttles", attempts.throttles)
 
-    def _call_base(self, request: Request) -> Response:
+    def call_base(self, request: Request) -> Response:
+        """Ask the base client itself, with no layer between.
+
+        Args:
+            request: The arguments of boto3's `converse`.
+
+        Raises:
+            BedrockServiceError: Bedrock answered with an error.
+        """
         base = self.own_base()
         try:
             response: Response = base.converse(**request)
@@ -208,7 +216,16 @@ class LayeredClient:
             ) from error
         return _from_region(response, base)
 
-    def _stream_base(self, request: Request) -> Response:
+    def stream_base(self, request: Request) -> Response:
+        """Ask the base client itself for a stream, with no layer between.
+
+        Args:
+            request: The arguments of boto3's `converse_stream`.
+
+        Raises:
+            BedrockServiceError: Bedrock answered with an error; the stream's iterator raises it
+                likewise.
+        """
         base = self.own_base()
         try:
             response = base.converse_stream(**request)

@@ -58,7 +58,7 @@ _Lookup = Callable[[Any, ModelId], Resolution]
 
 def _provisioned(control: Any, model_id: ModelId) -> Resolution:
     response = control.get_provisioned_model_throughput(provisionedModelId=model_id.raw)
-    base = _bare_id(response["foundationModelArn"])
+    base = bare_model_id(response["foundationModelArn"])
     return Resolution(
         base=base,
         resolved_id=base,
@@ -72,7 +72,7 @@ def _provisioned(control: Any, model_id: ModelId) -> Resolution:
 def _application_profile(control: Any, model_id: ModelId) -> Resolution:
     response = control.get_inference_profile(inferenceProfileIdentifier=model_id.raw)
     arns = [str(model["modelArn"]) for model in response["models"]]
-    base = _bare_id(arns[0])
+    base = bare_model_id(arns[0])
     scope = _scope_of({_region_of(arn) for arn in arns})
     # Regions of no geography that is known have no price rather than a wrong one.
     resolved = None if scope is None else f"{scope}.{base}" if scope else base
@@ -82,7 +82,7 @@ def _application_profile(control: Any, model_id: ModelId) -> Resolution:
 def _prompt_router(control: Any, model_id: ModelId) -> Resolution:
     # A router's models are of one family, so any of them stands for what it can do.
     response = control.get_prompt_router(promptRouterArn=model_id.raw)
-    base = _bare_id(response["fallbackModel"]["modelArn"])
+    base = bare_model_id(response["fallbackModel"]["modelArn"])
     return Resolution(base=base, region=model_id.region)
 
 
@@ -99,7 +99,7 @@ def _custom_deployment(control: Any, model_id: ModelId) -> Resolution:
 
 def _tuned(control: Any, arn: str, model_id: ModelId) -> Resolution:
     response = control.get_custom_model(modelIdentifier=arn)
-    return Resolution(base=_bare_id(response["baseModelArn"]), region=model_id.region)
+    return Resolution(base=bare_model_id(response["baseModelArn"]), region=model_id.region)
 
 
 _LOOKUPS: Final[Mapping[ModelIdKind, _Lookup]] = {
@@ -211,6 +211,10 @@ class Resolver:
         """What an ARN stands for if it was resolved before; never asks."""
         return self._known.get(arn)
 
+    def remember(self, arn: str, resolution: Resolution) -> None:
+        """Take down what an ARN stands for, in place of asking."""
+        self._known[arn] = resolution
+
     def _ask(self, model_id: ModelId, control: Any, *, ask_again: bool) -> Resolution:
         lookup = _LOOKUPS.get(model_id.kind)
         if lookup is None:
@@ -261,6 +265,16 @@ def known_resolution(arn: str) -> Resolution | None:
     return _shared.known(arn)
 
 
+def remember_resolution(arn: str, resolution: Resolution) -> None:
+    """Take down what an ARN stands for, so that nobody in this process asks AWS about it.
+
+    Args:
+        arn: An ARN that hides its model.
+        resolution: What the control plane has said of it, in another answer.
+    """
+    _shared.remember(arn, resolution)
+
+
 def base_model_of(model_id: ModelId, control: Any) -> str:
     """The foundation model id behind a model id, asked of the control plane if need be, once.
 
@@ -282,8 +296,17 @@ def base_model_of(model_id: ModelId, control: Any) -> str:
     return _shared.resolve(model_id, control, ask_again=True).base
 
 
-def _bare_id(arn: str) -> str:
-    """The model id in a foundation-model or inference-profile ARN, without length suffix."""
+def bare_model_id(arn: str) -> str:
+    """The model id in an ARN that the control plane gave, as catalogs know it.
+
+    Args:
+        arn: Of a foundation model or an inference profile. The context length behind the id of a
+            provisioned variant is left out.
+
+    Example:
+        >>> bare_model_id("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0:24k")
+        'amazon.nova-lite-v1:0'
+    """
     name = arn.rpartition("/")[2]
     version = name.rpartition(":")
     return version[0] if version[2].endswith("k") else name

@@ -28,6 +28,9 @@ from langchain_bedrock_opt.emulator.quota import Quota, QuotaMeter
 from langchain_bedrock_opt.emulator.replies.rules import RuleResponder
 from langchain_bedrock_opt.emulator.runtime import OPERATIONS
 from langchain_bedrock_opt.emulator.s3_faults import S3FaultPlan
+from langchain_bedrock_opt.emulator.throughput.operations import throughput_operations
+from langchain_bedrock_opt.emulator.throughput.service import ThroughputService
+from langchain_bedrock_opt.emulator.throughput.settings import ThroughputSettings
 from langchain_bedrock_opt.emulator.timing import PaceOption, Timing
 from langchain_bedrock_opt.emulator.types import HttpRequest, HttpResponse, Responder
 from langchain_bedrock_opt.emulator.validation import rule_names
@@ -72,6 +75,8 @@ class BedrockEmulator:
         application_profiles: Ids to copy from by the name of an application inference profile.
         prompt_routers: Model ids by the name of a prompt router, its fallback last. It takes the
             fallback for long prompts; see `models.register_prompt_router`.
+        throughput: The clock and the pace of provisioned throughput, and what its model units take
+            in a minute.
         jobs: The clock, the pace and the quotas of invocation jobs. They read and write the S3
             that `client("s3")` speaks to.
         host: Where the server listens; only this machine by default.
@@ -86,6 +91,8 @@ class BedrockEmulator:
         faults: Faults to come: `emulator.faults.add(Fault(code="ThrottlingException", times=2))`.
         journal: What was asked: `emulator.journal.count("Converse")`.
         quota: What is left of the quotas.
+        throughput: The provisioned throughputs: `emulator.throughput.list()`,
+            `emulator.throughput.faults.add(…)`.
         jobs: The invocation jobs: `emulator.jobs.list()`, `emulator.jobs.faults.add(…)`.
         s3_faults: Faults of S3 to come: `emulator.s3_faults.add(S3Fault(code="SlowDown"))`.
         models: The models and resources it knows; `models.register_provisioned(…)` and others.
@@ -114,6 +121,7 @@ class BedrockEmulator:
         provisioned: Mapping[str, str] | None = None,
         application_profiles: Mapping[str, str] | None = None,
         prompt_routers: Mapping[str, Sequence[str]] | None = None,
+        throughput: ThroughputSettings | None = None,
         jobs: JobSettings | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -131,11 +139,13 @@ class BedrockEmulator:
             prompt_routers=prompt_routers,
             strict=strict,
         )
+        self.throughput = ThroughputService(throughput or ThroughputSettings(), self.models)
         timing = Timing(pace, speed=speed, seed=seed, sleep=sleep, clock=clock)
         parts = Parts(
             directory=self.models,
             responder=responder or RuleResponder(seed=seed),
             quota=self.quota,
+            units=self.throughput.units,
             faults=self.faults,
             journal=self.journal,
             timing=timing,
@@ -143,7 +153,8 @@ class BedrockEmulator:
             without_rules=_checked_rules(without_rules),
         )
         self.jobs = JobService(jobs or JobSettings(), parts, self._jobs_s3)
-        self._engine = Engine(parts, {**OPERATIONS, **job_operations(self.jobs)})
+        control = {**job_operations(self.jobs), **throughput_operations(self.throughput)}
+        self._engine = Engine(parts, {**OPERATIONS, **control})
         self.s3_faults = S3FaultPlan(timing.wait)
         self._server = EmulatorServer(self.handle, host=host, port=port, gate=self._gate)
         self._is_serving = False

@@ -17,10 +17,11 @@ from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
 from langchain_bedrock_opt.emulator.http.jsontext import compact_json
 from langchain_bedrock_opt.emulator.http.other_services import NOT_IMPLEMENTED
-from langchain_bedrock_opt.emulator.http.wire import Wire
+from langchain_bedrock_opt.emulator.http.wire import Wire, status_of
 from langchain_bedrock_opt.emulator.journal import Journal, JournalEntry
 from langchain_bedrock_opt.emulator.models import CONTROL_PLANE, ModelDirectory
 from langchain_bedrock_opt.emulator.quota import QuotaMeter
+from langchain_bedrock_opt.emulator.throughput.units import UnitMeter
 from langchain_bedrock_opt.emulator.timing import Timing
 from langchain_bedrock_opt.emulator.types import (
     Call,
@@ -48,6 +49,7 @@ class Parts:
     directory: ModelDirectory
     responder: Responder
     quota: QuotaMeter
+    units: UnitMeter
     faults: FaultPlan
     journal: Journal
     timing: Timing
@@ -62,13 +64,15 @@ class Visit:
         call: The call.
         region: The region whose endpoint it was signed for.
         fault: A fault that shall come inside the stream, or None.
+        lost_to: A fault that shall come instead of the answer when the work is done, or None.
         started: When it came, on the timing's clock.
     """
 
     def __init__(self, parts: Parts, call: Call, region: str, fault: Fault | None) -> None:
         self.call = call
         self.region = region
-        self.fault = fault
+        self.fault = None if fault is None or fault.after_events is None else fault
+        self.lost_to = fault if fault is not None and fault.after_work else None
         self.started = parts.timing.clock()
         self._parts = parts
         self._started_at = datetime.now(timezone.utc)
@@ -77,9 +81,14 @@ class Visit:
     def end(
         self, status: int, *, error_code: str | None = None, usage: TokenUsage | None = None
     ) -> None:
-        """Write the call into the journal; a second end is none."""
+        """Write the call into the journal; a second end is none.
+
+        What is spent stands there even if the answer gets lost.
+        """
         if self._is_over:
             return
+        if self.lost_to is not None and error_code is None:
+            status, error_code = _told(self.lost_to)
         self._is_over = True
         self._parts.journal.add(
             JournalEntry(
@@ -104,7 +113,8 @@ class Engine:
 
     Args:
         parts: What it is made of.
-        operations: The operations of the runtime and of invocation jobs, by name.
+        operations: The operations of the runtime, of invocation jobs and of provisioned
+            throughput, by name.
     """
 
     def __init__(self, parts: Parts, operations: Mapping[str, Operation]) -> None:
@@ -130,9 +140,11 @@ class Engine:
             call = parts.wire.parse(request, request_id)
             fault = parts.faults.next_for(call)
             visit = Visit(parts, call, _region_of(request, parts.directory.region), fault)
-            if fault is not None and fault.after_events is None:
-                return self._fail(visit, fault)
-            return self._answer(visit)
+            if fault is None or fault.after_events is not None:
+                return self._answer(visit)
+            if fault.after_work:
+                self._do(visit)
+            return self._fail(visit, fault)
         except ServiceFailure as failure:
             response = parts.wire.serialise_failure(failure, request_id)
             if visit is not None:
@@ -155,6 +167,13 @@ class Engine:
         visit.end(response.status)
         return response
 
+    def _do(self, visit: Visit) -> None:
+        """Do what a call asks for, and drop the answer."""
+        body = self._answer(visit).body
+        if not isinstance(body, bytes):
+            for _ in body:  # a stream is written while it is read
+                pass
+
     def _fail(self, visit: Visit, fault: Fault) -> HttpResponse:
         """Answer with a planned fault."""
         self._parts.timing.wait(fault.delay)
@@ -165,6 +184,14 @@ class Engine:
             return response
         headers = {**response.headers, "Retry-After": f"{fault.retry_after:g}"}
         return HttpResponse(status=response.status, headers=headers, body=response.body)
+
+
+def _told(fault: Fault) -> tuple[int, str | None]:
+    """The status and the code that a caller gets of a fault."""
+    if fault.cut:
+        return NO_STATUS, None
+    failure = fault.failure()
+    return status_of(failure), failure.code
 
 
 def _region_of(request: HttpRequest, default: str) -> str:

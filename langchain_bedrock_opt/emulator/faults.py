@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
-from langchain_bedrock_opt.emulator.types import Call, ServiceFailure
+from langchain_bedrock_opt.emulator.types import Call, ConnectionCut, ServiceFailure
 from langchain_bedrock_opt.errors import EmulatorError, ModelIdError
 
 _UNEXPECTED: Final = (
@@ -40,6 +40,8 @@ DEFAULT_MESSAGES: Final[Mapping[str, str]] = {
     "ResourceNotFoundException": (
         "The specified resource ARN was not found. Check the ARN and try your request again."
     ),
+    # botocore's text of the shape
+    "ConflictException": "Error occurred because of a conflict while performing an operation.",
     "ServiceQuotaExceededException": ("Your request exceeds the service quota for your account."),
 }
 """What Bedrock says with each of its codes, for a fault without a message of its own."""
@@ -66,7 +68,7 @@ class Fault:
     """How some calls fail.
 
     Attributes:
-        code: AWS's code in its HTTP spelling, such as `ThrottlingException`.
+        code: AWS's code in its HTTP spelling, such as `ThrottlingException`; None with `cut`.
         message: AWS's text; None takes Bedrock's own for the code.
         status: The HTTP status; None takes it from botocore's error shapes.
         operation: The operation that fails, such as `Converse`; None for all.
@@ -78,6 +80,12 @@ class Fault:
             Calls that do not stream are left alone then.
         delay: Seconds that pass before the failure.
         retry_after: Seconds the answer asks the caller to wait; None says nothing.
+        cut: The connection breaks, and there is no answer at all.
+        after_work: The service does what it was asked before it fails, so that only the answer
+            is lost. A call that it refuses gets its refusal.
+
+    Raises:
+        EmulatorError: Values do not go together, or are out of range.
 
     Example:
         >>> fault = Fault(code="ThrottlingException", operation="Converse", times=2)
@@ -85,7 +93,7 @@ class Fault:
         'Too many requests, please wait before trying again.'
     """
 
-    code: str
+    code: str | None = None
     message: str | None = None
     status: int | None = None
     operation: str | None = None
@@ -96,10 +104,27 @@ class Fault:
     after_events: int | None = None
     delay: float = 0.0
     retry_after: float | None = None
+    cut: bool = False
+    after_work: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what can never happen, so that a typo does not pass as a green test."""
-        if self.message is None and self.code not in DEFAULT_MESSAGES:
+        if self.cut is (self.code is not None):
+            raise EmulatorError(
+                f"A Fault has a code, or else cut=True: code={self.code!r}, cut={self.cut}."
+            )
+        self._check_code()
+        if self.after_work and self.after_events is not None:
+            raise EmulatorError("A Fault comes after the work or inside a stream, not both.")
+        for name, low in (("times", 1), ("every", 1), ("after_events", 0), ("delay", 0)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise EmulatorError(f"{name} is {value}: it must be at least {low}.")
+        if not 0.0 <= self.probability <= 1.0:
+            raise EmulatorError(f"probability is {self.probability}: it must be within 0 and 1.")
+
+    def _check_code(self) -> None:
+        if not self.cut and self.message is None and self.code not in DEFAULT_MESSAGES:
             raise EmulatorError(
                 f"{self.code!r} is not one of Bedrock's codes ({', '.join(DEFAULT_MESSAGES)}): "
                 "correct it, or give a message with it."
@@ -109,15 +134,15 @@ class Fault:
                 f"{self.code!r} can't come inside a stream. "
                 f"What can: {', '.join(sorted(STREAM_CODES))}."
             )
-        for name, low in (("times", 1), ("every", 1), ("after_events", 0), ("delay", 0)):
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise EmulatorError(f"{name} is {value}: it must be at least {low}.")
-        if not 0.0 <= self.probability <= 1.0:
-            raise EmulatorError(f"probability is {self.probability}: it must be within 0 and 1.")
 
     def failure(self) -> ServiceFailure:
-        """The answer as every part of the emulator raises it."""
+        """The answer as every part of the emulator raises it.
+
+        Raises:
+            ConnectionCut: There is none.
+        """
+        if self.code is None:
+            raise ConnectionCut
         message = DEFAULT_MESSAGES[self.code] if self.message is None else self.message
         return ServiceFailure(self.code, message, self.status)
 

@@ -33,7 +33,9 @@ UNKNOWN_MAX_TOKENS: Final = 4096
 """Reserved for the answer of a model whose maximum is not known, if the request names none."""
 
 # anthropics/claude-code#236, lobehub/lobehub#3994 and minorun365/agent-book#29, in this order.
-_TOKENS: Final = "Too many tokens, please wait before trying again."
+TOO_MANY_TOKENS: Final = "Too many tokens, please wait before trying again."
+"""What a call is told that does not fit the tokens of a minute."""
+
 _REQUESTS: Final = "Too many requests, please wait before trying again."
 _TOKENS_A_DAY: Final = "Too many tokens per day, please wait before trying again."
 
@@ -111,13 +113,13 @@ class _Meter:
         """
         quota = self.quota
         if quota.tokens_per_day is not None and self.day.tokens + tokens > quota.tokens_per_day:
-            raise _throttled(_TOKENS_A_DAY)
+            raise throttled(_TOKENS_A_DAY)
         if quota.requests_per_minute is not None and (
             self.minute.requests >= quota.requests_per_minute
         ):
-            raise _throttled(_REQUESTS)
+            raise throttled(_REQUESTS)
         if self.minute.tokens + tokens > quota.tokens_per_minute:
-            raise _throttled(_TOKENS)
+            raise throttled(TOO_MANY_TOKENS)
         self.minute.requests += 1
         self.minute.tokens += tokens
         self.day.tokens += tokens
@@ -228,9 +230,8 @@ trying again.
             ServiceFailure: The call is throttled.
         """
         spec = spec_of(base_model_id)
-        if max_tokens is None:
-            max_tokens = (spec.max_output_tokens if spec else None) or UNKNOWN_MAX_TOKENS
-        tokens = input_tokens + cache_read + cache_write + max_tokens
+        longest = longest_answer(base_model_id, max_tokens)
+        tokens = input_tokens + cache_read + cache_write + longest
         meter = self._meter(model_id, base_model_id)
         with self._lock:
             if meter is not None:
@@ -269,5 +270,19 @@ trying again.
         return profile or self._meters.get(base_model_id)
 
 
-def _throttled(message: str) -> ServiceFailure:
+def longest_answer(base_model_id: str, max_tokens: int | None) -> int:
+    """The tokens that a call's answer may have.
+
+    Args:
+        base_model_id: The bare id of the model.
+        max_tokens: The request's `maxTokens`; None takes the model's own maximum, as Bedrock does.
+    """
+    if max_tokens is not None:
+        return max_tokens
+    spec = spec_of(base_model_id)
+    return (spec.max_output_tokens if spec else None) or UNKNOWN_MAX_TOKENS
+
+
+def throttled(message: str) -> ServiceFailure:
+    """The answer to a call for which there is no capacity left."""
     return ServiceFailure("ThrottlingException", message, 429)

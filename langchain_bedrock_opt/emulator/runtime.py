@@ -32,8 +32,9 @@ from langchain_bedrock_opt.emulator.questions import (
     converse_question,
     native_question,
 )
-from langchain_bedrock_opt.emulator.quota import Reservation
+from langchain_bedrock_opt.emulator.quota import QuotaMeter, Reservation
 from langchain_bedrock_opt.emulator.replies.counting import input_tokens
+from langchain_bedrock_opt.emulator.throughput.units import UnitMeter, UnitReservation
 from langchain_bedrock_opt.emulator.types import HttpResponse, Pace, Reply, ServiceFailure
 from langchain_bedrock_opt.emulator.validation import check_converse
 
@@ -49,7 +50,7 @@ class Turn:
     """A request that was admitted and answered, and has not been delivered yet."""
 
     reply: Reply
-    reservation: Reservation
+    reservation: Reservation | UnitReservation
     pace: Pace | None
 
     def settle(self, reply: Reply | None = None) -> TokenUsage:
@@ -165,11 +166,12 @@ def _turn(parts: Parts, visit: Visit, question: Question) -> Turn:
     """Admit a request, and have it answered."""
     base, request = question.base, question.request
     model_id = str(visit.call.model_id)
-    reservation = parts.quota.reserve(
+    meter = _meter(parts, model_id, base)
+    reservation = meter.reserve(
         model_id,
         base,
         # Counting takes longer than the rest of admission, and most models have no quota here.
-        input_tokens=input_tokens(request) if parts.quota.is_limited(model_id, base) else 0,
+        input_tokens=input_tokens(request) if meter.is_limited(model_id, base) else 0,
         max_tokens=(request.get("inferenceConfig") or {}).get("maxTokens"),
     )
     try:
@@ -178,6 +180,11 @@ def _turn(parts: Parts, visit: Visit, question: Question) -> Turn:
         reservation.release()
         raise
     return Turn(reply=reply, reservation=reservation, pace=parts.timing.pace(base, request))
+
+
+def _meter(parts: Parts, model_id: str, base: str) -> QuotaMeter | UnitMeter:
+    """What admits a call: a quota for its id, else the units of a provisioned throughput."""
+    return parts.quota if parts.quota.is_limited(model_id, base) else parts.units
 
 
 def _deliver_whole(parts: Parts, visit: Visit, turn: Turn) -> int:
@@ -212,8 +219,9 @@ def _paced(
             is_complete = True
         if fault is not None:
             parts.timing.wait(fault.delay)
-            end(fault.code)  # now: a reader stops at an exception and asks for nothing after it
-            yield encode_exception(fault.code, fault.failure().message)
+            failure = fault.failure()
+            end(failure.code)  # now: a reader stops at an exception and asks for nothing after it
+            yield encode_exception(failure.code, failure.message)
     finally:
         end()
 
@@ -234,8 +242,9 @@ def _invoked(parts: Parts, visit: Visit) -> tuple[str, dict[str, Any]]:
 def _embedding(parts: Parts, visit: Visit, base: str, body: Mapping[str, Any]) -> HttpResponse:
     answer = embed(base, body)
     tokens = answer.input_tokens
-    reservation = parts.quota.reserve(
-        str(visit.call.model_id), base, input_tokens=tokens, max_tokens=0
+    model_id = str(visit.call.model_id)
+    reservation = _meter(parts, model_id, base).reserve(
+        model_id, base, input_tokens=tokens, max_tokens=0
     )
     turn = Turn(
         reply=Reply(content=(), input_tokens=tokens),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from langchain_bedrock_opt.aws.backoff import Backoff
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, said, trouble_of
-from langchain_bedrock_opt.batching.jobs.backoff import Backoff
 from langchain_bedrock_opt.batching.jobs.hints import with_hint
 from langchain_bedrock_opt.batching.jobs.states import JobState, get_job, list_jobs
 from langchain_bedrock_opt.batching.parts import BatchSettings, JobKind, Services

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from langchain_bedrock_opt.aws.backoff import Backoff
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import (
     error_code,
@@ -16,7 +17,6 @@ from langchain_bedrock_opt.aws.trouble import (
     status_code,
     trouble_of,
 )
-from langchain_bedrock_opt.batching.jobs.backoff import Backoff
 from langchain_bedrock_opt.errors import BatchStorageError
 
 MISSING: Final = frozenset({"404", "NoSuchKey"})

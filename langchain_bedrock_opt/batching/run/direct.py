@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from langchain_bedrock_opt.batching.jobs.backoff import Backoff
+from langchain_bedrock_opt.aws.backoff import Backoff
 from langchain_bedrock_opt.batching.jobs.documents import write_document
 from langchain_bedrock_opt.batching.parts import Direct
 from langchain_bedrock_opt.batching.run.claims import Claim

@@ -18,7 +18,6 @@ from langchain_bedrock_opt.emulator.models.directory import (
     ApplicationProfile,
     ModelDirectory,
     PromptRouter,
-    ProvisionedModel,
     invalid_identifier,
     not_found,
 )
@@ -126,34 +125,6 @@ def create_inference_profile(directory: ModelDirectory, params: Params) -> Resul
     return {"inferenceProfileArn": arn, "status": "ACTIVE"}
 
 
-def get_provisioned_model_throughput(directory: ModelDirectory, params: Params) -> Result:
-    """One provisioned throughput, by its name or ARN.
-
-    Raises:
-        ServiceFailure: There is none.
-    """
-    for provisioned in directory.provisioned:
-        if params["provisionedModelId"] in (provisioned.name, provisioned.arn):
-            return _provisioned(directory, provisioned)
-    raise not_found()
-
-
-def list_provisioned_model_throughputs(directory: ModelDirectory, params: Params) -> Result:
-    """The registered provisioned throughputs that pass the filters."""
-    found = [
-        summary
-        for summary in (_provisioned(directory, model) for model in directory.provisioned)
-        if params.get("statusEquals") in (None, summary["status"])
-        and params.get("modelArnEquals") in (None, summary["modelArn"])
-        and params.get("nameContains", "") in summary["provisionedModelName"]
-    ]
-    found.sort(
-        key=lambda summary: summary["creationTime"],
-        reverse=params.get("sortOrder") == "Descending",
-    )
-    return page("provisionedModelSummaries", found, params)
-
-
 def get_prompt_router(directory: ModelDirectory, params: Params) -> Result:
     """One prompt router, by its ARN.
 
@@ -182,11 +153,9 @@ CONTROL_PLANE: Final[Mapping[str, Callable[[ModelDirectory, Params], Result]]] =
     "GetFoundationModel": get_foundation_model,
     "GetInferenceProfile": get_inference_profile,
     "GetPromptRouter": get_prompt_router,
-    "GetProvisionedModelThroughput": get_provisioned_model_throughput,
     "ListFoundationModels": list_foundation_models,
     "ListInferenceProfiles": list_inference_profiles,
     "ListPromptRouters": list_prompt_routers,
-    "ListProvisionedModelThroughputs": list_provisioned_model_throughputs,
 }
 """The operations of `bedrock` that the directory answers, by their name in botocore's model."""
 
@@ -269,22 +238,6 @@ def _application_profile(profile: ApplicationProfile) -> Result:
         "inferenceProfileId": _resource_id(profile.arn),
         "status": "ACTIVE",
         "type": "APPLICATION",
-    }
-
-
-def _provisioned(directory: ModelDirectory, provisioned: ProvisionedModel) -> Result:
-    model_arn = directory.arn_of(provisioned.base_model_id)
-    return {
-        "provisionedModelName": provisioned.name,
-        "provisionedModelArn": provisioned.arn,
-        "modelArn": model_arn,
-        "desiredModelArn": model_arn,
-        "foundationModelArn": model_arn,
-        "modelUnits": provisioned.model_units,
-        "desiredModelUnits": provisioned.model_units,
-        "status": "InService",
-        "creationTime": provisioned.created_at,
-        "lastModifiedTime": provisioned.created_at,
     }
 
 

@@ -93,6 +93,10 @@ class PromptRouter:
 
 
 Resource: TypeAlias = "ProvisionedModel | ApplicationProfile | PromptRouter"
+Source: TypeAlias = "Callable[[str], str | None]"
+"""From an ARN to the bare id behind it: None if it is not known here, a `ServiceFailure` if it
+is known and does not answer."""
+
 _ResourceT = TypeVar("_ResourceT", ProvisionedModel, ApplicationProfile, PromptRouter)
 
 
@@ -142,6 +146,7 @@ class ModelDirectory:
         self._now = now
         self._lock = threading.Lock()
         self._resources: dict[str, Resource] = {}
+        self._sources: list[Source] = []
         for name, base_model_id in (provisioned or {}).items():
             self.register_provisioned(base_model_id, name)
         for name, copy_from in (application_profiles or {}).items():
@@ -198,7 +203,19 @@ class ModelDirectory:
             _check_on_demand(parsed)
         return parsed.base
 
+    def add_source(self, source: Source) -> None:
+        """Ask somebody else for the models behind ARNs before what is registered.
+
+        Args:
+            source: Knows resources that come and go.
+        """
+        self._sources.append(source)
+
     def _base_of_resource(self, parsed: ModelId) -> str | None:
+        for source in self._sources:
+            base = source(parsed.raw)
+            if base is not None:
+                return base
         resource = self._resources.get(parsed.raw)
         if resource is not None:
             return resource.base_model_id

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.batching.jobs.backoff import Backoff
+from langchain_bedrock_opt.aws.backoff import Backoff
 from langchain_bedrock_opt.batching.jobs.names import (
     checked_run_id,
     job_id,

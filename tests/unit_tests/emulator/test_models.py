@@ -242,23 +242,6 @@ def test_a_foundation_model_is_described_from_the_catalog() -> None:
             call(ModelDirectory(), "GetFoundationModel", modelIdentifier=unknown)
 
 
-def test_provisioned_throughputs_are_read_and_filtered() -> None:
-    """A registered throughput is in service, found by name and ARN, and listed by filter."""
-    directory = ModelDirectory(provisioned={"chat": NOVA})
-    directory.register_provisioned("amazon.nova-pro-v1:0", "big", model_units=3)
-    answer = call(directory, "GetProvisionedModelThroughput", provisionedModelId="big")
-    assert (answer["status"], answer["modelUnits"]) == ("InService", 3)
-    arn = answer["provisionedModelArn"]
-    assert call(directory, "GetProvisionedModelThroughput", provisionedModelId=arn) == answer
-    listed = call(
-        directory, "ListProvisionedModelThroughputs", modelArnEquals=directory.arn_of(NOVA)
-    )["provisionedModelSummaries"]
-    assert [each["provisionedModelName"] for each in listed] == ["chat"]
-    with pytest.raises(ServiceFailure) as caught:
-        call(directory, "GetProvisionedModelThroughput", provisionedModelId="none")
-    assert caught.value.code == "ResourceNotFoundException"
-
-
 def test_prompt_routers_are_read_and_listed() -> None:
     """A registered router names its models and its fallback."""
     directory = ModelDirectory(prompt_routers={"router": (f"us.{HAIKU}", NOVA)})
@@ -280,14 +263,13 @@ PARAMS: Mapping[str, dict[str, Any]] = {
     },
     "GetFoundationModel": {"modelIdentifier": NOVA},
     "GetInferenceProfile": {"inferenceProfileIdentifier": f"us.{NOVA}"},
-    "GetProvisionedModelThroughput": {"provisionedModelId": "chat"},
 }
 
 
 @pytest.mark.parametrize("operation", sorted(CONTROL_PLANE))
 def test_answers_have_botocores_shapes(operation: str) -> None:
     """Every control-plane answer has the members that botocore's model has, all required ones."""
-    directory = ModelDirectory(provisioned={"chat": NOVA}, prompt_routers={"router": (NOVA,)})
+    directory = ModelDirectory(prompt_routers={"router": (NOVA,)})
     params = PARAMS.get(operation, {})
     if operation == "GetPromptRouter":
         params = {"promptRouterArn": directory.prompt_routers[0].arn}
