@@ -13,9 +13,9 @@ from langchain_bedrock_opt.errors import (
     BudgetExceededError,
     BudgetStoreError,
     CacheStoreError,
-    CommitmentError,
-    PurchaseError,
+    CapacityError,
     SpendingCapError,
+    UnitsFixedError,
 )
 
 
@@ -63,8 +63,7 @@ _REFUSED: Final = (
     BedrockServiceError,
     BudgetStoreError,
     CacheStoreError,
-    CommitmentError,
-    PurchaseError,
+    CapacityError,
 )
 
 
@@ -83,6 +82,8 @@ def code_of(error: BaseException) -> ExitCode:
     """
     from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
 
+    if isinstance(error, UnitsFixedError):
+        return ExitCode.WRONG
     # Both a service error and a `TimeoutError` is a model that was waited for too long.
     if isinstance(error, (*_REFUSED, *BOTOCORE_ERRORS)):
         return ExitCode.REFUSED

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from langchain_bedrock_opt import __version__
 from langchain_bedrock_opt.cli import (
@@ -18,10 +19,24 @@ from langchain_bedrock_opt.cli import (
     policy,
     prices,
     report,
+    throughput,
 )
 from langchain_bedrock_opt.cli.codes import EPILOG, ExitCode, code_of
 from langchain_bedrock_opt.cli.output import error_document, note, one_line, to_json
 from langchain_bedrock_opt.errors import BedrockOptError
+
+_VERBS: Final = (
+    demo,
+    emulator,
+    doctor,
+    report,
+    prices,
+    dashboard,
+    batch,
+    throughput,
+    cache,
+    policy,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bedrock-opt {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in (demo, emulator, doctor, report, prices, dashboard, batch, cache, policy):
+    for verb in _VERBS:
         verb.add_to(verbs)
     return parser

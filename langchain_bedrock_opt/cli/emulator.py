@@ -43,11 +43,23 @@ def add_to(verbs: Any) -> None:
         default=0.0,
         help="how long an invocation job runs; 0 is at once",
     )
+    parser.add_argument(
+        "--throughput-seconds",
+        type=values.seconds,
+        default=0.0,
+        help="how long a provisioned throughput is in Creating; 0 is at once",
+    )
     parser.add_argument("--json", action="store_true", help="print where it is as JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
-    from langchain_bedrock_opt.emulator import BedrockEmulator, JobPace, JobSettings
+    from langchain_bedrock_opt.emulator import (
+        BedrockEmulator,
+        JobPace,
+        JobSettings,
+        ThroughputPace,
+        ThroughputSettings,
+    )
 
     emulator = BedrockEmulator(
         host=options.host,
@@ -58,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         pace=_pace(options.latency),
         speed=options.speed,
         jobs=JobSettings(pace=JobPace(running=options.job_seconds)),
+        throughput=ThroughputSettings(pace=ThroughputPace(creating=options.throughput_seconds)),
     )
     for bucket in options.bucket:
         _make_bucket(emulator, bucket)

@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 _FORMS: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
     (Decimal, "{:f}".format),
-    (date, date.isoformat),
+    (date, lambda moment: moment.isoformat()),  # of a date or of a time, as it is one
     (timedelta, timedelta.total_seconds),
     (BaseException, error_document),
     (Mapping, dict),

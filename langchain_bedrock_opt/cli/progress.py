@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from langchain_bedrock_opt.cli.output import note
 
-Show: TypeAlias = Callable[[int, int, str], object]
-"""Is told how much is done, of how much, and what to say beside it."""
+Show: TypeAlias = "Callable[[int, int | None, str], object]"
+"""Is told how much is done, of how much (None if that is not known), and what to say beside it."""
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def progress() -> Iterator[Show]:
 def _lines() -> Show:
     last = ""
 
-    def show(done: int, total: int, said: str) -> None:
+    def show(done: int, total: int | None, said: str) -> None:
         nonlocal last
-        line = f"{said} {done:,}/{total:,}"
+        line = said if total is None else f"{said} {done:,}/{total:,}"
         if line != last:
             last = line
             note(line)

@@ -82,6 +82,14 @@ def number(text: str) -> float:
     return given
 
 
+def pair(text: str) -> tuple[str, str]:
+    """A name and a value, `team=search`."""
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return name, value
+
+
 def port(text: str) -> int:
     """A TCP port; 0 for any that is free."""
     if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:

@@ -267,9 +267,7 @@ def test_tags_are_no_part_of_what_is_bought() -> None:
     client = FaultyClient(Lagging(local.bedrock, 1))
     first = manager_of(local).create(NOVA_24K, name="prod", tags={"Run": "1"}, confirm=True)
 
-    again = manager_of(local, client).create(
-        NOVA_24K, name="prod", tags={"Run": "2"}, confirm=True
-    )
+    again = manager_of(local, client).create(NOVA_24K, name="prod", tags={"Run": "2"}, confirm=True)
 
     assert again.arn == first.arn
     assert client.calls["create_provisioned_model_throughput"] == 1  # refused, then found
