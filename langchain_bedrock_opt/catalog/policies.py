@@ -200,7 +200,7 @@ def _metrics(place: _Place) -> list[Statement]:
 
 def _dashboard(place: _Place) -> list[Statement]:
     dashboard = place.arn("cloudwatch", f"dashboard/{place.dashboard}", region="")
-    alarms = place.arn("cloudwatch", f"alarm:{place.dashboard}*")
+    alarms = place.arn("cloudwatch", f"alarm:{place.dashboard.rstrip('*')}*")
     return [
         _allow(("cloudwatch:PutDashboard",), dashboard),
         _allow(("cloudwatch:PutMetricAlarm",), alarms),
@@ -266,6 +266,10 @@ _MAKERS: Final[Mapping[str, tuple[str, Callable[[_Place], list[Statement]]]]] = 
     "cache-dynamodb-create": (
         "DynamoDBCacheStore(create_table=True)",
         lambda place: [_allow((*_CACHE, *_TABLE), place.dynamodb())],
+    ),
+    "cache-guide": (
+        "GuideTable, from which answers are taken over",
+        lambda place: [_allow(("dynamodb:GetItem",), place.dynamodb())],
     ),
     "cache-kms": ("KmsCipher", _kms),
     "metrics": ("CloudWatchMetricsSink", _metrics),
