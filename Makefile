@@ -65,7 +65,7 @@ notebooks: $(VENV)/.dev
 servers:
 	.ci/servers
 
-# The wheel alone, without extras, in an environment of its own.
+# The wheel alone, without extras, in an environment of its own: it imports and runs the demo.
 wheel:
 	rm -rf dist $(VENV)-wheel
 	$(PYTHON) -m venv $(VENV)-wheel

@@ -318,17 +318,40 @@ def require_credentials(region_name: str | None = None) -> str:
     """
     client = shared_client(ClientSettings(service="bedrock-runtime", region_name=region_name))
     endpoint_url: str = client.meta.endpoint_url
-    if os.getenv("AWS_BEARER_TOKEN_BEDROCK"):
-        return endpoint_url
-    with _lock:
-        session = _shared_session(ClientSettings(service="bedrock-runtime"))
-        found = session.get_credentials()
-    if found is None:
+    if found_credentials() is None:
         raise ConfigurationError(
             "No AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE, or "
             f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (region {client.meta.region_name})."
         )
     return endpoint_url
+
+
+def found_credentials() -> str | None:
+    """Where the credentials come from that Bedrock is called with; None if there are none.
+
+    Returns:
+        botocore's name of the place, such as `env`, `sso` or `iam-role`; for an API key of
+        Bedrock's `AWS_BEARER_TOKEN_BEDROCK`. Whether they are valid is not asked.
+    """
+    if os.getenv("AWS_BEARER_TOKEN_BEDROCK"):
+        return "AWS_BEARER_TOKEN_BEDROCK"
+    with _lock:
+        session = _shared_session(ClientSettings(service="bedrock-runtime"))
+        found = session.get_credentials()
+    return None if found is None else str(found.method)
+
+
+def known_regions(service: str = "bedrock-runtime", partition: str = "aws") -> frozenset[str]:
+    """The regions that boto3's own data know a service in; newer ones are not among them.
+
+    Args:
+        service: The service.
+        partition: Such as `aws` or `aws-us-gov`.
+    """
+    with _lock:
+        session = _shared_session(ClientSettings(service=service))
+        regions = session.get_available_regions(service, partition)
+    return frozenset(regions)
 
 
 class LazyClient:

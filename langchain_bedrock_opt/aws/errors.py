@@ -157,7 +157,7 @@ def service_error(
     if isinstance(error, BedrockServiceError):
         return error
     said = " ".join(str(error).split())
-    hint = _hint(error, said, model_id, region)
+    hint = advice_on(error, model_id, region)
     message = f"{said.rstrip('.')}. {hint}" if hint else said
     state = {**error.__dict__, "model_id": model_id, "region": region}
     if attempts is not None:
@@ -207,8 +207,17 @@ def _names_a_model(message: str) -> bool:
     return "model identifier is invalid" in lowered or "on-demand throughput isn" in lowered
 
 
-def _hint(error: BotocoreError, message: str, model_id: str | None, region: str | None) -> str:
-    """What the user can do, in one sentence; empty where Bedrock's own words say enough."""
+def advice_on(error: BotocoreError, model_id: str | None, region: str | None = None) -> str:
+    """What the user can do about an error, in a sentence or two.
+
+    Args:
+        error: What botocore raised.
+        model_id: The model that was called.
+        region: The region it was called in.
+
+    Returns:
+        The advice; empty where Bedrock's own words say enough.
+    """
     if isinstance(error, NoCredentialsError):
         return (
             "Run `aws configure` or `aws sso login`, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
@@ -216,7 +225,7 @@ def _hint(error: BotocoreError, message: str, model_id: str | None, region: str 
         )
     kind = error_class(error)
     if kind is UnknownModelError:
-        return _about_model(str(model_id), region, needs_profile="on-demand" in message)
+        return _about_model(str(model_id), region, needs_profile="on-demand" in str(error))
     if kind is AccessDeniedError:
         return (
             "Check the AWS credentials, that their policy allows bedrock:InvokeModel on "

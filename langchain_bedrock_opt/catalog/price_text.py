@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Final, get_args
 
 from langchain_bedrock_opt.catalog.model_price import (
     KINDS,
@@ -35,10 +37,7 @@ def price_lines(book: PriceBook, model_id: str, *, region: str | None = None) ->
         default: input 0.6, output 6
     """
     lines: list[str] = []
-    for tier in _TIERS:
-        price = book.price_of(model_id, tier=tier, region=region)
-        if price is None or price.layer == "hourly":
-            continue
+    for tier, price in _tiers(book, model_id, region):
         origin = ", ".join(part for part in (price.layer, price.source, price.checked) if part)
         lines.append(f"{tier}: {_kinds(price)}; {origin}")
         lines += [f"  above {step.above} prompt tokens: {_kinds(step)}" for step in price.steps]
@@ -47,10 +46,52 @@ def price_lines(book: PriceBook, model_id: str, *, region: str | None = None) ->
     return lines
 
 
+def price_tiers(
+    book: PriceBook, model_id: str, *, region: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """The prices of a model by tier, as data.
+
+    Args:
+        book: Whose prices.
+        model_id: An id or ARN.
+        region: The region that is called; None takes the list price.
+
+    Returns:
+        By tier, US dollars a million tokens of each kind, the `steps` for longer prompts, the
+        `max_prompt_tokens` up to which they are known, and where they come from. Empty if the
+        model is unpriced.
+
+    Example:
+        >>> price_tiers(PriceBook(file=None), "us.writer.palmyra-x5-v1:0")["default"]["output"]
+        Decimal('6')
+    """
+    return {
+        tier: {
+            **_rates(price),
+            "steps": [{"above": step.above, **_rates(step)} for step in price.steps],
+            "max_prompt_tokens": price.max_prompt_tokens,
+            "layer": price.layer,
+            "source": price.source,
+            "checked": price.checked,
+        }
+        for tier, price in _tiers(book, model_id, region)
+    }
+
+
+def _tiers(book: PriceBook, model_id: str, region: str | None) -> Iterator[tuple[str, ModelPrice]]:
+    for tier in _TIERS:
+        price = book.price_of(model_id, tier=tier, region=region)
+        if price is not None and price.layer != "hourly":
+            yield tier, price
+
+
 def _kinds(rates: ModelPrice | PriceStep) -> str:
+    prices = _rates(rates)
+    return ", ".join(f"{kind.replace('_', ' ')} {price:f}" for kind, price in prices.items())
+
+
+def _rates(rates: ModelPrice | PriceStep) -> dict[str, Decimal]:
     prices = {kind: getattr(rates, kind) for kind in KINDS}
-    return ", ".join(
-        f"{kind.replace('_', ' ')} {usd(price * PICO_PER_TOKEN):f}"
-        for kind, price in prices.items()
-        if price is not None
-    )
+    return {
+        kind: usd(price * PICO_PER_TOKEN) for kind, price in prices.items() if price is not None
+    }

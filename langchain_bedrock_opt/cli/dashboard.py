@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.codes import ExitCode
+from langchain_bedrock_opt.cli.output import emit, note, to_json
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -41,6 +42,9 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--apply", action="store_true", help="write them to CloudWatch with your credentials"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="with --apply: print what was written as JSON"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -70,12 +74,17 @@ def _run(options: argparse.Namespace) -> int:
         )
     check_dashboard(name, body)
     if not options.apply:
-        print(json.dumps({"dashboard": body, "alarms": alarms}, indent=2))
-        return 0
+        print(to_json({"dashboard": body, "alarms": alarms}))
+        return ExitCode.DONE
     from langchain_bedrock_opt.aws.clients import service_client
 
     apply(name, body, alarms, service_client("cloudwatch", region_name=options.region))
-    print(f"Wrote dashboard {name} and {len(alarms)} alarms in {options.region}.")
+    names = [alarm["AlarmName"] for alarm in alarms]
+    emit(
+        {"dashboard": name, "alarms": names, "region": options.region},
+        f"Wrote dashboard {name} and {len(alarms)} alarms in {options.region}.",
+        as_json=options.json,
+    )
     if alarms and not options.action:
-        print("The alarms notify nobody: name an SNS topic with --action ARN.")
-    return 0
+        note("The alarms notify nobody: name an SNS topic with --action ARN.")
+    return ExitCode.DONE

@@ -8,6 +8,8 @@ import threading
 from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.codes import ExitCode
+from langchain_bedrock_opt.cli.output import to_json_line
 
 DEFAULT_PORT: Final = 4599
 
@@ -41,10 +43,23 @@ def add_to(verbs: Any) -> None:
         default=0.0,
         help="how long an invocation job runs; 0 is at once",
     )
+    parser.add_argument(
+        "--throughput-seconds",
+        type=values.seconds,
+        default=0.0,
+        help="how long a provisioned throughput is in Creating; 0 is at once",
+    )
+    parser.add_argument("--json", action="store_true", help="print where it is as JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
-    from langchain_bedrock_opt.emulator import BedrockEmulator, JobPace, JobSettings
+    from langchain_bedrock_opt.emulator import (
+        BedrockEmulator,
+        JobPace,
+        JobSettings,
+        ThroughputPace,
+        ThroughputSettings,
+    )
 
     emulator = BedrockEmulator(
         host=options.host,
@@ -55,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         pace=_pace(options.latency),
         speed=options.speed,
         jobs=JobSettings(pace=JobPace(running=options.job_seconds)),
+        throughput=ThroughputSettings(pace=ThroughputPace(creating=options.throughput_seconds)),
     )
     for bucket in options.bucket:
         _make_bucket(emulator, bucket)
@@ -62,11 +78,15 @@ def _run(options: argparse.Namespace) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
     with emulator as aws:
-        print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)", flush=True)
         variables = " ".join(f"{name}={value}" for name, value in aws.environment.items())
-        print(f"  export {variables}", flush=True)
+        if options.json:  # in one line, for who reads it while the server runs
+            place = {"endpoint_url": aws.endpoint_url, "environment": aws.environment}
+            print(to_json_line(place), flush=True)
+        else:
+            print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)")
+            print(f"  export {variables}", flush=True)
         stopped.wait()
-    return 0
+    return ExitCode.DONE
 
 
 def _make_bucket(emulator: Any, bucket: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
+
+from langchain_bedrock_opt.cli.codes import ExitCode
+from langchain_bedrock_opt.cli.output import emit
 
 
 def add_to(verbs: Any) -> None:
@@ -15,6 +17,7 @@ def add_to(verbs: Any) -> None:
     show.set_defaults(run=_show)
     show.add_argument("model", metavar="MODEL", help="a model id or ARN")
     show.add_argument("--region", default=None, help="the region that is called")
+    show.add_argument("--json", action="store_true", help="print the prices as JSON")
     refresh = actions.add_parser("refresh", help="write a file of prices from the AWS Price List")
     refresh.set_defaults(run=_refresh)
     refresh.add_argument("--file", default=None, help="where to; by default the cache folder")
@@ -33,16 +36,23 @@ def add_to(verbs: Any) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     from langchain_bedrock_opt.catalog.price_book import default_prices
-    from langchain_bedrock_opt.catalog.price_text import price_lines
+    from langchain_bedrock_opt.catalog.price_text import price_lines, price_tiers
 
-    lines = price_lines(default_prices(), options.model, region=options.region)
+    book = default_prices()
+    document = {
+        "model": options.model,
+        "region": options.region,
+        "usd_per_million_tokens": price_tiers(book, options.model, region=options.region),
+    }
+    lines = price_lines(book, options.model, region=options.region)
     place = f" in {options.region}" if options.region else ""
     if not lines:
-        print(f"{options.model}{place} has no known price: its calls count as unpriced.")
-        return 1
-    print(f"{options.model}{place}, USD per million tokens:")
-    print("\n".join(f"  {line}" for line in lines))
-    return 0
+        said = f"{options.model}{place} has no known price: its calls count as unpriced."
+        emit(document, said, as_json=options.json)
+        return ExitCode.NOT_WELL
+    heading = f"{options.model}{place}, USD per million tokens:"
+    emit(document, "\n  ".join([heading, *lines]), as_json=options.json)
+    return ExitCode.DONE
 
 
 def _refresh(options: argparse.Namespace) -> int:
@@ -52,8 +62,10 @@ def _refresh(options: argparse.Namespace) -> int:
     # The Price List is served in a few regions only, whatever the user's own.
     client = service_client("pricing", region_name="us-east-1") if options.api else None
     report = refresh_prices(options.file, client=client, regions=options.region)
-    print(json.dumps(report.as_dict(), indent=2) if options.json else report)
-    return 0 if report.written else 1
+    emit(report.as_dict(), report, as_json=options.json)
+    if report.written:
+        return ExitCode.DONE
+    return ExitCode.REFUSED if report.problem.startswith("can't be fetched") else ExitCode.NOT_WELL
 
 
 def _drift(options: argparse.Namespace) -> int:
@@ -62,5 +74,5 @@ def _drift(options: argparse.Namespace) -> int:
     from langchain_bedrock_opt.catalog.price_drift import drift
 
     report = drift(litellm=options.litellm, genai_prices=find_spec("genai_prices") is not None)
-    print(report.to_json() if options.json else report)
-    return 0
+    emit(report.as_dict(), report, as_json=options.json)
+    return ExitCode.DONE

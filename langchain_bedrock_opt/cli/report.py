@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.codes import ExitCode
+from langchain_bedrock_opt.cli.output import emit, to_json, write_file
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -28,9 +29,8 @@ def add_to(verbs: Any) -> None:
         metavar="PROPERTY",
         help="only totals, by model, tag:NAME, day, … or model,day",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print it as JSON")
-    form.add_argument("--html", metavar="FILE", help="write it as a page")
+    parser.add_argument("--html", metavar="FILE", help="write it as a page")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -43,23 +43,23 @@ def _run(options: argparse.Namespace) -> int:
     if options.by:
         groups = ledger.totals(options.by.split(","), since=since, until=until)
         _show_totals(groups, as_json=options.json)
-        return 0
+        return ExitCode.DONE
     report = ledger.report(baseline=options.baseline, since=since, until=until)
     if options.html:
-        Path(options.html).write_text(report.to_html_page(), "utf-8")
-        print(f"Wrote {options.html}.")
+        write_file(options.html, report.to_html_page())
+        emit({"file": options.html}, f"Wrote {options.html}.", as_json=options.json)
     elif options.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        print(to_json(report.to_dict()))
     else:
         _show(report)
-    return 0
+    return ExitCode.DONE
 
 
 def _show_totals(groups: Mapping[tuple[str, ...], Any], *, as_json: bool) -> None:
     """Print a line for each group, or all as JSON."""
     if as_json:
         rows = [{"group": list(group), **asdict(totals)} for group, totals in groups.items()]
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print(to_json(rows))
         return
     for group, totals in groups.items():
         cells = [*group, f"{totals.calls} calls", f"{totals.cost_usd:f} USD"]

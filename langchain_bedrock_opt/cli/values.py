@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -51,24 +52,42 @@ def positive(text: str) -> int:
 
 def speed(text: str) -> float:
     """A number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0 < number < float("inf"):
+    given = _number(text)
+    if not 0 < given < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0; 10 is ten times life")
-    return number
+    return given
+
+
+def lifetime(text: str) -> float:
+    """A time in seconds, above 0."""
+    given = _number(text)
+    if not 0 < given < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return given
 
 
 def seconds(text: str) -> float:
     """A time in seconds; 0 for none."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0 <= number < float("inf"):
+    given = _number(text)
+    if not 0 <= given < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return number
+    return given
+
+
+def number(text: str) -> float:
+    """A number of 0 or more."""
+    given = _number(text)
+    if not 0 <= given < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return given
+
+
+def pair(text: str) -> tuple[str, str]:
+    """A name and a value, `team=search`."""
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return name, value
 
 
 def port(text: str) -> int:
@@ -76,3 +95,10 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {MAX_PORT}")
     return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+
+class StoreSize(NamedTuple):
+    """How much a store holds, of all its caches, expired entries that are still there among it.
+
+    Attributes:
+        entries: Entries, and what stands beside them: epochs, leases, and what the similarity
+            tier keeps.
+        bytes: What they weigh; None if the store does not say.
+    """
+
+    entries: int
+    bytes: int | None = None
 
 
 @runtime_checkable

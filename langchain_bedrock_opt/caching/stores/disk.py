@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from langchain_bedrock_opt.caching.stores.base import StoreSize
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -126,6 +127,18 @@ class DiskCacheStore:
         """Forget all entries and leases in the folder."""
         try:
             self._opened().clear_all()
+        except _disk_errors() as error:
+            raise _failed(error) from error
+
+    def size(self) -> StoreSize:
+        """How much is in the folder.
+
+        Raises:
+            CacheStoreError: It could not be read.
+        """
+        try:
+            cache = self._opened()
+            return StoreSize(len(cache), cache.volume())
         except _disk_errors() as error:
             raise _failed(error) from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from langchain_bedrock_opt.caching.stores.base import StoreSize
 from langchain_bedrock_opt.caching.stores.dynamodb_calls import (
     CONDITION_FAILED,
     DynamoDBCalls,
@@ -233,6 +234,17 @@ class DynamoDBCacheStore:
         )
         for keys in pages:
             self._calls.delete_items(keys)
+
+    def size(self) -> StoreSize:
+        """How much the whole table holds, as DynamoDB counts it about every six hours.
+
+        Needs `dynamodb:DescribeTable`.
+
+        Raises:
+            CacheStoreError: The table could not be asked about.
+        """
+        table = self._calls.call("describe_table")["Table"]
+        return StoreSize(int(table["ItemCount"]), int(table["TableSizeBytes"]))
 
     def close(self) -> None:
         """Let go of the connections, unless the client is the user's own."""

@@ -16,20 +16,12 @@ from langchain_bedrock_opt.caching.stores.dynamodb_items import (
     SORT_KEY,
     TTL_ATTRIBUTE,
 )
+from langchain_bedrock_opt.catalog import policies
 from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 logger = logging.getLogger(__name__)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[^:]+:dynamodb:[^:]+:\d+:table/.+")
-_DATA_ACTIONS: Final = (
-    "BatchGetItem",
-    "BatchWriteItem",
-    "DeleteItem",
-    "GetItem",
-    "Scan",
-    "UpdateItem",
-)
-_TABLE_ACTIONS: Final = ("CreateTable", "DescribeTable", "DescribeTimeToLive", "UpdateTimeToLive")
 # AWS makes a table in some ten seconds.
 _LOOKS = 60
 _PAUSE = 1.0
@@ -82,19 +74,8 @@ def iam_policy(table: str, *, create_table: bool = False) -> dict[str, Any]:
         table: Its name, for any region and account, or its ARN.
         create_table: Whether the store may make the table as well.
     """
-    actions = _DATA_ACTIONS + (_TABLE_ACTIONS if create_table else ())
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": [f"dynamodb:{action}" for action in actions],
-                "Resource": table
-                if table.startswith("arn:")
-                else f"arn:aws:dynamodb:*:*:table/{table}",
-            }
-        ],
-    }
+    feature = "cache-dynamodb-create" if create_table else "cache-dynamodb"
+    return policies.iam_policy(feature, table=table)
 
 
 def make_table(calls: DynamoDBCalls) -> None:

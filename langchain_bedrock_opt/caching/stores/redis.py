@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from uuid import uuid4
 
+from langchain_bedrock_opt.caching.stores.base import StoreSize
 from langchain_bedrock_opt.caching.stores.redis_scripts import (
     END_LEASE,
     EXTEND_LEASE,
@@ -166,16 +167,25 @@ class RedisCacheStore:
 
     def clear(self) -> None:
         """Forget all entries and leases under this prefix; other names are left alone."""
-        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "{:*"
         with _store_errors():
             client = self._opened()
-            names = client.scan_iter(match=pattern, count=_BATCH)
+            names = client.scan_iter(match=self._pattern(), count=_BATCH)
             while batch := list(islice(names, _BATCH)):
                 # One command a name: those of a cluster are in slots of their own.
                 with client.pipeline(transaction=False) as pipeline:
                     for name in batch:
                         pipeline.unlink(name)
                     pipeline.execute()
+
+    def size(self) -> StoreSize:
+        """How many entries and leases are under this prefix; walks all names of the database.
+
+        Raises:
+            CacheStoreError: The store could not be read.
+        """
+        with _store_errors():
+            names = self._opened().scan_iter(match=self._pattern(), count=_BATCH)
+            return StoreSize(sum(1 for _ in names))
 
     def close(self) -> None:
         """Close the connections, unless the client was given; the next use opens new ones."""
@@ -191,6 +201,9 @@ class RedisCacheStore:
     def __repr__(self) -> str:
         """The store with its prefix; the URL may hold a password."""
         return f"RedisCacheStore(prefix={self._prefix!r})"
+
+    def _pattern(self) -> str:
+        return re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "{:*"
 
     def _entry(self, key: str) -> str:
         # What stands in the first braces decides on the slot. The colon is there because Redis

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Final, TypeAlias
 
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
+from langchain_bedrock_opt.catalog.profile_regions import may_call
 from langchain_bedrock_opt.catalog.specs import ModelSpec, known_model_ids, spec_of
 from langchain_bedrock_opt.emulator.models.directory import (
     ApplicationProfile,
@@ -25,7 +26,6 @@ from langchain_bedrock_opt.emulator.models.families import (
     is_plausible,
     provider_name,
 )
-from langchain_bedrock_opt.emulator.models.regions import may_call
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 from langchain_bedrock_opt.errors import EmulatorError, ModelIdError
 

@@ -10,9 +10,9 @@ from datetime import datetime, timezone
 from typing import Final, TypeAlias, TypeVar
 
 from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
+from langchain_bedrock_opt.catalog.profile_regions import destinations, may_call
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.emulator.models.families import is_plausible
-from langchain_bedrock_opt.emulator.models.regions import destinations, may_call
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 from langchain_bedrock_opt.errors import EmulatorError, ModelIdError
 
