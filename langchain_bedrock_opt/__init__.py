@@ -7,6 +7,8 @@ The rooms, each with a card in its `__init__`:
 * `caching`: answers that are not paid for twice;
 * `usage`: what was used, what it cost, and what it may cost;
 * `batching`: `.batch()` as invocation jobs, at half the price;
+* `capacity`: provisioned throughput, its planning, lanes, admission control;
+* `prompting`: prompts without what means nothing, and within what fits;
 * `emulator`: a local Bedrock;
 * `demo`: the main job on the emulator;
 * below them `aws` (the door to boto3), `catalog` (facts as data), `contracts`, `errors`.
@@ -35,12 +37,20 @@ if TYPE_CHECKING:
         InMemoryCacheStore,
         RedisCacheStore,
     )
+    from langchain_bedrock_opt.capacity import (
+        Lane,
+        Overflow,
+        ProvisionedThroughputManager,
+        TokenQuota,
+        plan_throughput,
+    )
     from langchain_bedrock_opt.catalog.price_book import PriceBook
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
     from langchain_bedrock_opt.contracts import RouteDecision, UsageRecord
     from langchain_bedrock_opt.emulator import BedrockEmulator
     from langchain_bedrock_opt.errors import BedrockOptError, BedrockServiceError
+    from langchain_bedrock_opt.prompting import limit_context, optimize_prompt
     from langchain_bedrock_opt.routing import (
         BedrockRoutingMiddleware,
         ChatBedrockRouter,
@@ -76,15 +86,22 @@ _HOMES: Final = {
     "DiskCacheStore": "caching",
     "DynamoDBCacheStore": "caching",
     "InMemoryCacheStore": "caching",
+    "Lane": "capacity",
+    "Overflow": "capacity",
     "PriceBook": "catalog.price_book",
+    "ProvisionedThroughputManager": "capacity",
     "RedisCacheStore": "caching",
     "RouteDecision": "contracts",
     "RoutingPolicy": "routing",
+    "TokenQuota": "capacity",
     "UsageLedger": "usage",
     "UsageRecord": "contracts",
     "as_batch": "batching",
     "coalesced": "batching",
     "estimate_tokens": "catalog.tokens",
+    "limit_context": "prompting",
+    "optimize_prompt": "prompting",
+    "plan_throughput": "capacity",
 }
 
 __all__ = [
@@ -105,15 +122,22 @@ __all__ = [
     "DiskCacheStore",
     "DynamoDBCacheStore",
     "InMemoryCacheStore",
+    "Lane",
+    "Overflow",
     "PriceBook",
+    "ProvisionedThroughputManager",
     "RedisCacheStore",
     "RouteDecision",
     "RoutingPolicy",
+    "TokenQuota",
     "UsageLedger",
     "UsageRecord",
     "as_batch",
     "coalesced",
     "estimate_tokens",
+    "limit_context",
+    "optimize_prompt",
+    "plan_throughput",
 ]
 
 if find_spec("langchain") is not None:
