@@ -53,7 +53,7 @@ def provisioned(done: Done) -> None:
     assert not done.bedrock.client("bedrock").list_provisioned_model_throughputs()[
         "provisionedModelSummaries"
     ]
-    called = [entry.model_id for entry in done.bedrock.journal.entries("Converse")]
+    called = [entry.model_id for entry in done.bedrock.journal.calls("Converse")]
     assert called
     assert all(":provisioned-model/" in str(model_id) for model_id in called)
 
@@ -109,13 +109,13 @@ def caching(done: Done) -> None:
 
 
 def selection(done: Done) -> None:
-    called = {entry.model_id for entry in done.bedrock.journal.entries("Converse")}
+    called = {entry.model_id for entry in done.bedrock.journal.calls("Converse")}
     assert len(called) == 2
 
 
 def cloudwatch(done: Done) -> None:
     metrics = done.bedrock.client("cloudwatch").list_metrics(Namespace="MyApp")["Metrics"]
-    assert {"Cost", "Latency"} & {metric["MetricName"] for metric in metrics}
+    assert {"EstimatedCost", "ClientLatency"} <= {metric["MetricName"] for metric in metrics}
 
 
 CHECKS: dict[str, Callable[[Done], None]] = {
@@ -161,7 +161,10 @@ def test_a_row_is_done_by_the_readme_alone(
 
 
 def test_every_row_is_in_the_table() -> None:
-    """The table of the guide's rows names each row that there is a block for, and no other."""
-    table = README.partition("## The guide, row by row")[2].partition("\n## ")[0]
+    """The table leads from each row to its block, and each block is a row of the table."""
+    section = README.partition("## The guide, row by row")[2].partition("\n## ")[0]
+    headings = re.findall(r"^### (.+)\n\n<!-- row: ([\w-]+) -->", section, re.MULTILINE)
+    linked = re.findall(r"\[code\]\(#([\w-]+)\)", section)
 
-    assert set(re.findall(r"`row: ([\w-]+)`", table)) | set(BLOCKS) == set(CHECKS)
+    assert {row for _, row in headings} == set(BLOCKS) == set(CHECKS)
+    assert linked == [heading.lower().replace(" ", "-") for heading, _ in headings]
