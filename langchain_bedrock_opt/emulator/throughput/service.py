@@ -226,6 +226,7 @@ class ThroughputService:
 
     def _allowance(self, arn: str) -> Allowance | None:
         with self._lock:
+            self._adopt()
             throughput = self._throughputs.get(arn)
             if throughput is None:
                 return None

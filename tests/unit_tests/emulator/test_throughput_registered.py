@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from langchain_bedrock_opt.catalog.model_units import UnitCapacity
 from tests.throughput_service import NOVA, make_throughput_service
 
 
@@ -34,3 +35,14 @@ def test_a_registered_throughput_is_changed_and_deleted_like_a_bought_one() -> N
     assert service.names() == []
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         service.say(arn)
+
+
+def test_a_registered_throughput_has_units_from_the_start() -> None:
+    """What its units take is told before anybody has called it."""
+    service = make_throughput_service(
+        capacities={NOVA: UnitCapacity(output_per_minute=50)}, provisioned={"chat": NOVA}
+    )
+    (registered,) = service.emulator.models.provisioned
+    left = service.emulator.throughput.units.remaining(registered.arn)
+    assert left is not None
+    assert left.output == 50
