@@ -73,9 +73,9 @@ def test_an_error_of_the_block_comes_out_as_it_is(service: ThroughputService) ->
     """After an exception in the block it is deleted, too, and the exception goes on."""
     error = ValueError("the user's own")
 
-    with pytest.raises(ValueError, match="own") as caught:  # noqa: PT012 - a block
-        with manager_of(service).temporary(NOVA_24K, name="load", confirm=True):
-            raise error
+    block = manager_of(service).temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(ValueError, match="own") as caught, block:
+        raise error
 
     assert caught.value is error
     assert left(service) == []
@@ -99,7 +99,7 @@ def test_one_that_fails_is_deleted(service: ThroughputService) -> None:
     """If AWS can't provide it, the block is not entered, the reason is told, nothing is left."""
     service.fail(message="Insufficient capacity in the region")
 
-    with pytest.raises(PurchaseError, match="is Failed: Insufficient.*AWS has no capacity for it"):
+    with pytest.raises(PurchaseError, match=r"is Failed: Insufficient.*AWS has no capacity for it"):
         use(service)
 
     assert left(service) == []
@@ -135,9 +135,9 @@ def test_a_deletion_that_fails_hides_no_error_of_the_block(
     client = FaultyClient(service.bedrock)
     client.fail(DELETE, service_says("AccessDeniedException", 403))
 
-    with pytest.raises(KeyError, match="own") as caught:  # noqa: PT012 - a block
-        with manager_of(service, client).temporary(NOVA_24K, name="load", confirm=True):
-            raise KeyError("own")
+    block = manager_of(service, client).temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(KeyError, match="own") as caught, block:
+        raise KeyError("own")
 
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
