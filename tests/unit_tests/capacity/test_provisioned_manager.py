@@ -208,9 +208,9 @@ def test_a_failed_one_says_why_and_what_to_do(
 
     assert str(caught.value) == (
         "prod is Failed: There is not enough capacity. AWS has no capacity for it at the moment: "
-        "try later, with fewer units, or in another region. Delete it, since whether AWS bills a "
-        f"failed one is not known: manager.delete('{bought.arn}'); then buy it again with another "
-        "token=."
+        "try later, with fewer units, or in another region. Delete it if it is still there, since "
+        "whether AWS bills a failed one is not known: "
+        f"manager.delete('{bought.arn}'); then buy it again with another token=."
     )
     with pytest.raises(PurchaseError, match="prod is Failed: There is not enough"):
         manager.create(NOVA_24K, name="prod", confirm=True)

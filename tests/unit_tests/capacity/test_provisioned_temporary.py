@@ -198,6 +198,18 @@ def test_one_of_another_kind_in_the_way_is_left_alone(service: ThroughputService
         assert left(service) == [NAME]
 
 
+def test_one_that_was_renamed_to_be_kept_is_kept(service: ThroughputService) -> None:
+    """A token that now stands for one with another name buys a new one, and deletes only that."""
+    manager = manager_of(service)
+    kept = manager.temporary(NOVA_24K, name="load", confirm=True).__enter__()
+    manager.rename(kept, "prod")
+    service.clock.sleep(600)
+
+    assert use(service) != kept.arn
+
+    assert left(service) == ["prod"]
+
+
 def test_a_failed_one_in_the_way_is_deleted(service: ThroughputService) -> None:
     """What a killed process left, and then failed, does not keep the next block out."""
     service.fail()
