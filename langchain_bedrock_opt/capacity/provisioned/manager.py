@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.aws.resolution import Resolution, remember_resolution
-from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
 from langchain_bedrock_opt.capacity.provisioned.buying import Buyer, Trail
 from langchain_bedrock_opt.capacity.provisioned.calls import ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.deleting import Deleter
@@ -32,8 +31,10 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
 from langchain_bedrock_opt.capacity.provisioned.temporary import Parts, TemporaryThroughput
 from langchain_bedrock_opt.capacity.provisioned.waiting import Progress, Waiter
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
-from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import CapacityError, ConfigurationError, UnitsFixedError
+
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 
 
 def _utc_now() -> datetime:
@@ -395,6 +396,10 @@ class ProvisionedThroughputManager:
             CapacityError: There is none, or AWS refuses.
             ConfigurationError: As of `ChatBedrockOptimized`.
         """
+        # Here, since langchain-aws takes a second to import, and only this needs it.
+        from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
+        from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
+
         found = self._seen(throughput)
         base, region = found.foundation_model_id, parse_model_id(found.arn).region
         remember_resolution(

@@ -142,7 +142,7 @@ def _remembered(
     return context[0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     fates=st.lists(
         st.lists(st.sampled_from([None, None, *TROUBLES, *DEATHS]), max_size=8), max_size=3

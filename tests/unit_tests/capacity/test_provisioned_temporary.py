@@ -20,7 +20,12 @@ from langchain_bedrock_opt.errors import (
 )
 from tests.faulty_clients import FaultyClient, service_says
 from tests.provisioned_fates import NOVA_24K, manager_of
-from tests.throughput_service import TAKES_MINUTES, ThroughputService, make_throughput_service
+from tests.throughput_service import (
+    DAY,
+    TAKES_MINUTES,
+    ThroughputService,
+    make_throughput_service,
+)
 
 NAME = f"{TEMPORARY}load"
 DELETE = "delete_provisioned_model_throughput"
@@ -162,9 +167,10 @@ def test_throttles_and_conflicts_of_a_deletion_pass(service: ThroughputService) 
 
 
 def test_what_a_killed_process_left_is_taken_over(service: ThroughputService) -> None:
-    """The next block of the same name uses it, and deletes it."""
+    """The next block of the same name uses it, days later too, and deletes it."""
     killed = manager_of(service).temporary(NOVA_24K, name="load", confirm=True)
     forgotten = killed.__enter__()
+    service.clock.sleep(2 * DAY)
 
     assert use(service) == forgotten.arn
 
