@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Final
 
 from langchain_bedrock_opt.contracts import TokenUsage
 from langchain_bedrock_opt.emulator.faults import Fault, FaultPlan
@@ -162,7 +162,8 @@ class Engine:
             return operation(parts, visit)
         control = CONTROL_PLANE.get(call.operation)
         if control is None:
-            return _not_implemented(call, {*self._operations, *CONTROL_PLANE})
+            known = ", ".join(sorted({*self._operations, *CONTROL_PLANE}))
+            return not_served(call.operation, f"It has {known}.")
         response = parts.wire.serialise(call, control(parts.directory, call.params))
         visit.end(response.status)
         return response
@@ -200,10 +201,13 @@ def _region_of(request: HttpRequest, default: str) -> str:
     return scope["region"] if scope else default
 
 
-def _not_implemented(call: Call, known: Collection[str]) -> HttpResponse:
-    message: dict[str, Any] = {
-        "message": f"{call.operation} is not part of the local Bedrock. It has "
-        f"{', '.join(sorted(known))}."
-    }
+def not_served(operation: str, instead: str) -> HttpResponse:
+    """The answer to what the local Bedrock does not have; the services beside it may have it.
+
+    Args:
+        operation: What was asked for.
+        instead: A sentence on what there is.
+    """
+    message = {"message": f"{operation} is not part of the local Bedrock. {instead}"}
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "NotImplemented"}
     return HttpResponse(status=NOT_IMPLEMENTED, headers=headers, body=compact_json(message))

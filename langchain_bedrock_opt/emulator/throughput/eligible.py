@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
 from langchain_bedrock_opt.catalog.provisioned_models import offers_provisioned
 from langchain_bedrock_opt.emulator.models.directory import (
@@ -14,8 +12,6 @@ from langchain_bedrock_opt.emulator.models.directory import (
 from langchain_bedrock_opt.emulator.throughput.throughput import ProvidedModel
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 from langchain_bedrock_opt.errors import ModelIdError
-
-_IMPORTED: Final = "imported"
 
 
 def provided_model(directory: ModelDirectory, model_id: str, region: str) -> ProvidedModel:
@@ -86,9 +82,8 @@ def moved_model(
 
 def _custom_model(directory: ModelDirectory, parsed: ModelId, region: str) -> ProvidedModel:
     directory.base_of(parsed.raw, invoke=False, region=region)
+    # An imported model has no base there, and needs no units: its capacity is its own.
     base = parsed.raw.partition("/")[2].partition("/")[0]
-    if base == _IMPORTED:  # its capacity is its own
-        raise invalid_identifier()
     directory.base_of(base, invoke=False, region=region)
     return ProvidedModel(parsed.raw, base, directory.arn_of(base), is_custom=True)
 

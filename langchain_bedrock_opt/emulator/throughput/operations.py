@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from langchain_bedrock_opt.emulator.control import plain, regional
-from langchain_bedrock_opt.emulator.engine import Operation
+from langchain_bedrock_opt.catalog.model_ids import ModelIdKind
+from langchain_bedrock_opt.emulator.control import Answer, plain, regional
+from langchain_bedrock_opt.emulator.engine import Operation, Parts, Visit, not_served
 from langchain_bedrock_opt.emulator.throughput.service import ThroughputService
+from langchain_bedrock_opt.emulator.types import HttpResponse
+
+_PROVISIONED: Final = f":{ModelIdKind.PROVISIONED_MODEL.value}/"
 
 
 def throughput_operations(throughput: ThroughputService) -> Mapping[str, Operation]:
@@ -21,7 +26,19 @@ def throughput_operations(throughput: ThroughputService) -> Mapping[str, Operati
         "GetProvisionedModelThroughput": plain(throughput.get),
         "ListProvisionedModelThroughputs": plain(throughput.list_throughputs),
         "UpdateProvisionedModelThroughput": regional(throughput.update),
-        "ListTagsForResource": plain(throughput.tags),
-        "TagResource": plain(throughput.tag),
-        "UntagResource": plain(throughput.untag),
+        "ListTagsForResource": _tagging(throughput.tags),
+        "TagResource": _tagging(throughput.tag),
+        "UntagResource": _tagging(throughput.untag),
     }
+
+
+def _tagging(answer: Answer) -> Operation:
+    """An operation on tags: those of other resources are not kept here."""
+    operation = plain(answer)
+
+    def tag(parts: Parts, visit: Visit) -> HttpResponse:
+        if _PROVISIONED in visit.call.params["resourceARN"]:
+            return operation(parts, visit)
+        return not_served(visit.call.operation, "It keeps tags of provisioned throughputs only.")
+
+    return tag

@@ -51,7 +51,7 @@ class ThroughputService:
 
     Attributes:
         faults: Faults to come: `emulator.throughput.faults.add(ThroughputFault(message="…"))`.
-        units: Admits calls by model units.
+        units: Admits calls by model units: `units.remaining(arn)` says what is left of a minute.
     """
 
     def __init__(self, settings: ThroughputSettings, directory: ModelDirectory) -> None:

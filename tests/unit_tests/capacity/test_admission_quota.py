@@ -1,0 +1,492 @@
+"""Calls held back until there is room for them, on the local Bedrock in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.virtual_time import VirtualTime
+from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
+from langchain_bedrock_opt.aws.layers import EventStream, LayeredClient, NotAsked
+from langchain_bedrock_opt.aws.replay import ReplayClient
+from langchain_bedrock_opt.capacity.admission import TokenQuota
+from langchain_bedrock_opt.capacity.admission.requests import prompt_tokens
+from langchain_bedrock_opt.contracts import UNSENT
+from langchain_bedrock_opt.emulator import Fault, Pace, Quota, Reply
+from langchain_bedrock_opt.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ModelTimeoutError,
+    RequestTooLargeOrOverQuotaError,
+    ServiceUnavailableError,
+    ThrottledError,
+)
+
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+NOVA = "us.amazon.nova-lite-v1:0"
+ONCE = Config(retries={"total_max_attempts": 1})
+OUTPUT = 150
+
+
+class Answers:
+    """Answers of one length."""
+
+    def reply(self, request: Mapping[str, Any]) -> Reply:
+        tokens = prompt_tokens(request) * 2  # estimates are off
+        return Reply(content=({"text": "Done."},), input_tokens=tokens, output_tokens=OUTPUT)
+
+
+def ask(text: str = "Hello!", *, model: str = HAIKU, most: int = 300) -> dict[str, Any]:
+    return {
+        "modelId": model,
+        "messages": [{"role": "user", "content": [{"text": text}]}],
+        "inferenceConfig": {"maxTokens": most},
+    }
+
+
+def bedrock(time: VirtualTime, quota: int | None = None) -> BedrockEmulator:
+    return BedrockEmulator(
+        responder=Answers(),
+        pace=Pace(time_to_first_token=0.5, tokens_per_second=100),
+        quotas={} if quota is None else {HAIKU: Quota(tokens_per_minute=quota)},
+        clock=time.clock,
+        sleep=time.sleep,
+    )
+
+
+def layer(
+    time: VirtualTime, tokens: Any = 100_000, requests: Any = None, **more: Any
+) -> TokenQuota:
+    return TokenQuota(tokens, requests, clock=time.clock, wait=time.wait, **more)
+
+
+def crowd(client: Any, calls: int, threads: int, time: VirtualTime) -> tuple[int, int]:
+    """Make calls from several threads; how many were answered, and how many throttled."""
+    left = iter(range(calls))
+    lock, ends = threading.Lock(), [0, 0]
+
+    def work() -> None:
+        while True:
+            with lock:
+                if next(left, None) is None:
+                    return
+            try:
+                client.converse(**ask("The quick brown fox jumps. " * 40))
+            except ThrottledError:
+                ends[1] += 1
+            else:
+                ends[0] += 1
+
+    time.run([work] * threads)
+    return ends[0], ends[1]
+
+
+def test_a_crowd_is_answered_without_being_throttled() -> None:
+    """Where most calls were throttled all are answered now, near the quota's own pace."""
+    without, with_it = VirtualTime(), VirtualTime()
+    bare = LayeredClient(bedrock(without, 60_000).client(config=ONCE))
+    assert crowd(bare, 150, 8, without)[1] > 60
+
+    emulator, quota = bedrock(with_it, 60_000), layer(with_it, 60_000, max_wait=1000)
+    ends = crowd(LayeredClient(emulator.client(config=ONCE), [quota]), 150, 8, with_it)
+
+    spent = [call.usage for call in emulator.journal.calls("Converse") if call.usage]
+    ideal = sum(usage.input + 5 * usage.output for usage in spent) / 60_000 * 60
+    throttled = sum(call.status == 429 for call in emulator.journal.calls("Converse"))
+    assert ends == (150, 0)
+    assert throttled <= 2
+    assert with_it.clock() < ideal * 1.15
+    assert quota.reserved_tokens == quota.waiting == 0
+
+
+def test_requests_a_minute_are_kept_to() -> None:
+    """A quota of requests alone holds calls back, too."""
+    time = VirtualTime()
+    emulator = bedrock(time)
+    client = LayeredClient(emulator.client(), [layer(time, None, 30, max_wait=1000)])
+
+    assert crowd(client, 45, 6, time) == (45, 0)
+
+    starts = [call.started_at for call in emulator.journal.calls("Converse")]
+    assert len(starts) == 45
+    assert 55 < time.clock() < 100
+
+
+def test_first_come_first_served() -> None:
+    """Calls are let in in the order in which they came, small ones no sooner."""
+    time, order = VirtualTime(), list[int]()
+    quota = layer(time, 6000, max_wait=1000, share=1.0)
+    client = LayeredClient(ReplayClient({"output": {}, "usage": {}}), [quota])
+
+    def one(number: int) -> Callable[[], None]:
+        def work() -> None:
+            time.sleep(number / 100)
+            client.converse(**ask(most=3000 if number % 2 else 100))
+            order.append(number)
+
+        return work
+
+    time.run([one(number) for number in range(8)])
+
+    assert order == list(range(8))
+    assert time.clock() > 0.07
+
+
+def test_how_long_a_call_was_held_back_is_reported() -> None:
+    """The answer's report says the seconds of waiting, 0 for none."""
+    time = VirtualTime()
+    client = LayeredClient(bedrock(time).client(), [layer(time, 6000, share=1.0)])
+    waits: list[float] = []
+
+    def work() -> None:
+        answers = (client.converse(**ask(most=900)) for _ in range(3))
+        waits.extend(answer["bedrock_opt"]["lane"]["waited_seconds"] for answer in answers)
+
+    time.run([work])
+
+    assert waits[0] == 0
+    assert waits[2] > 0
+
+
+def test_answers_teach_what_the_next_will_take() -> None:
+    """Once answers were seen, what output really costs is held, not `maxTokens` alone."""
+    time = VirtualTime()
+    quota = layer(time)
+    held = []
+
+    class Watched(ReplayClient):
+        def converse(self, **request: Any) -> dict[str, Any]:
+            held.append(quota.reserved_tokens)
+            usage = {"inputTokens": 10, "cacheReadInputTokens": 90, "outputTokens": 200}
+            return {"output": {}, "usage": usage}
+
+    client = LayeredClient(Watched({}), [quota])
+    for most in (300, 300, 5000, 100):
+        client.converse(**ask("one two three " * 20, most=most))
+
+    prompt = held[0] - 300
+    assert held[1] >= 5 * 200 + prompt  # more than maxTokens
+    assert held[2] >= 5000 + prompt  # which Bedrock holds at the start
+    assert held[3] < 5 * 100 + 2 * prompt  # an answer can't be longer than its limit
+    assert quota.reserved_tokens == 0
+
+
+def test_what_is_throttled_all_the_same_waits_its_turn_again() -> None:
+    """A 429 is not the caller's: after a pause the call is sent again, and reported."""
+    time = VirtualTime()
+    emulator, quota = bedrock(time), layer(time)
+    emulator.faults.add(Fault(code="ThrottlingException", times=2))
+    client = LayeredClient(emulator.client(config=ONCE), [quota])
+    answers: list[dict[str, Any]] = []
+
+    time.run([lambda: answers.append(client.converse(**ask()))])
+
+    told = answers[0]["bedrock_opt"]
+    assert told["retries"] == 2
+    assert told["lane"]["waited_seconds"] >= 10
+    assert quota.reserved_tokens == 0
+
+
+def test_a_call_waits_no_longer_than_it_may() -> None:
+    """When `max_wait` is over the call fails as throttled, unsent, and holds nothing."""
+    time = VirtualTime()
+    emulator, quota = bedrock(time), layer(time, 1000, max_wait=20)
+    client = LayeredClient(emulator.client(config=ONCE), [quota])
+    errors: list[ThrottledError] = []
+
+    def work() -> None:
+        client.converse(**ask(most=900))
+        try:
+            client.converse(**ask(most=900))
+        except ThrottledError as error:
+            errors.append(error)
+
+    time.run([work])
+
+    assert "max_wait=20" in str(errors[0])
+    assert errors[0].retry_safe
+    assert errors[0].model_id == HAIKU
+    assert getattr(errors[0], UNSENT)
+    assert emulator.journal.count("Converse") == 1
+    assert quota.reserved_tokens == quota.waiting == 0
+
+
+def test_bedrocks_own_refusal_is_told_when_time_is_up() -> None:
+    """A call that Bedrock throttles to the end says so as the cause."""
+    time = VirtualTime()
+    emulator, quota = bedrock(time, 0), layer(time, max_wait=30)
+    client = LayeredClient(emulator.client(config=ONCE), [quota])
+    errors: list[ThrottledError] = []
+
+    def work() -> None:
+        try:
+            client.converse(**ask())
+        except ThrottledError as error:
+            errors.append(error)
+
+    time.run([work])
+
+    assert isinstance(errors[0].__cause__, ThrottledError)
+    assert 4 <= emulator.journal.count("Converse") <= 6
+    assert quota.reserved_tokens == 0
+
+
+def test_a_days_quota_is_not_waited_for() -> None:
+    """A call that the quota of a day refuses fails at once."""
+    time = VirtualTime()
+    emulator = BedrockEmulator(quotas={HAIKU: Quota(tokens_per_minute=10**6, tokens_per_day=1)})
+    client = LayeredClient(emulator.client(config=ONCE), [layer(time)])
+
+    with pytest.raises(ThrottledError, match="per day"):
+        client.converse(**ask())
+
+    assert emulator.journal.count("Converse") == 1
+
+
+def test_what_no_minute_has_room_for_is_refused_at_once() -> None:
+    """A call that reserves more than the quota is not sent, and the message names max_tokens."""
+    time = VirtualTime()
+    emulator, quota = bedrock(time), layer(time, 10_000)
+    client = LayeredClient(emulator.client(), [quota])
+    request = ask()
+    del request["inferenceConfig"]  # Bedrock then holds the model's maximum
+
+    with pytest.raises(RequestTooLargeOrOverQuotaError, match=r"64,000 of them .* max_tokens"):
+        client.converse(**request)
+
+    assert emulator.journal.count() == 0
+
+
+def test_throttles_that_botocore_got_over_are_heeded() -> None:
+    """Where botocore's own retries hid a 429, calls pause all the same."""
+    time = VirtualTime()
+    emulator = BedrockEmulator()
+    emulator.faults.add(Fault(code="ThrottlingException", times=1))
+    client = emulator.client()
+    quota = layer(time)
+    model = ChatBedrockOptimized(
+        model=HAIKU, client=client, bedrock_client=client, max_tokens=100, layers=[quota]
+    )
+    from langchain_bedrock_opt.aws.attempts import watch_attempts
+
+    watch_attempts(client)
+    waits: list[float] = []
+
+    def work() -> None:
+        for _ in range(2):
+            answer = model.invoke("Hello!")
+            waits.append(answer.response_metadata["bedrock_opt"]["lane"]["waited_seconds"])
+
+    time.run([work])
+
+    assert waits[0] == 0
+    assert waits[1] >= 5
+
+
+def test_streams_hold_until_they_say_what_they_spent() -> None:
+    """A stream's tokens are held while it runs, and settled with its metadata."""
+    time = VirtualTime()
+    quota = layer(time)
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+
+    events = iter(client.converse_stream(**ask())["stream"])
+    next(events)
+    assert quota.reserved_tokens > 300
+    last = list(events)[-1]
+
+    assert last["metadata"]["bedrock_opt"]["lane"] == {"waited_seconds": 0.0}
+    assert quota.reserved_tokens == 0
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_stream_that_is_broken_off_holds_nothing(read: int) -> None:
+    """A stream that is closed, read or not, gives back what it held."""
+    quota = layer(VirtualTime())
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+
+    stream = client.converse_stream(**ask())["stream"]
+    for _ in zip(range(read), stream, strict=False):
+        pass
+    assert quota.reserved_tokens > 0
+    stream.close()
+
+    assert quota.reserved_tokens == 0
+
+
+async def test_tasks_and_threads_share_it() -> None:
+    """`ainvoke`, `astream` and `invoke` of several models go through one quota."""
+    quota = TokenQuota(10**6, max_wait=5)
+    client = BedrockEmulator().client()
+    models = [
+        ChatBedrockOptimized(
+            model=model, client=client, bedrock_client=client, max_tokens=100, layers=[quota]
+        )
+        for model in (HAIKU, NOVA)
+    ]
+
+    answers = await asyncio.gather(*(model.ainvoke("Hello!") for model in models * 5))
+    chunks = [chunk async for chunk in models[0].astream("こんにちは")]
+
+    assert all("lane" in answer.response_metadata["bedrock_opt"] for answer in answers)
+    assert chunks
+    assert quota.reserved_tokens == 0
+
+
+def test_limits_by_model_hold_for_theirs_alone() -> None:
+    """Each model has its own quota, by the id it is called with; others are not held back."""
+    time = VirtualTime()
+    quota = layer(time, {HAIKU: 1000}, max_wait=0)
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{HAIKU}"
+
+    client.converse(**ask(most=900))
+    with pytest.raises(ThrottledError):
+        client.converse(**ask(most=900, model=arn))
+    client.converse(**ask(most=900, model=HAIKU.replace("us.", "global.", 1)))
+    client.converse(**ask(most=900, model=NOVA))
+    with pytest.raises(InvalidRequestError):
+        client.converse(**ask(model="no model at all"))
+
+
+class Failing:
+    """A client that ends each call as it is told."""
+
+    def __init__(self, ends: Iterator[BaseException | None]) -> None:
+        self._ends = ends
+
+    def converse(self, **_request: Any) -> dict[str, Any]:
+        end = next(self._ends)
+        if end is not None:
+            raise end
+        usage = {"inputTokens": 7, "outputTokens": 900, "cacheReadInputTokens": 5}
+        return {"output": {}, "usage": usage}
+
+    def converse_stream(self, **request: Any) -> dict[str, Any]:
+        response = self.converse(**request)
+
+        def events() -> Iterator[dict[str, Any]]:
+            yield {"contentBlockDelta": {}}
+            if (end := next(self._ends)) is not None:
+                raise end
+            yield {"metadata": {"usage": response["usage"]}}
+
+        read = events()
+        return {"stream": EventStream(read, read)}
+
+
+ends = st.sampled_from(
+    [
+        None,
+        ServiceUnavailableError("down"),
+        ModelTimeoutError("late"),
+        InvalidRequestError("no"),
+        ThrottledError("daily: too many tokens per day"),
+        NotAsked(),
+        KeyboardInterrupt(),
+        ValueError("odd"),
+    ]
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(ends, min_size=40, max_size=40), st.lists(st.integers(0, 3), max_size=15))
+def test_nothing_is_held_once_calls_have_ended(
+    ends: list[BaseException | None], ways: list[int]
+) -> None:
+    """However calls and streams end, what they held comes back to zero."""
+    time = VirtualTime()
+    quota = layer(time, 10**6, 10**6)
+    client = LayeredClient(Failing(iter(ends)), [quota])
+
+    for way in ways:
+        with suppress(Exception, KeyboardInterrupt):
+            if way == 0:
+                client.converse(**ask())
+            else:
+                stream = client.converse_stream(**ask())["stream"]
+                for _ in zip(range(way - 1), stream, strict=False):
+                    pass
+                stream.close()
+
+    assert quota.reserved_tokens == 0
+    assert quota.waiting == 0
+
+
+def test_what_may_have_been_answered_counts() -> None:
+    """A call that timed out may have used its tokens; one that was refused has not."""
+    time = VirtualTime()
+    quota = layer(time, 6000, share=1.0, max_wait=0)
+    ends = iter([InvalidRequestError("no"), ModelTimeoutError("late")])
+    client = LayeredClient(Failing(ends), [quota])
+
+    for error in (InvalidRequestError, ModelTimeoutError):
+        with pytest.raises(error):
+            client.converse(**ask(most=900))
+    with pytest.raises(ThrottledError):
+        client.converse(**ask(most=900))
+
+
+def test_a_waiter_that_is_interrupted_leaves_the_line() -> None:
+    """Ctrl-C in a wait takes the call out of the line, and the next one gets its turn."""
+
+    def interrupted(_event: threading.Event, _seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    quota = TokenQuota(1000, clock=VirtualTime().clock, wait=interrupted)
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+    stream = client.converse_stream(**ask(most=900))["stream"]
+
+    with pytest.raises(KeyboardInterrupt):
+        client.converse(**ask(most=900))
+
+    assert quota.waiting == 0
+    stream.close()
+    assert quota.reserved_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "more", "message"),
+    [
+        (None, {}, "needs tokens_per_minute"),
+        (0, {}, "tokens_per_minute is 0"),
+        (1.5, {}, "tokens_per_minute is 1.5"),
+        ({HAIKU: -1}, {}, f"tokens_per_minute of {HAIKU} is -1"),
+        ({HAIKU: 1}, {"requests_per_minute": 5}, "both be numbers"),
+        (1, {"requests_per_minute": True}, "requests_per_minute is True"),
+        (1, {"max_wait": -1}, "max_wait=-1"),
+        (1, {"max_wait": math.nan}, "max_wait=nan"),
+        (1, {"burst_seconds": 0}, "burst_seconds=0"),
+        (1, {"share": 1.1}, "share=1.1"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(tokens: Any, more: dict[str, Any], message: str) -> None:
+    """Wrong numbers are refused when the quota is made, with their value."""
+    with pytest.raises(ConfigurationError, match=message):
+        TokenQuota(tokens, **more)
+
+
+def test_all_of_a_prompt_is_counted() -> None:
+    """System, tools with their schemas, calls of tools, files and messages count as prompt."""
+    tool = {"toolSpec": {"name": "search", "inputSchema": {"json": {"type": "object"}}}}
+    image = {"image": {"format": "png", "source": {"bytes": b"..."}}}
+    stored = {"video": {"format": "mp4", "source": {"s3Location": {"uri": "s3://b/k"}}}}
+    call = {"toolUse": {"toolUseId": "tooluse_1", "name": "search", "input": {"query": "tea"}}}
+    plain = prompt_tokens(ask("Hello there"))
+
+    def more(**parts: Any) -> int:
+        return prompt_tokens({**ask("Hello there"), **parts}) - plain
+
+    assert plain < 8
+    assert 2 <= more(system=[{"text": "Be brief, please."}]) < 10
+    assert 3 <= more(toolConfig={"tools": [tool]}) < 15
+    message = {"role": "user", "content": [{"text": "Hello there"}, image, stored, call]}
+    assert 3200 <= more(messages=[message]) < 3220
