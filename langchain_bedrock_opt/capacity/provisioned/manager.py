@@ -138,12 +138,12 @@ class ProvisionedThroughputManager:
             CapacityError: The account can't be looked through; nothing was bought.
             ConfigurationError: An argument can't be.
         """
-        if name.startswith(TEMPORARY):
-            raise ConfigurationError(
-                f"name={name!r}: names that begin with {TEMPORARY!r} are those of temporary()."
-            )
         purchase = Purchase(
-            model=model, name=name, units=units, commitment=commitment, tags=tags or {}
+            model=model,
+            name=_lasting_name(name),
+            units=units,
+            commitment=commitment,
+            tags=tags or {},
         )
         token = purchase.token() if token is None else checked_token(token)
         purchase.confirmed(confirm, self._calls.region, unit_price)
@@ -228,8 +228,9 @@ class ProvisionedThroughputManager:
             CapacityError: AWS refuses, or there is none.
             ConfigurationError: It can't be a name.
         """
+        changes = {"desiredProvisionedModelName": _lasting_name(name)}
         arn = self.get(throughput).arn
-        self._calls.update(arn, {"desiredProvisionedModelName": checked_name(name)})
+        self._calls.update(arn, changes)
         return self.get(arn)
 
     def move_model(
@@ -428,6 +429,19 @@ class ProvisionedThroughputManager:
             "account: see manager.list(), or pass the region_name it was bought in.",
             arn=identifier if identifier.startswith("arn:") else None,
         )
+
+
+def _lasting_name(name: str) -> str:
+    """A name for one that no `temporary` block takes over and deletes.
+
+    Raises:
+        ConfigurationError: It can't be a name, or is one of theirs.
+    """
+    if checked_name(name).startswith(TEMPORARY):
+        raise ConfigurationError(
+            f"name={name!r}: names that begin with {TEMPORARY!r} are those of temporary()."
+        )
+    return name
 
 
 def _identifier(throughput: ProvisionedThroughput | str) -> str:
