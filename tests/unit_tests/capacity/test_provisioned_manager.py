@@ -161,16 +161,16 @@ def test_waiting_outlasts_trouble(
     bought = manager_of(service).create(NOVA_24K, name="prod", confirm=True)
     client.fail(
         GET,
+        service_says("ExpiredTokenException", 403, "The token has expired"),
         service_says("ThrottlingException", 429),
         no_connection(),
-        service_says("ExpiredTokenException", 403, "The token has expired"),
         service_says("ResourceNotFoundException", 404),
     )
 
     assert manager_of(service, client).wait(bought).is_in_service
-    assert "prod can't be looked at just now, and is waited for: The token has expired." in (
-        caplog.messages
-    )
+    assert caplog.messages == [  # once, while it lasts
+        "prod can't be looked at just now, and is waited for: The token has expired."
+    ]
 
 
 def test_waiting_for_one_that_is_gone_ends(

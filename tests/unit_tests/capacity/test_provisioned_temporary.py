@@ -190,9 +190,12 @@ def test_one_for_good_is_never_taken_over(service: ThroughputService) -> None:
 
 
 def test_names_of_temporary_ones_are_for_them_alone(service: ThroughputService) -> None:
-    """`create` takes no name that a block would take over and delete."""
+    """`create` and `rename` take no name that a block would take over and delete."""
+    manager = manager_of(service)
     with pytest.raises(ConfigurationError, match=r"are those of temporary\(\)"):
-        manager_of(service).create(NOVA_24K, name=NAME, confirm=True)
+        manager.create(NOVA_24K, name=NAME, confirm=True)
+    with pytest.raises(ConfigurationError, match=r"are those of temporary\(\)"):
+        manager.rename("prod", NAME)
 
 
 def test_one_of_another_kind_in_the_way_is_left_alone(service: ThroughputService) -> None:
