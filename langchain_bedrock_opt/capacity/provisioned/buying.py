@@ -28,8 +28,8 @@ _UNCERTAIN: Final = (
 _KNOWS_TOKEN: Final = re.compile("(request|idempoten[a-z]*) ?token|idempotent", re.IGNORECASE)
 
 
-class ForgottenPurchaseError(PurchaseError):
-    """AWS remembers the token for one that is not there any more."""
+class SpentTokenError(PurchaseError):
+    """AWS takes a token for the purchase of one that is gone, or has become another one."""
 
 
 @dataclass(slots=True)
@@ -73,15 +73,14 @@ class Buyer:
             trail: What is bought is taken down in it at once.
 
         Raises:
-            PurchaseError: AWS refuses, gave no answer for minutes, or the name or the token is
-                another's.
+            PurchaseError: AWS refuses, gave no answer for minutes, or the name is another's.
+            SpentTokenError: The token is another's.
             CapacityError: The account can't be looked through; nothing was bought.
         """
         backoff = self._calls.backoff()
         while True:
-            found = self.find(purchase)
+            found = self._find(purchase, trail)
             if found is not None:
-                trail.note(found.arn, was_seen=True)
                 return found
             trail.is_open = True
             try:
@@ -96,16 +95,22 @@ class Buyer:
                 return self._seen(arn, purchase, trail)
             backoff.pause()
 
-    def find(self, purchase: Purchase) -> ProvisionedThroughput | None:
+    def _find(self, purchase: Purchase, trail: Trail) -> ProvisionedThroughput | None:
         """The one that was bought before under this name; None if there is none.
 
         Raises:
             PurchaseError: It is not what is to be bought, or it has failed.
             CapacityError: The account can't be looked through.
         """
-        named = self._calls.named(purchase.name)
+        try:
+            named = self._calls.named(purchase.name)
+        except CapacityError as error:
+            if trail.is_open:
+                raise PurchaseError(f"{error} {_UNCERTAIN}") from error
+            raise
         for existing in named:
             if existing.status != FAILED and not purchase.differences(existing):
+                trail.note(existing.arn, was_seen=True)
                 return existing
         if named:
             raise self._in_the_way(named[0], purchase)
@@ -125,13 +130,12 @@ class Buyer:
         self, purchase: Purchase, error: BotocoreError, trail: Trail
     ) -> ProvisionedThroughput:
         """What was bought by an earlier try, if the last one was refused for that."""
-        found = self.find(purchase)
+        found = self._find(purchase, trail)
         if found is not None:
-            trail.note(found.arn, was_seen=True)
             return found
         trail.is_open = False
         if _KNOWS_TOKEN.search(said(error)):
-            raise ForgottenPurchaseError(
+            raise SpentTokenError(
                 f"AWS knows the token of an earlier purchase ({said(error)}). {_another(purchase)}"
             ) from error
         raise PurchaseError(refusal(error)) from error
@@ -139,20 +143,18 @@ class Buyer:
     def _seen(self, arn: str, purchase: Purchase, trail: Trail) -> ProvisionedThroughput:
         """What AWS says has been bought by this purchase: now, or long ago."""
         bought = None if arn in self.gone else self._looked_for(arn)
-        if bought is None:
-            raise ForgottenPurchaseError(
-                f"AWS takes this for the purchase of {arn}, which is not there any more. "
-                f"{_another(purchase)}",
-                arn=arn,
-            )
-        if differences := purchase.differences(bought):
-            raise PurchaseError(
-                f"AWS takes this for the purchase of {arn}, which {differences}. "
-                f"{_another(purchase)}",
-                arn=arn,
-            )
-        trail.note(arn, was_seen=True)
-        return bought
+        differences = "is not there any more"
+        if bought is not None:
+            differences = purchase.differences(bought)
+            if differences:  # it was renamed or moved since, and is somebody's
+                del trail.arns[arn]
+            else:
+                trail.note(arn, was_seen=True)
+                return bought
+        raise SpentTokenError(
+            f"AWS takes this for the purchase of {arn}, which {differences}. {_another(purchase)}",
+            arn=arn,
+        )
 
     def _looked_for(self, arn: str) -> ProvisionedThroughput | None:
         """One that was bought a moment ago: a Get may lag behind a Create."""
@@ -175,8 +177,9 @@ def failure(failed: ProvisionedThroughput) -> PurchaseError:
     """
     words = failed.failure_message or "Bedrock says no more"
     return PurchaseError(
-        f"{failed.name} is Failed: {with_hint(words)} Delete it, since whether AWS bills a failed "
-        f"one is not known: manager.delete({failed.arn!r}); then buy it again with another token=.",
+        f"{failed.name} is Failed: {with_hint(words)} Delete it if it is still there, since "
+        f"whether AWS bills a failed one is not known: manager.delete({failed.arn!r}); then buy it "
+        "again with another token=.",
         arn=failed.arn,
     )
 

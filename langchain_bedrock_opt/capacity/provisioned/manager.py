@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_bedrock_opt.aws.clients import service_client
 from langchain_bedrock_opt.aws.resolution import Resolution, remember_resolution
-from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
 from langchain_bedrock_opt.capacity.provisioned.buying import Buyer, Trail
 from langchain_bedrock_opt.capacity.provisioned.calls import ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.deleting import Deleter
@@ -32,8 +31,10 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
 from langchain_bedrock_opt.capacity.provisioned.temporary import Parts, TemporaryThroughput
 from langchain_bedrock_opt.capacity.provisioned.waiting import Progress, Waiter
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
-from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.errors import CapacityError, ConfigurationError, UnitsFixedError
+
+if TYPE_CHECKING:
+    from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 
 
 def _utc_now() -> datetime:
@@ -137,12 +138,12 @@ class ProvisionedThroughputManager:
             CapacityError: The account can't be looked through; nothing was bought.
             ConfigurationError: An argument can't be.
         """
-        if name.startswith(TEMPORARY):
-            raise ConfigurationError(
-                f"name={name!r}: names that begin with {TEMPORARY!r} are those of temporary()."
-            )
         purchase = Purchase(
-            model=model, name=name, units=units, commitment=commitment, tags=tags or {}
+            model=model,
+            name=_lasting_name(name),
+            units=units,
+            commitment=commitment,
+            tags=tags or {},
         )
         token = purchase.token() if token is None else checked_token(token)
         purchase.confirmed(confirm, self._calls.region, unit_price)
@@ -227,8 +228,9 @@ class ProvisionedThroughputManager:
             CapacityError: AWS refuses, or there is none.
             ConfigurationError: It can't be a name.
         """
+        changes = {"desiredProvisionedModelName": _lasting_name(name)}
         arn = self.get(throughput).arn
-        self._calls.update(arn, {"desiredProvisionedModelName": checked_name(name)})
+        self._calls.update(arn, changes)
         return self.get(arn)
 
     def move_model(
@@ -395,6 +397,10 @@ class ProvisionedThroughputManager:
             CapacityError: There is none, or AWS refuses.
             ConfigurationError: As of `ChatBedrockOptimized`.
         """
+        # Here, since langchain-aws takes a second to import, and only this needs it.
+        from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
+        from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
+
         found = self._seen(throughput)
         base, region = found.foundation_model_id, parse_model_id(found.arn).region
         remember_resolution(
@@ -423,6 +429,19 @@ class ProvisionedThroughputManager:
             "account: see manager.list(), or pass the region_name it was bought in.",
             arn=identifier if identifier.startswith("arn:") else None,
         )
+
+
+def _lasting_name(name: str) -> str:
+    """A name for one that no `temporary` block takes over and deletes.
+
+    Raises:
+        ConfigurationError: It can't be a name, or is one of theirs.
+    """
+    if checked_name(name).startswith(TEMPORARY):
+        raise ConfigurationError(
+            f"name={name!r}: names that begin with {TEMPORARY!r} are those of temporary()."
+        )
+    return name
 
 
 def _identifier(throughput: ProvisionedThroughput | str) -> str:

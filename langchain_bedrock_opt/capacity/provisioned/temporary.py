@@ -13,7 +13,7 @@ from typing import Final
 
 from langchain_bedrock_opt.capacity.provisioned.buying import (
     Buyer,
-    ForgottenPurchaseError,
+    SpentTokenError,
     Trail,
 )
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCalls
@@ -103,21 +103,31 @@ class TemporaryThroughput:
 
     def _bought(self) -> ProvisionedThroughput:
         """The one that a process before this left behind, or a new one."""
-        parts, purchase = self._parts, self._purchase
-        for existing in parts.calls.named(purchase.name):
+        parts = self._parts
+        for existing in parts.calls.named(self._purchase.name):
             if existing.status == FAILED:
                 parts.deleter.delete(existing, self._timeout)
         # A day of its own: what was deleted on other days does not have to be gone through.
         day = parts.clock().astimezone(timezone.utc).date()
         for number in range(_MOST_ROUNDS):
-            token = purchase.token(f"{day}/{number}")
-            try:
-                return parts.buyer.buy(purchase, token, self._trail)
-            except ForgottenPurchaseError:
-                continue
+            bought = self._bought_in(f"{day}/{number}")
+            if bought is not None:
+                return bought
         raise PurchaseError(
-            f"{purchase.name} was bought and deleted {_MOST_ROUNDS} times today: take another name."
+            f"{self._purchase.name} was bought and deleted {_MOST_ROUNDS} times today: take "
+            "another name."
         )
+
+    def _bought_in(self, round_: str) -> ProvisionedThroughput | None:
+        """The one of a round; None if what was bought in it is gone."""
+        token = self._purchase.token(round_)
+        try:
+            return self._parts.buyer.buy(self._purchase, token, self._trail)
+        except SpentTokenError as error:
+            if error.arn is not None and error.arn in self._trail.arns:
+                # Looked for in vain for so long, it needs no more patience on exit.
+                self._trail.note(error.arn, was_seen=True)
+            return None
 
     def _clean_up(self, error: BaseException | None) -> None:
         """Delete what may be there; an error that is under way is not hidden by another one."""

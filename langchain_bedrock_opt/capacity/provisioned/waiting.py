@@ -60,9 +60,11 @@ class Waiter:
         """
         end = self._clock() + timedelta(seconds=timeout)
         misses = 0
+        is_blind = False
         while True:
-            looked, is_there = self._look(throughput)
+            looked, is_there = self._look(throughput, quietly=is_blind)
             throughput = looked or throughput
+            is_blind = looked is None and is_there
             misses = 0 if is_there else misses + 1
             if misses >= LOOKS:
                 raise CapacityError(
@@ -84,18 +86,21 @@ class Waiter:
             raise failure(looked)
         return looked.is_in_service
 
-    def _look(self, throughput: ProvisionedThroughput) -> tuple[ProvisionedThroughput | None, bool]:
+    def _look(
+        self, throughput: ProvisionedThroughput, *, quietly: bool
+    ) -> tuple[ProvisionedThroughput | None, bool]:
         """What is seen, if anything, and whether it may be taken to be there."""
         try:
             found = self._calls.look(throughput.arn)
         except BOTOCORE_ERRORS as error:
             if trouble_of(error) == "refused":
                 raise CapacityError(refusal(error), arn=throughput.arn) from error
-            _logger.warning(
-                "%s can't be looked at just now, and is waited for: %s.",
-                throughput.name,
-                said(error),
-            )
+            if not quietly:
+                _logger.warning(
+                    "%s can't be looked at just now, and is waited for: %s.",
+                    throughput.name,
+                    said(error),
+                )
             return None, True
         return found, found is not None
 

@@ -55,7 +55,7 @@ def test_streaming_and_tool_choice_are_those_of_the_model(
 
     assert len(list(chat.stream("Tell me of the sea."))) > 1
     forced = chat.bind_tools([weather], tool_choice="weather").invoke("How is it in Kyoto?")
-    assert [call["name"] for call in forced.tool_calls] == ["weather"]  # type: ignore[attr-defined]
+    assert [call["name"] for call in forced.tool_calls] == ["weather"]
     assert chat.base_model_id == NOVA
     assert chat.supports_tool_choice_values == ("auto", "any", "tool")
     asked = {call.model_id for call in service.emulator.journal.calls() if call.usage}

@@ -161,16 +161,16 @@ def test_waiting_outlasts_trouble(
     bought = manager_of(service).create(NOVA_24K, name="prod", confirm=True)
     client.fail(
         GET,
+        service_says("ExpiredTokenException", 403, "The token has expired"),
         service_says("ThrottlingException", 429),
         no_connection(),
-        service_says("ExpiredTokenException", 403, "The token has expired"),
         service_says("ResourceNotFoundException", 404),
     )
 
     assert manager_of(service, client).wait(bought).is_in_service
-    assert "prod can't be looked at just now, and is waited for: The token has expired." in (
-        caplog.messages
-    )
+    assert caplog.messages == [  # once, while it lasts
+        "prod can't be looked at just now, and is waited for: The token has expired."
+    ]
 
 
 def test_waiting_for_one_that_is_gone_ends(
@@ -180,7 +180,7 @@ def test_waiting_for_one_that_is_gone_ends(
     bought = manager.wait(manager.create(NOVA_24K, name="prod", confirm=True))
     manager.delete("prod")
 
-    with pytest.raises(CapacityError, match="prod .* is not there any more: somebody has deleted"):
+    with pytest.raises(CapacityError, match=r"prod .* is not there any more: somebody has deleted"):
         manager.wait(bought)
     with pytest.raises(CapacityError, match="There is no provisioned throughput prod in us-east-1"):
         manager.wait("prod")
@@ -208,9 +208,9 @@ def test_a_failed_one_says_why_and_what_to_do(
 
     assert str(caught.value) == (
         "prod is Failed: There is not enough capacity. AWS has no capacity for it at the moment: "
-        "try later, with fewer units, or in another region. Delete it, since whether AWS bills a "
-        f"failed one is not known: manager.delete('{bought.arn}'); then buy it again with another "
-        "token=."
+        "try later, with fewer units, or in another region. Delete it if it is still there, since "
+        "whether AWS bills a failed one is not known: "
+        f"manager.delete('{bought.arn}'); then buy it again with another token=."
     )
     with pytest.raises(PurchaseError, match="prod is Failed: There is not enough"):
         manager.create(NOVA_24K, name="prod", confirm=True)
@@ -278,7 +278,7 @@ def test_questions_are_asked_again(service: ThroughputService) -> None:
     manager = manager_of(service, client)
 
     assert manager.get("chat").name == "chat"
-    with pytest.raises(CapacityError, match="InternalServerException.*for some minutes"):
+    with pytest.raises(CapacityError, match=r"InternalServerException.*for some minutes"):
         manager.list()
     assert client.calls[LIST] == 8
 
@@ -293,7 +293,7 @@ def test_a_name_is_changed(
     renamed = manager.rename("prod", "blue")
 
     assert (renamed.arn, renamed.name) == (bought.arn, "blue")
-    with pytest.raises(CapacityError, match="already in use.*Choose another name"):
+    with pytest.raises(CapacityError, match=r"already in use.*Choose another name"):
         manager.rename(manager.wait("blue"), "other")
     with pytest.raises(ConfigurationError, match="a name is made of"):
         manager.rename("blue", "no spaces")
@@ -329,7 +329,9 @@ def test_units_are_fixed(service: ThroughputService, manager: ProvisionedThrough
     """`resize` says what to do instead, and asks AWS nothing."""
     for named in ("prod", manager.create(NOVA_24K, name="prod", confirm=True)):
         asked = len(service.emulator.journal.calls())
-        with pytest.raises(UnitsFixedError, match="units of prod can't be changed to 3.* a second"):
+        with pytest.raises(
+            UnitsFixedError, match=r"units of prod can't be changed to 3.* a second"
+        ):
             manager.resize(named, 3)
         assert len(service.emulator.journal.calls()) == asked
 
@@ -402,7 +404,7 @@ def test_a_deletion_that_is_refused_says_that_it_bills(service: ThroughputServic
     assert caught.value.arn == arn
     never = make_throughput_service(pace=ThroughputPace(creating=1e9))
     never.create("chat")
-    with pytest.raises(CapacityError, match="still bills.*ConflictException"):
+    with pytest.raises(CapacityError, match=r"still bills.*ConflictException"):
         manager_of(never).delete("chat", timeout=600)
 
 

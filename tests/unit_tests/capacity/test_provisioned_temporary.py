@@ -20,7 +20,12 @@ from langchain_bedrock_opt.errors import (
 )
 from tests.faulty_clients import FaultyClient, service_says
 from tests.provisioned_fates import NOVA_24K, manager_of
-from tests.throughput_service import TAKES_MINUTES, ThroughputService, make_throughput_service
+from tests.throughput_service import (
+    DAY,
+    TAKES_MINUTES,
+    ThroughputService,
+    make_throughput_service,
+)
 
 NAME = f"{TEMPORARY}load"
 DELETE = "delete_provisioned_model_throughput"
@@ -73,9 +78,9 @@ def test_an_error_of_the_block_comes_out_as_it_is(service: ThroughputService) ->
     """After an exception in the block it is deleted, too, and the exception goes on."""
     error = ValueError("the user's own")
 
-    with pytest.raises(ValueError, match="own") as caught:  # noqa: PT012 - a block
-        with manager_of(service).temporary(NOVA_24K, name="load", confirm=True):
-            raise error
+    block = manager_of(service).temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(ValueError, match="own") as caught, block:
+        raise error
 
     assert caught.value is error
     assert left(service) == []
@@ -99,7 +104,7 @@ def test_one_that_fails_is_deleted(service: ThroughputService) -> None:
     """If AWS can't provide it, the block is not entered, the reason is told, nothing is left."""
     service.fail(message="Insufficient capacity in the region")
 
-    with pytest.raises(PurchaseError, match="is Failed: Insufficient.*AWS has no capacity for it"):
+    with pytest.raises(PurchaseError, match=r"is Failed: Insufficient.*AWS has no capacity for it"):
         use(service)
 
     assert left(service) == []
@@ -135,9 +140,9 @@ def test_a_deletion_that_fails_hides_no_error_of_the_block(
     client = FaultyClient(service.bedrock)
     client.fail(DELETE, service_says("AccessDeniedException", 403))
 
-    with pytest.raises(KeyError, match="own") as caught:  # noqa: PT012 - a block
-        with manager_of(service, client).temporary(NOVA_24K, name="load", confirm=True):
-            raise KeyError("own")
+    block = manager_of(service, client).temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(KeyError, match="own") as caught, block:
+        raise KeyError("own")
 
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -162,9 +167,10 @@ def test_throttles_and_conflicts_of_a_deletion_pass(service: ThroughputService) 
 
 
 def test_what_a_killed_process_left_is_taken_over(service: ThroughputService) -> None:
-    """The next block of the same name uses it, and deletes it."""
+    """The next block of the same name uses it, days later too, and deletes it."""
     killed = manager_of(service).temporary(NOVA_24K, name="load", confirm=True)
     forgotten = killed.__enter__()
+    service.clock.sleep(2 * DAY)
 
     assert use(service) == forgotten.arn
 
@@ -184,9 +190,12 @@ def test_one_for_good_is_never_taken_over(service: ThroughputService) -> None:
 
 
 def test_names_of_temporary_ones_are_for_them_alone(service: ThroughputService) -> None:
-    """`create` takes no name that a block would take over and delete."""
+    """`create` and `rename` take no name that a block would take over and delete."""
+    manager = manager_of(service)
     with pytest.raises(ConfigurationError, match=r"are those of temporary\(\)"):
-        manager_of(service).create(NOVA_24K, name=NAME, confirm=True)
+        manager.create(NOVA_24K, name=NAME, confirm=True)
+    with pytest.raises(ConfigurationError, match=r"are those of temporary\(\)"):
+        manager.rename("prod", NAME)
 
 
 def test_one_of_another_kind_in_the_way_is_left_alone(service: ThroughputService) -> None:
@@ -196,6 +205,18 @@ def test_one_of_another_kind_in_the_way_is_left_alone(service: ThroughputService
         with pytest.raises(PurchaseError, match="has 2 units, not 1"):
             use(service)
         assert left(service) == [NAME]
+
+
+def test_one_that_was_renamed_to_be_kept_is_kept(service: ThroughputService) -> None:
+    """A token that now stands for one with another name buys a new one, and deletes only that."""
+    manager = manager_of(service)
+    kept = manager.temporary(NOVA_24K, name="load", confirm=True).__enter__()
+    manager.rename(kept, "prod")
+    service.clock.sleep(600)
+
+    assert use(service) != kept.arn
+
+    assert left(service) == ["prod"]
 
 
 def test_a_failed_one_in_the_way_is_deleted(service: ThroughputService) -> None:
