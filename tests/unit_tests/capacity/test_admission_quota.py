@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ from langchain_bedrock_opt.errors import (
     ServiceUnavailableError,
     ThrottledError,
 )
+from tests.extras import needs_fork
 
 HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -381,6 +383,43 @@ class Failing:
 
         read = events()
         return {"stream": EventStream(read, read)}
+
+
+def test_a_stream_that_is_throttled_on_its_way_pauses_the_others() -> None:
+    """A throttle inside a stream reaches its reader, and the next call waits."""
+    time = VirtualTime()
+    quota = layer(time)
+    ends = iter([None, ThrottledError("slow down"), None])
+    client = LayeredClient(Failing(ends), [quota])
+    answers: list[dict[str, Any]] = []
+
+    def work() -> None:
+        with pytest.raises(ThrottledError):
+            list(client.converse_stream(**ask())["stream"])
+        answers.append(client.converse(**ask()))
+
+    time.run([work])
+
+    assert answers[0]["bedrock_opt"]["lane"]["waited_seconds"] >= 5
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_process_begins_with_an_empty_line() -> None:
+    """Calls that the parent has under way are not the child's to end, nor to wait for."""
+    quota = layer(VirtualTime())
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+    stream = client.converse_stream(**ask())["stream"]
+
+    child = os.fork()
+    if not child:
+        client.converse(**ask())
+        os._exit(quota.reserved_tokens)
+    _, status = os.waitpid(child, 0)
+    stream.close()
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert quota.reserved_tokens == 0
 
 
 ends = st.sampled_from(

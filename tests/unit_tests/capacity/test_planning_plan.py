@@ -103,9 +103,12 @@ def test_a_plan_is_shown_in_a_notebook(plan: ThroughputPlan) -> None:
 def test_a_plan_is_a_frame_and_a_figure(plan: ThroughputPlan) -> None:
     """With the extra there are a frame of the rows and a figure of cost and load."""
     pytest.importorskip("matplotlib")
+    pd = pytest.importorskip("pandas")
 
     frame, figure = plan.to_pandas(), plan.plot()
+    of_a_frame = plan_throughput(pd.DataFrame(BURSTS), SONNET, "20", PRICE)
 
+    assert of_a_frame == plan
     assert frame.loc[2, "hourly_cost"] == float(plan.hourly_cost)
     costs, load = figure.axes
     assert costs.get_legend() is not None
