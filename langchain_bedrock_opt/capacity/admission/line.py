@@ -91,15 +91,23 @@ class Demand:
 
 
 class Reservation:
-    """What one admitted call holds, until it is settled or released; the first of these counts."""
+    """What one admitted call holds, until it is settled or released; the first of these counts.
 
-    __slots__ = ("_demand", "_line", "_seconds", "_tokens")
+    Args:
+        line: Where it was let in.
+        demand: What it asked for.
+        tokens: What it holds.
+        seconds: Under which seconds its tokens and its request are booked.
+    """
 
-    def __init__(self, line: Line, demand: Demand, tokens: int, seconds: list[int]) -> None:
-        self._line: Line | None = line
-        self._demand = demand
-        self._tokens = tokens
-        self._seconds = seconds
+    __slots__ = ("_line", "demand", "is_open", "seconds", "tokens")
+
+    def __init__(self, line: Line, demand: Demand, tokens: int, seconds: tuple[int, int]) -> None:
+        self._line = line
+        self.demand = demand
+        self.tokens = tokens
+        self.seconds = seconds
+        self.is_open = True
 
     def settle(self, usage: Mapping[str, int] | None) -> None:
         """The call was answered.
@@ -107,18 +115,18 @@ class Reservation:
         Args:
             usage: What it spent; None if nobody says, as of a stream that was broken off.
         """
-        demand = self._demand
-        used = quota_tokens(usage, demand.habits.burndown) if usage else demand.expected
-        self._close(used, usage)
+        burndown = self.demand.habits.burndown
+        used = quota_tokens(usage, burndown) if usage else self.demand.expected
+        self._line.close(self, used, usage)
 
     def release(self) -> None:
         """The call was not answered and counts nowhere."""
-        self._close(None, None)
+        self._line.close(self, None, None)
 
-    def _close(self, used: int | None, usage: Mapping[str, int] | None) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.close(self._demand, self._tokens, self._seconds, used, usage)
+    def throttled(self, pause: float) -> None:
+        """The call was throttled: it counts nowhere, and nobody is let in for so many seconds."""
+        self.release()
+        self._line.throttled(pause)
 
 
 class Line:
@@ -196,24 +204,26 @@ class Line:
                 self._waiting.remove(turn)
                 self._call_first()
 
-    def close(
-        self,
-        demand: Demand,
-        held: int,
-        seconds: list[int],
-        used: int | None,
-        usage: Mapping[str, int] | None,
-    ) -> None:
-        """End what `enter` returned; for `Reservation`."""
+    def close(self, held: Reservation, used: int | None, usage: Mapping[str, int] | None) -> None:
+        """End what `enter` returned, for `Reservation`; once.
+
+        Args:
+            held: What is held.
+            used: What the call took of it; None for a call that counts nowhere.
+            usage: What the call spent, if its answer said so.
+        """
         with self._lock:
+            if not held.is_open:
+                return
+            held.is_open = False
             now = self._clock()
-            self._reserved -= held
+            self._reserved -= held.tokens
             if self.tokens is not None:
-                self.tokens.give(held - (used or 0), seconds[0], now)
+                self.tokens.give(held.tokens - (used or 0), held.seconds[0], now)
             if self.requests is not None and used is None:
-                self.requests.give(1, seconds[1], now)
+                self.requests.give(1, held.seconds[1], now)
             if usage:
-                demand.habits.learn(usage, demand.estimate)
+                held.demand.habits.learn(usage, held.demand.estimate)
             self._call_first()
 
     def throttled(self, pause: float) -> None:
@@ -233,10 +243,10 @@ class Line:
     def _hold(self, demand: Demand, now: float) -> Reservation:
         tokens = demand.tokens if self.tokens else 0
         self._reserved += tokens
-        seconds = [
+        seconds = (
             self.tokens.take(tokens, now) if self.tokens else 0,
             self.requests.take(1, now) if self.requests else 0,
-        ]
+        )
         return Reservation(self, demand, tokens, seconds)
 
     def _call_first(self) -> None:

@@ -201,10 +201,10 @@ class TokenQuota(Layer):
             try:
                 response = finish(_asked(call_next, request, line), held)
             except ThrottledError as error:
-                held.release()
                 if _is_daily(error):
+                    held.release()
                     raise
-                line.throttled(error.retry_after or _PAUSE)
+                held.throttled(error.retry_after or _PAUSE)
                 _count_retry()
                 refused = error
             except BaseException as error:
@@ -320,6 +320,9 @@ def _watched(events: Iterable[Event], held: Reservation) -> Iterator[Event]:
             if "metadata" in event:
                 held.settle(event["metadata"].get("usage"))
             yield event
+    except ThrottledError as error:
+        held.throttled(error.retry_after or _PAUSE)
+        raise
     finally:
         held.settle(None)  # no effect if it was settled
 

@@ -45,9 +45,11 @@ def figure(plan: ThroughputPlan) -> Figure:
 
 
 def _plot_costs(axes: Axes, plan: ThroughputPlan) -> None:
-    numbers = [row.units for row in plan.rows]
-    units = [float(row.units_cost) for row in plan.rows]
-    overflow = [float(row.overflow_cost) for row in plan.rows]
+    # Units for the last few minutes are never a choice, and would flatten the rest.
+    rows = plan.rows[: max(plan.units, plan.sized_for(99).units) + 3]
+    numbers = [row.units for row in rows]
+    units = [float(row.units_cost) for row in rows]
+    overflow = [float(row.overflow_cost) for row in rows]
     axes.set_title("Cost by number of units", loc="left")
     axes.set_xlabel(f"units at ${plan.unit_price} an hour")
     axes.set_ylabel("USD an hour")

@@ -195,7 +195,9 @@ def minute_load(
     """
     first = None if since is None else _minute(since, "since")
     end = None if until is None else _minute(until - _TICK, "until") + 1
-    wanted = None if model is None else _names({model} if isinstance(model, str) else set(model))
+    wanted = (
+        None if model is None else set(map(_name, [model] if isinstance(model, str) else model))
+    )
     minutes: list[int] = []
     spent: list[tuple[int, ...]] = []
     seen: set[str] = set()
@@ -203,9 +205,9 @@ def minute_load(
         usage, minute = _usage_of(record), _minute(record.started_at)
         if usage is None or minute < (first or 0) or (end is not None and minute >= end):
             continue
-        names = _names({record.model_id, record.resolved_id or record.model_id})
-        if wanted is None or wanted & names:
-            seen.add(min(names))
+        behind = _name(record.resolved_id or record.model_id)
+        if wanted is None or wanted & {behind, record.model_id}:
+            seen.add(behind)
             minutes.append(minute)
             spent.append(tuple(getattr(usage, kind) for kind in KINDS))
     if wanted is None and len(seen) > 1:
@@ -249,12 +251,8 @@ def _usage_of(record: UsageRecord) -> TokenUsage | None:
     return record.usage if record.usage is not None else record.estimate
 
 
-def _names(model_ids: Collection[str]) -> set[str]:
-    """The models behind ids: bare ids where they are known, else the ids as they are."""
-    return set(map(_name, model_ids))
-
-
 def _name(model_id: str) -> str:
+    """The model behind an id: its bare id where it is known, else the id as it is."""
     try:
         return parse_model_id(model_id).base or model_id
     except ModelIdError:

@@ -25,6 +25,9 @@ Commitment: TypeAlias = Literal["OneMonth", "SixMonths"]
 
 HOURS_A_MONTH: Final = 730
 
+_ROUNDING: Final = 1e-9
+"""Minutes that fill units to the edge need no further one, however their float was rounded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
@@ -165,7 +168,7 @@ class ThroughputPlan:
         """
         if not 0 <= percentile <= 100:  # noqa: PLR2004 - a percentage
             raise ConfigurationError(f"percentile={percentile!r} must be from 0 to 100.")
-        units = ceil(np.percentile(self.minute_units, percentile))
+        units = ceil(np.percentile(self.minute_units, percentile) - _ROUNDING)
         return self.rows[min(units, len(self.rows) - 1)]
 
     def to_dict(self) -> dict[str, Any]:

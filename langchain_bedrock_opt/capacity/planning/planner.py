@@ -116,6 +116,7 @@ def plan_throughput(
         growth=at_least(growth, 0, "growth", above=True),
     )
     weighed = _Weighed(terms, max_units)
+    peak = weighed.units.max()
     options = [
         weighed.option(
             commitment, price, is_allowed=not commitment or load.days >= min_commitment_days
@@ -141,7 +142,7 @@ def plan_throughput(
         growth=float(terms.growth),
         minutes=load.minutes,
         start=load.start,
-        notes=tuple(_notes(terms, options, on_demand_price, units, max_units)),
+        notes=tuple(_notes(terms, options, on_demand_price, is_bounded=units == max_units < peak)),
         minute_units=weighed.units,
     )
 
@@ -268,11 +269,7 @@ def _weight(given: Number) -> Fraction:
 
 
 def _notes(
-    terms: Terms,
-    options: Sequence[_Option],
-    price: TokenPrice | None,
-    units: int,
-    max_units: int,
+    terms: Terms, options: Sequence[_Option], price: TokenPrice | None, *, is_bounded: bool
 ) -> Iterator[str]:
     """What to know before buying."""
     refused = [str(option.commitment) for option in options if not option.is_allowed]
@@ -281,8 +278,8 @@ def _notes(
             f"{terms.load.days:,.1f} days of load are too few to commit on, so "
             f"{' and '.join(refused)} did not count: min_commitment_days says how many it takes."
         )
-    if units == max_units:
-        yield f"No more than max_units={max_units} units were looked at."
+    if is_bounded:
+        yield "More units may pay: max_units says how many are looked at."
     if isinstance(price, ModelPrice) and price.steps:
         yield (
             f"On demand, prompts above {price.steps[0].above:,} tokens cost more than was reckoned "

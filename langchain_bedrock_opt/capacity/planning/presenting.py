@@ -61,9 +61,12 @@ def as_html(plan: ThroughputPlan) -> str:
 def headline(plan: ThroughputPlan) -> str:
     """What to do, in a sentence."""
     if not plan.units:
+        why = f"no unit at {money(plan.unit_price)} an hour saves more than it costs."
+        if any(option.units for option in plan.options):
+            why = "only units with a commitment would save anything."
         return (
             f"Buy no unit: on demand the load costs {money(plan.on_demand_hourly)} an hour, and "
-            f"no unit at {money(plan.unit_price)} an hour saves more than it costs."
+            f"{why}"
         )
     units = "1 unit" if plan.units == 1 else f"{plan.units} units"
     return (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from math import lcm
 from numbers import Integral, Rational
+from operator import mul
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -196,13 +198,19 @@ class Terms:
         units: NDArray[np.float64] = np.max(bounds, axis=0)
         return units
 
-    def exact_cost(self, tokens: Sequence[int]) -> Fraction:
-        """What a minute with these tokens costs on demand, in pico-USD."""
-        return self.growth * _dot(self.rates, tokens)
+    def exactly(self, minutes: Iterable[Sequence[int]]) -> Iterator[tuple[Fraction, Fraction]]:
+        """What each minute costs on demand, in pico-USD, and how many units it fills.
 
-    def exact_units(self, tokens: Sequence[int]) -> Fraction:
-        """How many units a minute with these tokens fills."""
-        return max(_dot(weights, tokens) for weights in self._weights())
+        Args:
+            minutes: The tokens of a minute, by kind.
+        """
+        # In whole numbers over one denominator: fractions of each token would take ten times as
+        # long.
+        rates, scale = _over_one_denominator([rate * self.growth for rate in self.rates])
+        limits = [_over_one_denominator(weights) for weights in self._weights()]
+        for tokens in minutes:
+            cost = Fraction(sum(map(mul, rates, tokens)), scale)
+            yield cost, max(Fraction(sum(map(mul, shares, tokens)), by) for shares, by in limits)
 
     def _weights(self) -> list[list[Fraction]]:
         """For each limit of a unit, the share of it that a token of each kind takes."""
@@ -219,5 +227,6 @@ class Terms:
         ]
 
 
-def _dot(weights: Sequence[Fraction], tokens: Sequence[int]) -> Fraction:
-    return sum((w * count for w, count in zip(weights, tokens, strict=True) if count), Fraction(0))
+def _over_one_denominator(numbers: Sequence[Fraction]) -> tuple[list[int], int]:
+    common = lcm(*(number.denominator for number in numbers))
+    return [int(number * common) for number in numbers], common

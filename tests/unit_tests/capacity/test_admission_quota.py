@@ -5,68 +5,26 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.config import Config
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from benchmarks.virtual_time import VirtualTime
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
-from langchain_bedrock_opt.aws.layers import EventStream, LayeredClient, NotAsked
+from langchain_bedrock_opt.aws.layers import LayeredClient
 from langchain_bedrock_opt.aws.replay import ReplayClient
 from langchain_bedrock_opt.capacity.admission import TokenQuota
 from langchain_bedrock_opt.capacity.admission.requests import prompt_tokens
 from langchain_bedrock_opt.contracts import UNSENT
-from langchain_bedrock_opt.emulator import Fault, Pace, Quota, Reply
+from langchain_bedrock_opt.emulator import Fault, Quota
 from langchain_bedrock_opt.errors import (
     ConfigurationError,
     InvalidRequestError,
-    ModelTimeoutError,
     RequestTooLargeOrOverQuotaError,
-    ServiceUnavailableError,
     ThrottledError,
 )
-
-HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
-NOVA = "us.amazon.nova-lite-v1:0"
-ONCE = Config(retries={"total_max_attempts": 1})
-OUTPUT = 150
-
-
-class Answers:
-    """Answers of one length."""
-
-    def reply(self, request: Mapping[str, Any]) -> Reply:
-        tokens = prompt_tokens(request) * 2  # estimates are off
-        return Reply(content=({"text": "Done."},), input_tokens=tokens, output_tokens=OUTPUT)
-
-
-def ask(text: str = "Hello!", *, model: str = HAIKU, most: int = 300) -> dict[str, Any]:
-    return {
-        "modelId": model,
-        "messages": [{"role": "user", "content": [{"text": text}]}],
-        "inferenceConfig": {"maxTokens": most},
-    }
-
-
-def bedrock(time: VirtualTime, quota: int | None = None) -> BedrockEmulator:
-    return BedrockEmulator(
-        responder=Answers(),
-        pace=Pace(time_to_first_token=0.5, tokens_per_second=100),
-        quotas={} if quota is None else {HAIKU: Quota(tokens_per_minute=quota)},
-        clock=time.clock,
-        sleep=time.sleep,
-    )
-
-
-def layer(
-    time: VirtualTime, tokens: Any = 100_000, requests: Any = None, **more: Any
-) -> TokenQuota:
-    return TokenQuota(tokens, requests, clock=time.clock, wait=time.wait, **more)
+from tests.admission import HAIKU, NOVA, ONCE, ask, bedrock, layer
 
 
 def crowd(client: Any, calls: int, threads: int, time: VirtualTime) -> tuple[int, int]:
@@ -307,21 +265,6 @@ def test_streams_hold_until_they_say_what_they_spent() -> None:
     assert quota.reserved_tokens == 0
 
 
-@pytest.mark.parametrize("read", [0, 1])
-def test_a_stream_that_is_broken_off_holds_nothing(read: int) -> None:
-    """A stream that is closed, read or not, gives back what it held."""
-    quota = layer(VirtualTime())
-    client = LayeredClient(BedrockEmulator().client(), [quota])
-
-    stream = client.converse_stream(**ask())["stream"]
-    for _ in zip(range(read), stream, strict=False):
-        pass
-    assert quota.reserved_tokens > 0
-    stream.close()
-
-    assert quota.reserved_tokens == 0
-
-
 async def test_tasks_and_threads_share_it() -> None:
     """`ainvoke`, `astream` and `invoke` of several models go through one quota."""
     quota = TokenQuota(10**6, max_wait=5)
@@ -355,102 +298,6 @@ def test_limits_by_model_hold_for_theirs_alone() -> None:
     client.converse(**ask(most=900, model=NOVA))
     with pytest.raises(InvalidRequestError):
         client.converse(**ask(model="no model at all"))
-
-
-class Failing:
-    """A client that ends each call as it is told."""
-
-    def __init__(self, ends: Iterator[BaseException | None]) -> None:
-        self._ends = ends
-
-    def converse(self, **_request: Any) -> dict[str, Any]:
-        end = next(self._ends)
-        if end is not None:
-            raise end
-        usage = {"inputTokens": 7, "outputTokens": 900, "cacheReadInputTokens": 5}
-        return {"output": {}, "usage": usage}
-
-    def converse_stream(self, **request: Any) -> dict[str, Any]:
-        response = self.converse(**request)
-
-        def events() -> Iterator[dict[str, Any]]:
-            yield {"contentBlockDelta": {}}
-            if (end := next(self._ends)) is not None:
-                raise end
-            yield {"metadata": {"usage": response["usage"]}}
-
-        read = events()
-        return {"stream": EventStream(read, read)}
-
-
-ends = st.sampled_from(
-    [
-        None,
-        ServiceUnavailableError("down"),
-        ModelTimeoutError("late"),
-        InvalidRequestError("no"),
-        ThrottledError("daily: too many tokens per day"),
-        NotAsked(),
-        KeyboardInterrupt(),
-        ValueError("odd"),
-    ]
-)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(ends, min_size=40, max_size=40), st.lists(st.integers(0, 3), max_size=15))
-def test_nothing_is_held_once_calls_have_ended(
-    ends: list[BaseException | None], ways: list[int]
-) -> None:
-    """However calls and streams end, what they held comes back to zero."""
-    time = VirtualTime()
-    quota = layer(time, 10**6, 10**6)
-    client = LayeredClient(Failing(iter(ends)), [quota])
-
-    for way in ways:
-        with suppress(Exception, KeyboardInterrupt):
-            if way == 0:
-                client.converse(**ask())
-            else:
-                stream = client.converse_stream(**ask())["stream"]
-                for _ in zip(range(way - 1), stream, strict=False):
-                    pass
-                stream.close()
-
-    assert quota.reserved_tokens == 0
-    assert quota.waiting == 0
-
-
-def test_what_may_have_been_answered_counts() -> None:
-    """A call that timed out may have used its tokens; one that was refused has not."""
-    time = VirtualTime()
-    quota = layer(time, 6000, share=1.0, max_wait=0)
-    ends = iter([InvalidRequestError("no"), ModelTimeoutError("late")])
-    client = LayeredClient(Failing(ends), [quota])
-
-    for error in (InvalidRequestError, ModelTimeoutError):
-        with pytest.raises(error):
-            client.converse(**ask(most=900))
-    with pytest.raises(ThrottledError):
-        client.converse(**ask(most=900))
-
-
-def test_a_waiter_that_is_interrupted_leaves_the_line() -> None:
-    """Ctrl-C in a wait takes the call out of the line, and the next one gets its turn."""
-
-    def interrupted(_event: threading.Event, _seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    quota = TokenQuota(1000, clock=VirtualTime().clock, wait=interrupted)
-    client = LayeredClient(BedrockEmulator().client(), [quota])
-    stream = client.converse_stream(**ask(most=900))["stream"]
-
-    with pytest.raises(KeyboardInterrupt):
-        client.converse(**ask(most=900))
-
-    assert quota.waiting == 0
-    stream.close()
-    assert quota.reserved_tokens == 0
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,13 @@ class BruteForce:
     """The cost of each number of units, in fractions of a dollar, from the definition."""
 
     def __init__(
-        self, trace: Trace, capacity: UnitCapacity, rates: tuple[int, int], fill: Fraction
+        self,
+        trace: Trace,
+        capacity: UnitCapacity,
+        rates: tuple[int, int],
+        *,
+        fill: Fraction = Fraction(1),
+        growth: Fraction = Fraction(1),
     ) -> None:
         self.minutes: list[tuple[Fraction, Fraction]] = []
         for plain, output in trace:
@@ -45,7 +51,7 @@ class BruteForce:
             )
             units = max(Fraction(tokens, limit) for tokens, limit in loads if limit) / fill
             cost = Fraction(plain * rates[0] + output * rates[1], 10**6)
-            self.minutes.append((units, cost))
+            self.minutes.append((units * growth, cost * growth))
         self.peak = ceil(max(units for units, _ in self.minutes))
         self._overflow = [self._left_after(units) for units in range(self.peak + 2)]
 
@@ -101,13 +107,14 @@ def test_a_thousand_random_traces_are_planned_as_brute_force_would() -> None:
         capacity = CAPACITIES[random.integers(len(CAPACITIES))]
         headroom = Fraction(int(random.choice([0, 0, 1, 3])), 10)
         rates = (int(random.integers(1, 20)), int(random.integers(1, 80)))
-        force = BruteForce(trace, capacity, rates, 1 - headroom)
+        growth = Fraction(int(random.choice([10, 10, 13, 7])), 10)
+        force = BruteForce(trace, capacity, rates, fill=1 - headroom, growth=growth)
         price = near(random, force)
 
-        plan = plan_throughput(trace, capacity, price, rates, headroom=headroom)
+        plan = plan_throughput(trace, capacity, price, rates, headroom=headroom, growth=growth)
 
         best = force.best(price)
-        assert plan.units == best, (trace, capacity, price, rates, headroom)
+        assert plan.units == best, (trace, capacity, price, rates, headroom, growth)
         exact = float(best * price + force.overflow(best))
         assert float(plan.hourly_cost) == pytest.approx(exact, rel=1e-9, abs=2e-6)
         bought += best > 0
@@ -121,7 +128,7 @@ def test_every_row_is_what_brute_force_makes_of_it() -> None:
     """The cost of each number of units is that of the definition, not only the best one's."""
     random = np.random.default_rng(3)
     trace = random_trace(random)
-    force = BruteForce(trace, SONNET, (3, 15), Fraction(1))
+    force = BruteForce(trace, SONNET, (3, 15))
 
     plan = plan_throughput(trace, SONNET, 20, PRICE)
 

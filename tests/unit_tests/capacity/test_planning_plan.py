@@ -103,9 +103,12 @@ def test_a_plan_is_shown_in_a_notebook(plan: ThroughputPlan) -> None:
 def test_a_plan_is_a_frame_and_a_figure(plan: ThroughputPlan) -> None:
     """With the extra there are a frame of the rows and a figure of cost and load."""
     pytest.importorskip("matplotlib")
+    pd = pytest.importorskip("pandas")
 
     frame, figure = plan.to_pandas(), plan.plot()
+    of_a_frame = plan_throughput(pd.DataFrame(BURSTS), SONNET, "20", PRICE)
 
+    assert of_a_frame == plan
     assert frame.loc[2, "hourly_cost"] == float(plan.hourly_cost)
     costs, load = figure.axes
     assert costs.get_legend() is not None
@@ -146,6 +149,7 @@ def test_commitments_need_two_weeks_of_load() -> None:
     assert bold.commitment == "SixMonths"
     only = plan_throughput(day, SONNET, {"OneMonth": 20}, PRICE)
     assert (only.units, only.saving) == (0, Decimal(0))
+    assert "only units with a commitment would save" in str(only)
 
 
 def test_equal_prices_take_the_shorter_commitment() -> None:
@@ -212,6 +216,8 @@ def test_a_unit_serves_one_model() -> None:
 
     with pytest.raises(ConfigurationError, match="of 2 models"):
         minute_load(records)
+    assert minute_load(records[:3]).tokens[0, 0] == 3000
+    assert minute_load(records, arn).tokens[0, 0] == 1000
 
     assert minute_load(records, bare).tokens[0, 0] == 3000
     assert minute_load(records, [HAIKU, "amazon.nova-lite-v1:0"]).tokens[0, 0] == 4000
@@ -309,5 +315,6 @@ def test_what_the_figures_leave_out_is_noted() -> None:
 
     assert "above 200,000 tokens" in stepped.notes[0]
     assert (capped.units, len(capped.rows)) == (2, 3)
-    assert "max_units=2" in capped.notes[0]
+    assert "max_units" in capped.notes[0]
+    assert plan_throughput([(360_000, 0)], SONNET, 1, PRICE, max_units=2).notes == ()
     assert capped.rows[2].overflow_cost > 0
