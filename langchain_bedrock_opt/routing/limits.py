@@ -1,9 +1,9 @@
-"""What rules a tier out, whatever the score: abilities, places, money."""
+"""What rules a tier out, whatever the score: abilities, places, money, slowness."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
@@ -105,6 +105,72 @@ def lacks(tier: Tier, needs: Needs) -> list[str]:
     if window is not None and needs.tokens * _ESTIMATE_MARGIN > window:
         lacking.append(f"a context of about {needs.tokens} tokens (it has {window})")
     return lacking
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyLimit:
+    """How long the first token may take, by what was measured.
+
+    Attributes:
+        max_ttft_ms: Milliseconds.
+        measured: The time to first token by model id; a model that is not there is not slow.
+
+    Example:
+        >>> limit = LatencyLimit(800, {"slow": 1900.0})
+        >>> limit.refusal(Tier(name="complex", model_id="slow"))
+        'a first token within 800 ms (it took 1900 ms)'
+        >>> limit.refusal(Tier(name="simple", model_id="new"))
+    """
+
+    max_ttft_ms: float
+    measured: Mapping[str, float]
+
+    def refusal(self, tier: Tier) -> str | None:
+        """What a tier lacks that was measured to be too slow; None for another."""
+        took = self.measured.get(tier.model_id)
+        if took is None or took <= self.max_ttft_ms:
+            return None
+        return f"a first token within {self.max_ttft_ms:.0f} ms (it took {took:.0f} ms)"
+
+    def added_to(
+        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier]
+    ) -> list[Sequence[str]]:
+        """Why each tier can't take a request, slowness included, unless nobody were left.
+
+        Args:
+            refusals: Why each can't but for that.
+            tiers: The tiers.
+        """
+        slow = [self.refusal(tier) for tier in tiers]
+        stricter = [
+            refused if why is None else [*refused, why]
+            for refused, why in zip(refusals, slow, strict=True)
+        ]
+        return stricter if not all(stricter) else list(refusals)
+
+
+def latency_limit(
+    max_ttft_ms: float | None, latency: Mapping[str, float] | None
+) -> LatencyLimit | None:
+    """The limit of a policy, checked; None if there is none.
+
+    Args:
+        max_ttft_ms: As in `LatencyLimit`.
+        latency: Its `measured`.
+
+    Raises:
+        ConfigurationError: One is given without the other, or is not what it can be.
+    """
+    if max_ttft_ms is None and latency is None:
+        return None
+    if max_ttft_ms is None or not isinstance(latency, Mapping):
+        raise ConfigurationError(
+            f"max_ttft_ms={max_ttft_ms!r} and latency={latency!r} go together: give milliseconds "
+            "by model id, such as ledger.latency().ttft_ms(percentile=95)."
+        )
+    if not max_ttft_ms > 0:
+        raise ConfigurationError(f"max_ttft_ms={max_ttft_ms!r} is not above 0.")
+    return LatencyLimit(max_ttft_ms, dict(latency))
 
 
 def checked_headroom(budget: Headroom) -> Headroom:

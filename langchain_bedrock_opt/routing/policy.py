@@ -25,6 +25,7 @@ from langchain_bedrock_opt.routing.limits import (
     Headroom,
     checked_headroom,
     lacks,
+    latency_limit,
     left_of,
     residency,
 )
@@ -78,6 +79,10 @@ class RoutingPolicy:
         headroom: What is left of a budget, from 1 to 0: a function, or an object with
             `headroom()`.
         headroom_floor: Below this, only the cheapest tier that can serve a request answers.
+        max_ttft_ms: Milliseconds that the first token may take; needs `latency`. Tiers that were
+            measured to take longer are passed over, unless no other can serve a request.
+        latency: The measured milliseconds by model id, such as `ledger.latency().ttft_ms()`. A
+            model that is not in it is taken to be quick enough.
         effort: In the upper half of a tier's band, ask it for more reasoning effort, where its
             model has levels of it and is not set up with one.
         explore: The probability, up to 0.5, with which a request goes one tier up or down, so
@@ -118,6 +123,8 @@ class RoutingPolicy:
         regions: Collection[str] | None = None,
         headroom: Headroom | None = None,
         headroom_floor: float = DEFAULT_FLOOR,
+        max_ttft_ms: float | None = None,
+        latency: Mapping[str, float] | None = None,
         effort: bool = False,
         explore: float = 0.0,
         bandit: ThresholdBandit | None = None,
@@ -143,6 +150,7 @@ class RoutingPolicy:
         self.residency = residency(scopes, regions)
         self.headroom = None if headroom is None else checked_headroom(headroom)
         self.headroom_floor = headroom_floor
+        self.latency_limit = latency_limit(max_ttft_ms, latency)
         self.effort = effort
         self.explore = explore
         self.bandit = _checked(bandit)
@@ -186,6 +194,8 @@ class RoutingPolicy:
             said.append(f"scopes={self.residency.scopes!r}, regions={self.residency.regions!r}")
         if self.headroom is not None:
             said.append(f"headroom={type(self.headroom).__name__}, floor={self.headroom_floor}")
+        if self.latency_limit is not None:
+            said.append(f"max_ttft_ms={self.latency_limit.max_ttft_ms}")
         if self.effort:
             said.append("effort=True")
         if self.explore:
@@ -283,6 +293,13 @@ class RoutingPolicy:
             refusals.append(self.residency.refusal(tier))
         return refusals
 
+    def _with_latency(
+        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier]
+    ) -> Sequence[Sequence[str]]:
+        """Why each of the tiers is passed over; of a slow one only where another is left."""
+        limit = self.latency_limit
+        return refusals if limit is None else limit.added_to(refusals, tiers)
+
     def choose(
         self,
         score: float,
@@ -307,21 +324,24 @@ class RoutingPolicy:
             return self.fitted_to(tiers).choose(score, tiers, needs, turn=turn)
         needs = needs or Needs()
         starts = self.thresholds_for([tier.name for tier in tiers])
-        refusals = [self.refusals(tier, needs) for tier in tiers]
-        able = [index for index, refused in enumerate(refusals) if not refused]
-        if not able:
+        refusals: Sequence[Sequence[str]] = [self.refusals(tier, needs) for tier in tiers]
+        serving = [tier for tier, refused in zip(tiers, refusals, strict=True) if not refused]
+        if not serving:
             raise ConfigurationError(_refusal(tiers, refusals))
+        refusals = self._with_latency(refusals, tiers)
+        able = [index for index, refused in enumerate(refusals) if not refused]
         at_least = 0 if needs.at_least is None else _index(tiers, needs.at_least)
         ladder = Ladder(starts, able, at_least)
         pick = ladder.pick(score) if turn is None else self._dice.pick(ladder, score, turn)
         held = None if turn is None else turn.held
         # Where another tier was possible, the budget must be asked for the odds to be right.
-        is_settled = held is None and pick.tier == able[0] and pick.propensity == 1
+        is_cheapest = tiers[pick.tier] == serving[0]
+        is_settled = held is None and is_cheapest and pick.propensity == 1
         shortage = None if is_settled else self._shortage()
         if shortage is not None:
-            return Choice(tier=tiers[able[0]], reasons=(shortage,))
-        if held is not None and any(tiers[index] == held.tier for index in able):
-            others = tuple(tiers[index] for index in able if tiers[index] != held.tier)
+            return Choice(tier=serving[0], reasons=(shortage,))
+        if held is not None and held.tier in serving:
+            others = tuple(tier for tier in serving if tier != held.tier)
             return replace(held, alternatives=others)
         effort = None
         if self.effort:
@@ -329,7 +349,7 @@ class RoutingPolicy:
             effort = effort_at(pick.score, start, end, tiers[pick.tier].efforts)
         return Choice(
             tier=tiers[pick.tier],
-            alternatives=tuple(tiers[index] for index in able if index != pick.tier),
+            alternatives=tuple(tier for tier in serving if tier != tiers[pick.tier]),
             reasons=_reasons(tiers, refusals, pick, bound=at_least if turn else 0),
             effort=effort,
             propensity=pick.propensity,
@@ -354,11 +374,10 @@ class RoutingPolicy:
             {'simple': 0.1, 'complex': 0.9}
         """
         starts = self.fitted_to(tiers).thresholds_for([tier.name for tier in tiers])
-        indices = [
-            index
-            for index, tier in enumerate(tiers)
-            if (able is None or tier.name in able) and not self.refusals(tier)
-        ]
+        asked = [tier for tier in tiers if able is None or tier.name in able]
+        refusals = self._with_latency([self.refusals(tier) for tier in asked], asked)
+        able = {tier.name for tier, refused in zip(asked, refusals, strict=True) if not refused}
+        indices = [index for index, tier in enumerate(tiers) if tier.name in able]
         if not indices:
             return {}
         found = self._dice.probabilities(Ladder(starts, indices), score)

@@ -90,7 +90,7 @@ class Lane(Layer):
         if "serviceTier" in request:
             lane["service_tier"] = request["serviceTier"]["type"]
         if "performanceConfig" in request:
-            lane["performance"] = request["performanceConfig"]["latency"]
+            lane["performance"] = request["performanceConfig"].get("latency", "standard")
         left_out = [name for field, name in plan.left_out.items() if field not in request]
         if left_out:
             lane["left_out"] = left_out

@@ -18,6 +18,7 @@ from langchain_bedrock_opt.usage.reporting.grouping import Several
 from langchain_bedrock_opt.usage.reporting.totals import UsageTotals
 
 if TYPE_CHECKING:
+    from langchain_bedrock_opt.usage.reporting.latency import LatencyTable
     from langchain_bedrock_opt.usage.reporting.report import UsageReport
 
 _SQLITE_SUFFIXES: Final = frozenset({".db", ".sqlite", ".sqlite3"})
@@ -173,6 +174,35 @@ class UsageLedger:
         if by is None:
             return self._store.totals(selection)
         return self._store.totals_by(selection, by)  # type: ignore[return-value] # the overloads say which
+
+    def latency(
+        self,
+        by: str | Several = "model",
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> LatencyTable:
+        """How fast models answered, by what served the calls: their tier, or provisioned.
+
+        Cache hits, failed calls and calls that waited for an invocation job are not measured.
+
+        Args:
+            by: As in `totals`.
+            since: Only records that started then or later.
+            until: Only records that started before.
+
+        Raises:
+            ConfigurationError: `by` is none of these, a time is without time zone, or the file
+                can't be read.
+
+        Example:
+            >>> from langchain_bedrock_opt import RoutingPolicy
+            >>> table = UsageLedger().latency()
+            >>> policy = RoutingPolicy(max_ttft_ms=800, latency=table.ttft_ms(percentile=95))
+        """
+        from langchain_bedrock_opt.usage.reporting.latency import latency_table
+
+        return latency_table(self._store.read(Selection(since=since, until=until)), by)
 
     def report(
         self,

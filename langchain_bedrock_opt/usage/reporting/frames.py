@@ -13,6 +13,7 @@ from langchain_bedrock_opt.usage.reporting.totals import UsageTotals
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
+    from langchain_bedrock_opt.usage.reporting.latency import LatencyTable
     from langchain_bedrock_opt.usage.reporting.report import UsageReport
 
 _PICO: Final = "_pico_usd"
@@ -65,6 +66,32 @@ def records_frame(records: Iterable[UsageRecord]) -> pd.DataFrame:
     frame = pandas.DataFrame(rows, columns=None if rows else ["started_at"])
     frame["started_at"] = pandas.to_datetime(frame["started_at"], utc=True)
     return frame.set_index("started_at").sort_index(kind="stable")
+
+
+def latency_frame(table: LatencyTable) -> pd.DataFrame:
+    """One row a row of a table of latencies. Times are in milliseconds.
+
+    Args:
+        table: The table.
+
+    Raises:
+        MissingExtraError: pandas is not installed.
+    """
+    pandas = _pandas()
+    columns = {
+        "calls": [row.calls for row in table],
+        "streams": [len(row.ttfts_ms) for row in table],
+        "ttft_p50_ms": [row.ttft_ms(50) for row in table],
+        "ttft_p95_ms": [row.ttft_ms(95) for row in table],
+        "latency_p50_ms": [row.latency_ms(50) for row in table],
+        "latency_p95_ms": [row.latency_ms(95) for row in table],
+        "tokens_per_second": [row.tokens_per_second for row in table],
+        "throttled_share": [row.throttled_share for row in table],
+    }
+    served = ("service_tier", "performance", "capacity")
+    places = {name: [getattr(row, name) for row in table] for name in ("group", *served)}
+    frame: pd.DataFrame = pandas.DataFrame({**places, **columns})
+    return frame.set_index("group")
 
 
 def _pandas() -> Any:

@@ -46,7 +46,17 @@ def _figures(report: UsageReport) -> str:
 
 
 def _section(table: Table) -> str:
-    is_open = " open" if table.title in _OPEN else ""
+    return table_html(table, is_open=table.title in _OPEN)
+
+
+def table_html(table: Table, *, is_open: bool) -> str:
+    """One table as HTML; every text is escaped.
+
+    Args:
+        table: The table.
+        is_open: Whether it is shown without being asked for.
+    """
+    state = " open" if is_open else ""
     head = "".join(
         f'<th scope="col"{_LEFT if column < table.texts else _RIGHT}>{escape(name)}</th>'
         for column, name in enumerate(table.head)
@@ -54,7 +64,7 @@ def _section(table: Table) -> str:
     body = "".join(_row(row, table.texts) for row in table.rows)
     note = f'<div style="opacity:.7">{escape(table.note)}</div>' if table.note else ""
     return (
-        f"<details{is_open}><summary><b>{escape(table.title)}</b></summary>"
+        f"<details{state}><summary><b>{escape(table.title)}</b></summary>"
         f'<table style="border-spacing:10px 2px"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{note}</details>"
     )

@@ -19,10 +19,15 @@ def as_text(report: UsageReport) -> str:
     if not report.totals.calls:
         return NOTHING
     figures = "\n".join(_aligned(list(headline(report).items()), texts=2))
-    return "\n\n".join([f"Usage, {period(report)}", figures, *map(_text_table, tables(report))])
+    return "\n\n".join([f"Usage, {period(report)}", figures, *map(table_text, tables(report))])
 
 
-def _text_table(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """One table as plain text.
+
+    Args:
+        table: The table.
+    """
     head, *rows = _aligned([table.head, *table.rows], table.texts)
     rule = "-" * max(map(_width, (head, *rows)))
     return "\n".join(filter(None, (table.title, rule, head, rule, *rows, table.note)))
