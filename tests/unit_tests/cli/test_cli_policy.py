@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from langchain_bedrock_opt.catalog.policies import FEATURES, batch_role_trust, iam_policy
-from langchain_bedrock_opt.cli import emulator as emulator_verb
 from langchain_bedrock_opt.emulator import BedrockEmulator
 from tests.unit_tests.cli.conftest import Run
 
@@ -72,8 +72,10 @@ class Ended:
 
 def test_the_emulators_place_as_data(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --json the emulator says in one line where it is, and how SDKs find it."""
-    monkeypatch.setattr(emulator_verb.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(emulator_verb.threading, "Event", Ended)
+    monkeypatch.setattr("langchain_bedrock_opt.cli.emulator.signal.signal", lambda *_: None)
+    monkeypatch.setattr(
+        "langchain_bedrock_opt.cli.emulator.threading", SimpleNamespace(Event=Ended)
+    )
     [line] = run("emulator", "--port", "0", "--json").out.splitlines()
 
     place = json.loads(line)
