@@ -341,7 +341,7 @@ def found_credentials() -> str | None:
     return None if found is None else str(found.method)
 
 
-def known_regions(service: str = "bedrock-runtime", partition: str = "aws") -> frozenset[str]:
+def known_regions(service: str = "bedrock", partition: str = "aws") -> frozenset[str]:
     """The regions that boto3's own data know a service in; newer ones are not among them.
 
     Args:

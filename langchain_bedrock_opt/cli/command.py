@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         status: int = options.run(options)
+        sys.stdout.flush()  # what is still to be written may find that its reader has gone
     except KeyboardInterrupt as error:
         return _failed(error, "Interrupted.", ExitCode.INTERRUPTED, options)
     except BrokenPipeError:

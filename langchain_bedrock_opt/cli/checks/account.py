@@ -31,7 +31,7 @@ def region(bench: Bench) -> Iterator[Finding]:
         )
         return
     name = client.meta.region_name
-    regions = known_regions("bedrock-runtime", client.meta.partition)
+    regions = known_regions(partition=client.meta.partition)
     if regions and name not in regions:
         yield Finding(
             check="region",

@@ -13,6 +13,7 @@ import pytest
 
 from langchain_bedrock_opt import __version__
 from langchain_bedrock_opt.aws.clients import service_client
+from langchain_bedrock_opt.capacity.provisioned.manager import ProvisionedThroughputManager
 from langchain_bedrock_opt.cli import main
 from langchain_bedrock_opt.demo.workload import read_prompts
 
@@ -184,9 +185,9 @@ def test_the_emulator_refuses_buckets_that_can_not_be(capsys: pytest.CaptureFixt
 
 
 def test_the_emulator_serves_until_it_is_ended() -> None:
-    """`bedrock-opt emulator` prints its URL, answers there, has a bucket, ends with SIGTERM."""
+    """`bedrock-opt emulator` prints its URL, answers there as it was told, ends with SIGTERM."""
     command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "emulator", "--port", "0"]
-    command += ["--bucket", "tickets", "--job-seconds", "5"]
+    command += ["--bucket", "tickets", "--job-seconds", "5", "--throughput-seconds", "600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -196,9 +197,14 @@ def test_the_emulator_serves_until_it_is_ended() -> None:
             models = json.load(answer)["modelSummaries"]
         s3 = service_client("s3", region_name="us-east-1", endpoint_url=url)
         buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+        bedrock = service_client("bedrock", region_name="us-east-1", endpoint_url=url)
+        bought = ProvisionedThroughputManager(bedrock).create(
+            "amazon.nova-lite-v1:0:24k", name="chat", confirm=True
+        )
         process.terminate()
         ended = process.wait(timeout=10)
 
+    assert bought.status == "Creating"
     assert len(models) > 50
     assert buckets == ["tickets"]
     assert ended == 0
