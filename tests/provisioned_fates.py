@@ -35,9 +35,9 @@ class Fate(NamedTuple):
 
 TROUBLES = (
     Fate("throttled", lambda: service_says("ThrottlingException", 429)),
+    Fate("lost answer", lost_answer, is_done=True),
     Fate("failed before", lambda: service_says("InternalServerException", 500)),
     Fate("failed after", lambda: service_says("InternalServerException", 500), is_done=True),
-    Fate("lost answer", lost_answer, is_done=True),
     Fate("no connection", no_connection),
     Fate("cut", lambda: ConnectionClosedError(endpoint_url="https://x.invalid"), is_done=True),
 )
