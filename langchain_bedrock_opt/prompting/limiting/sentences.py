@@ -73,6 +73,7 @@ def end_before(text: str, limit: int) -> int:
         return len(text)
     low = limit - reach(limit)
     cut = next((max(ends) for ends in _ends(text, low, limit) if ends), limit)
+    cut = boundary_before(text, cut)
     return boundary_before(text, len(text[:cut].rstrip()))
 
 

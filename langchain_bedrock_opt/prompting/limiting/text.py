@@ -161,7 +161,7 @@ def _beginning(text: str, limit: int) -> tuple[int, str]:
     fence = open_fence(text, cut)
     if fence is None:
         return cut, ""
-    line = text.rfind("\n", max(fence.body, limit - reach(limit)), limit + 1)
+    line = text.rfind("\n", max(fence.body, limit - reach(limit)), cut + 1)
     end = cut if line < 0 else len(text[:line].rstrip())
     if end <= fence.body or limit - fence.start <= reach(limit):
         return len(text[: fence.start].rstrip()), ""
