@@ -7,6 +7,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from langchain_bedrock_opt.prompting.messages import text_of, with_content, with_text
+
 
 def texts_that_may_be_cut(message: BaseMessage) -> dict[int, str]:
     """The texts of a message by their place in its content; 0 if the content is a text itself.
@@ -29,15 +31,6 @@ def texts_that_may_be_cut(message: BaseMessage) -> dict[int, str]:
     return {place: text for place, text in texts if text is not None}
 
 
-def text_of(block: Any) -> str | None:
-    """The text of a block of text; None if it is another block."""
-    if isinstance(block, str):
-        return block
-    if block.get("type", "text") != "text" or not isinstance(block.get("text"), str):
-        return None
-    return str(block["text"])
-
-
 def with_texts(message: BaseMessage, texts: Mapping[int, str]) -> BaseMessage:
     """A copy of a message with other texts at some places of its content.
 
@@ -46,16 +39,12 @@ def with_texts(message: BaseMessage, texts: Mapping[int, str]) -> BaseMessage:
         HumanMessage(content='Hi', additional_kwargs={}, response_metadata={}, id='1')
     """
     if isinstance(message.content, str):
-        return message.model_copy(update={"content": texts[0]})
-    content = [
-        block
-        if place not in texts
-        else texts[place]
-        if isinstance(block, str)
-        else {**block, "text": texts[place]}
-        for place, block in enumerate(message.content)
-    ]
-    return message.model_copy(update={"content": content})
+        return with_content(message, texts[0])
+    blocks = enumerate(message.content)
+    return with_content(
+        message,
+        [with_text(block, texts[place]) if place in texts else block for place, block in blocks],
+    )
 
 
 def with_note(message: BaseMessage, note: str) -> BaseMessage:
@@ -69,11 +58,11 @@ def with_note(message: BaseMessage, note: str) -> BaseMessage:
     if isinstance(content, str):
         if content.startswith(note):
             return message
-        return message.model_copy(update={"content": f"{note}\n\n{content}"})
+        return with_content(message, f"{note}\n\n{content}")
     block = {"type": "text", "text": note}
     if content[:1] == [block]:
         return message
-    return message.model_copy(update={"content": [block, *content]})
+    return with_content(message, [block, *content])
 
 
 def _is_plain(content: str | list[Any]) -> bool:

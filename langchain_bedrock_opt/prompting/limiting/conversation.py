@@ -9,9 +9,10 @@ from typing import Final
 
 from langchain_core.messages import BaseMessage
 
-from langchain_bedrock_opt.prompting.limiting.contents import text_of, with_note
+from langchain_bedrock_opt.prompting.limiting.contents import with_note
 from langchain_bedrock_opt.prompting.limiting.text import Keep
 from langchain_bedrock_opt.prompting.limiting.turns import turns_of
+from langchain_bedrock_opt.prompting.messages import text_of
 
 _BLOCK: Final = 500  # about the characters that an image or a tool call is worth
 

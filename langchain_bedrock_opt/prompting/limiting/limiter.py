@@ -134,6 +134,9 @@ class ContextLimiter(RunnableLambda[LanguageModelInput, str | list[BaseMessage]]
         tools: The tools that the request will have.
         counter: Counts tokens in place of the estimate.
 
+    Attributes:
+        max_tokens: The budget: the one given, or the model's.
+
     Raises:
         ConfigurationError: An argument makes no sense, or no budget is given or known.
 
@@ -167,7 +170,11 @@ class ContextLimiter(RunnableLambda[LanguageModelInput, str | list[BaseMessage]]
             counter=counter,
         )
         super().__init__(limits.applied_to, name="ContextLimiter")
-        self._repr = f"ContextLimiter(max_tokens={limits.budget})"
+        self.max_tokens = limits.budget
+
+    def __repr__(self) -> str:
+        """With the budget, for traces and notebooks."""
+        return f"ContextLimiter(max_tokens={self.max_tokens})"
 
 
 @dataclass(frozen=True, kw_only=True)

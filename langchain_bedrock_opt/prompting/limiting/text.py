@@ -20,6 +20,9 @@ CountText: TypeAlias = Callable[[str], int]
 _FINE: Final = 1024
 """Characters below which a stretch is counted again from its beginning at each step."""
 
+_AIM: Final = 0.98
+"""A guess at how many characters fit is a little low: what fits need not be counted again."""
+
 _MOST_PER_TOKEN: Final = 16
 """No text has more characters a token for long; 12.5 of white space have one."""
 
@@ -131,21 +134,20 @@ def fitting(text: str, room: int, count: CountText, *, from_end: bool = False) -
     def piece(start: int, stop: int) -> str:
         return text[len(text) - stop : len(text) - start] if from_end else text[start:stop]
 
-    low, held, step = 0, 0, max(_FINE, 4 * room)
-    while low < len(text):
-        more = count(piece(low, min(low + step, len(text))))
-        if held + more > room:
-            break
-        low, held = min(low + step, len(text)), held + more
-    high = min(low + step, len(text) + 1)  # too much; it may be the whole text
-    while high - low > _FINE:
-        middle = (low + high) // 2
-        more = count(piece(low, middle))
+    low, held, rate = 0, 0, 1.0
+    while low < len(text) and (step := int((room - held) * rate)) > _FINE:
+        step = min(step, len(text) - low)
+        more = max(1, count(piece(low, low + step)))
         if held + more <= room:
-            low, held = middle, held + more
-        else:
-            high = middle
-    base = low
+            low, held = low + step, held + more
+        rate = _AIM * step / more
+    base, step = low, _FINE
+    while low < len(text):
+        high = min(low + step, len(text))
+        if held + count(piece(base, high)) > room:
+            break
+        low, step = high, 2 * step
+    high = min(low + step, len(text) + 1)
     while high - low > 1:
         middle = (low + high) // 2
         if held + count(piece(base, middle)) <= room:
