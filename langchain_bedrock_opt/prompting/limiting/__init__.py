@@ -1,8 +1,8 @@
 """Documents and conversations cut to a budget of tokens.
 
-Lives here: where a text may be cut (`graphemes`, `sentences`, `fences`), a text cut (`text`), a
-conversation's turns (`turns`, `conversation`) and a conversation cut (`history`), the marker
-(`markers`), the functions and the Runnable (`limiter`).
+Lives here: where a text may be cut (`graphemes`, `sentences`, `fences`), how much of it
+fits (`fitting`), a text cut (`text`), a conversation's turns (`turns`, `conversation`) and a
+conversation cut (`history`), the marker (`markers`), the function and the Runnable (`limiter`).
 Does not live here: how tokens are counted (`catalog.tokens`).
 Start at `limiter.limit_context`. Tests: `tests/unit_tests/prompting/test_limit_*.py`.
 """

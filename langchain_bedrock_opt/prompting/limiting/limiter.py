@@ -90,9 +90,9 @@ def limit_context(
             the prompt's language, such as `[… omitted]` or `[…省略]`. It is left out where it
             does not fit, or would take more than half of a text's budget.
         tools: The tools that the request will have: they take a part of the budget.
-        counter: Counts tokens in place of the estimate for the model: a `TokenCounter`, a chat
-            model, or a callable, which is given texts if a text is limited and else lists of
-            messages.
+        counter: Counts tokens in place of the estimate for the model: a `TokenCounter`, such as
+            one with a correction; a chat model; or a callable, which is given texts if a text is
+            limited and else lists of messages. More must never count less.
 
     Returns:
         A text for a text, else a list of messages.
@@ -103,7 +103,7 @@ def limit_context(
 
     Example:
         >>> log = "The server started. It listened on port 80. A client came. It left again."
-        >>> limit_context(log, max_tokens=22)
+        >>> limit_context(log, max_tokens=17)
         'The server started. It listened on port 80. [… omitted]'
         >>> limit_context("東京は晴れです。大阪は雨です。京都は曇りです。", max_tokens=22)
         '東京は晴れです。大阪は雨です。[…省略]'

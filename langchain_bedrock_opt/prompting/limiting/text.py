@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from langchain_bedrock_opt.errors import ContextTooLongError
 from langchain_bedrock_opt.prompting.limiting.fences import fence_end, open_fence
+from langchain_bedrock_opt.prompting.limiting.fitting import SLACK, CountText, Fitting
 from langchain_bedrock_opt.prompting.limiting.markers import SAMPLE, marker_for
 from langchain_bedrock_opt.prompting.limiting.sentences import SPAN, end_before, reach, start_after
 
 Keep: TypeAlias = Literal["head", "tail", "ends"]
 """What is kept: the beginning, the end, or both without the middle."""
-
-CountText: TypeAlias = Callable[[str], int]
-
-_FINE: Final = 1024
-"""Characters below which a stretch is counted again from its beginning at each step."""
-
-_AIM: Final = 0.98
-"""A guess at how many characters fit is a little low: what fits need not be counted again."""
-
-_MOST_PER_TOKEN: Final = 16
-"""No text has more characters a token for long; 12.5 of white space have one."""
 
 _LINE_END: Final = re.compile(r"[^\S\n]*\n")
 
@@ -53,14 +42,19 @@ class TextCut:
         Raises:
             ContextTooLongError: The counter finds more tokens than that in no text at all.
         """
-        if self._fits(text, max_tokens):
+        ends = (
+            Fitting(text, self.count, room=max_tokens),
+            Fitting(text, self.count, room=max_tokens, from_end=True),
+        )
+        nearly = ends[self.keep == "tail"].within(max_tokens + SLACK)
+        if nearly == len(text) and self.count(text) <= max_tokens:
             return text
         marker, space = self._marker_for(text)
         if 2 * self.count(marker) > max_tokens:
             marker = ""  # rather some of the text than a word that there was some
         room, step = max_tokens - self.count(marker), 0
         while room > 0:
-            result = self._joined(text, room, marker, space)
+            result = self._joined(text, ends, room, marker, space)
             over = self.count(result) - max_tokens
             if over <= 0:
                 return result
@@ -75,13 +69,6 @@ class TextCut:
             )
         return ""
 
-    def _fits(self, text: str, max_tokens: int) -> bool:
-        # A text far too long is not counted to its end.
-        beginning = text[: _MOST_PER_TOKEN * (max_tokens + _FINE)]
-        if len(beginning) < len(text) and self.count(beginning) > max_tokens + _FINE:
-            return False
-        return self.count(text) <= max_tokens
-
     def _marker_for(self, text: str) -> tuple[str, str]:
         """The marker, and the space around it."""
         if self.marker is not None:
@@ -94,67 +81,25 @@ class TextCut:
         found = marker_for(samples[self.keep])
         return found.text, found.space
 
-    def _joined(self, text: str, room: int, marker: str, space: str) -> str:
+    def _joined(
+        self, text: str, ends: tuple[Fitting, Fitting], room: int, marker: str, space: str
+    ) -> str:
         """What is kept of a text in so many tokens, with the marker in the place of the rest."""
         shares = {"head": room, "tail": 0, "ends": int(room * self.head_share)}
         head, before, end = "", "", 0
         if shares[self.keep]:
-            end, closing = _beginning(text, fitting(text, shares[self.keep], self.count))
+            end, closing = _beginning(text, ends[0].within(shares[self.keep]))
             head = text[:end] + closing
             before = "\n" if closing or _LINE_END.match(text, end) else space
         if self.keep == "head":
             return f"{head}{before}{marker}" if head and marker else head or marker
-        room -= self.count(head)
-        kept = fitting(text[end:], room, self.count, from_end=True)
+        kept = min(ends[1].within(room - self.count(head)), len(text) - end)
         start, opening = _ending(text, len(text) - kept)
         tail = opening + text[start:]
-        after = "\n" if opening or text[start - 1] == "\n" else space
+        after = "\n" if opening or text[start - 1 : start] == "\n" else space
         if not marker:
             return f"{head}\n{tail}" if head and tail else head or tail
         return "".join([head, before if head else "", marker, after if tail else "", tail])
-
-
-def fitting(text: str, room: int, count: CountText, *, from_end: bool = False) -> int:
-    """How many characters at one end of a text have at most `room` tokens, or nearly so.
-
-    Long stretches are counted once, in parts that are put together, so that it takes about as
-    long as counting what fits.
-
-    Args:
-        text: Any text.
-        room: Tokens.
-        count: Counts the tokens of a text; more text is never fewer tokens.
-        from_end: Whether to look from the text's end.
-
-    Example:
-        >>> fitting("one two three four", 3, lambda text: len(text.split()))
-        14
-    """
-
-    def piece(start: int, stop: int) -> str:
-        return text[len(text) - stop : len(text) - start] if from_end else text[start:stop]
-
-    low, held, rate = 0, 0, 1.0
-    while low < len(text) and (step := int((room - held) * rate)) > _FINE:
-        step = min(step, len(text) - low)
-        more = max(1, count(piece(low, low + step)))
-        if held + more <= room:
-            low, held = low + step, held + more
-        rate = _AIM * step / more
-    base, step = low, _FINE
-    while low < len(text):
-        high = min(low + step, len(text))
-        if held + count(piece(base, high)) > room:
-            break
-        low, step = high, 2 * step
-    high = min(low + step, len(text) + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if held + count(piece(base, middle)) <= room:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def _beginning(text: str, limit: int) -> tuple[int, str]:
