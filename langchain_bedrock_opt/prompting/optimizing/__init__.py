@@ -1,0 +1,1 @@
+"""Prompts without the white space that means nothing."""

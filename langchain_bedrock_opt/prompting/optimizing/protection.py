@@ -1,0 +1,242 @@
+"""Which lines of a prompt are left as they are, down to the last space.
+
+Fenced code, raw HTML that blank lines do not end, front matter and here-documents are each a span
+of lines. Code or data that stands in no fence has no such ends, so all from its first telling
+line's block to its last one's is one span: whatever lies between, such as a text in triple
+quotes, may be a part of it.
+
+Where Markdown could be read in two ways, such as a fence whose end is indented otherwise, nothing
+more is touched to the end of the text. A span too many costs a few spaces; one too few would
+change what somebody wrote.
+
+All functions take a text that begins and ends with a newline, and give spans that begin and end
+with lines, without the last newline.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+Span = tuple[int, int]
+"""Where a span begins and where it ends, as in a slice."""
+
+# Beginnings of what runs on over blank lines: a code fence (CommonMark 4.5), also as the first
+# thing of a list item, and HTML of kinds 1 to 5 (4.6).
+_OPENER: Final = re.compile(
+    r"\n(?:"
+    r"(?P<prefix>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
+    r"|(?P<indent> {0,3})<"
+    r"(?:(?P<tag>script|pre|style|textarea)(?=[\s>])|(?P<mark>!--|\?|!\[CDATA\[|![a-z])))",
+    re.IGNORECASE,
+)
+_HTML_ENDS: Final = {
+    "!--": re.compile(r"-->"),
+    "?": re.compile(r"\?>"),
+    "![cdata[": re.compile(r"\]\]>"),
+    "tag": re.compile(r"</(?:script|pre|style|textarea)>", re.IGNORECASE),
+    "declaration": re.compile(r">"),
+}
+_FRONT_MATTER: Final = re.compile(
+    r"\n(---|\+\+\+)[ \t]*\n(?=[\w\"'-][^\n]*[:=])(?:(?!---|\.\.\.|\+\+\+)[^\n]*\n)*?"
+    r"(?:\1|\.\.\.)[ \t]*(?=\n)"
+)
+_HEREDOC: Final = re.compile(r"<<[-~]?(['\"]?)([A-Z_]{2,40})\1[^\n]*(?=\n)")
+
+# Lines that tell of code or data. Each alternative begins at a newline and looks at the line that
+# ended there or at the one that begins: so the search leaps from newline to newline.
+_LINE_ENDS: Final = (
+    r"[{(\[\\]",
+    r"=>",
+    r"[)}\]\"'];",
+    r": [|>]",
+    r": [|>][-+]",
+)
+_LINE_BEGINNINGS: Final = (
+    r"[A-Za-z_][\w.]*(?:\[[^\]\n]{0,80}\])?(?: ?[-+*/|&:.?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))",
+    r"import [\w.]+(?:,| as |;|[ \t]*(?=\n))",
+    r"from [\w.]+ import ",
+    r"(?:async )?def \w",
+    r"class \w+(?:\([^\n]*\))?[ \t]*[:{]",
+    r"(?:const|let|var) [\w{\[][^\n=]*=",
+    r"(?:export |async )*function\b ?\w*\(",
+    r"(?:public|private|protected|static) \w",
+    r"(?:fn|func) [\w(]+[(<)]",
+    r"(?:elif [^\n]*|else|try|finally|except[^\n]*):",
+    r"(?:end|fi|done|esac|then)[ \t]*(?=\n)",
+    r"(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE [A-Z]+|ALTER TABLE)\b",
+    r"(?:FROM|RUN|COPY|ENTRYPOINT|WORKDIR|CMD) ",
+    r"@[\w.]+(?:\(|[ \t]*(?=\n))",
+    r"#(?:!|include\b|define\b|ifn?def\b)",
+    r"//|/\*|\*/|>>> |\$ |\\[A-Za-z]",
+    r"[\])}]+[;,]?[ \t]*(?=\n)",
+    r"\[[\w.\- \"]+\][ \t]*(?=\n)",
+    r"\"[^\"\n]{1,200}\"[ \t]*:|'[^'\n]{1,200}'[ \t]*:",
+    r"diff --git |@@ -|(?:---|\+\+\+) \S|Index: |[<>=]{7}(?= |\n)",
+    r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d",
+)
+_TELLING: Final = re.compile(
+    r"\n(?:"
+    + "|".join(rf"(?<={end}\n)" for end in _LINE_ENDS)
+    + r"|(?P<begins> {0,3}(?:"
+    + "|".join(_LINE_BEGINNINGS)
+    + ")))"
+)
+_BLANK: Final = re.compile(r"\n[ \t]*\n")
+
+
+class Protection(NamedTuple):
+    """What is to be left as it is.
+
+    Attributes:
+        spans: Spans of lines in order, none within another.
+        code: The one that holds code or data outside of fences; None if there is none.
+    """
+
+    spans: list[Span]
+    code: Span | None
+
+
+def find_protected(text: str) -> Protection:
+    r"""Find the lines of a text in which every space may matter.
+
+    Example:
+        >>> find_protected("\nRun this:\n```\nls  -l\n```\n").spans
+        [(11, 25)]
+    """
+    spans = _marked(text)
+    code = _unmarked(text, spans)
+    if code is None:
+        return Protection(spans, None)
+    outside = [span for span in spans if span[1] <= code[0] or span[0] >= code[1]]
+    inside = [span for span in spans if span not in outside]
+    if inside:
+        code = (min(code[0], inside[0][0]), max(code[1], inside[-1][1]))
+    return Protection(sorted([*outside, code]), code)
+
+
+def gaps(spans: list[Span], start: int, end: int) -> list[Span]:
+    """What lies between spans, each with the newlines around it.
+
+    Example:
+        >>> gaps([(3, 5)], 0, 9)
+        [(0, 3), (5, 9)]
+    """
+    found = []
+    for span_start, span_end in spans:
+        if span_start > start:
+            found.append((start, span_start))
+        start = span_end
+    return [*found, (start, end)] if start < end else found
+
+
+def _marked(text: str) -> list[Span]:
+    """Spans that say themselves where they begin and end."""
+    spans: list[Span] = []
+    position = 0
+    front = _FRONT_MATTER.match(text)
+    if front is not None:
+        if re.search("```|~~~|<", front.group()):
+            return [(1, len(text) - 1)]
+        spans.append((1, front.end()))
+        position = front.end()
+    has_heredocs = "<<" in text
+    while opener := _OPENER.search(text, position):
+        if opener["fence"] and opener["fence"][0] == "`" and "`" in opener["info"]:
+            position = opener.end()  # inline code
+            continue
+        if has_heredocs:
+            spans += _heredocs(text, position, opener.start())
+            if spans and spans[-1][1] > opener.start():
+                return spans
+        span = _span_from(opener)
+        spans.append(span)
+        position = span[1]
+    if has_heredocs:
+        spans += _heredocs(text, position, len(text))
+    return spans
+
+
+def _span_from(opener: re.Match[str]) -> Span:
+    """The span that an opener begins: to the end of the text unless its end is beyond doubt."""
+    text = opener.string
+    start, everything = opener.start() + 1, len(text) - 1
+    if opener["fence"]:
+        prefix = opener["prefix"]
+        close = _closing(opener["fence"][0], len(opener["fence"])).search(text, opener.end())
+        is_regular = close is not None and len(close[1]) == len(prefix) and "\t" not in close[1]
+    else:
+        prefix, mark = opener["indent"], opener["mark"]
+        kind = "tag" if opener["tag"] else (mark.lower() if mark[1:2] in "-[" else "declaration")
+        close = _HTML_ENDS["?" if mark == "?" else kind].search(text, opener.end() - 2)
+        is_regular = close is not None
+    if close is None or not is_regular or _is_in_html(text, start):
+        return start, everything
+    end = text.index("\n", close.end())
+    if prefix and _outdented(len(prefix)).search(text, opener.end(), end):
+        return start, everything
+    return start, end
+
+
+@lru_cache(maxsize=64)
+def _closing(char: str, length: int) -> re.Pattern[str]:
+    return re.compile(rf"\n([ \t]*){char}{{{length},}}[ \t]*(?=\n)")
+
+
+@lru_cache(maxsize=64)
+def _outdented(width: int) -> re.Pattern[str]:
+    """A line that is indented less: it ends the list item that a fence stands in."""
+    return re.compile(rf"\n(?! {{{width}}})(?![ \t]*(?:\n|\Z))")
+
+
+def _is_in_html(text: str, start: int) -> bool:
+    """Whether lines of HTML stand before a line, without a blank one between."""
+    return re.search(r"\n {0,3}<", text[block_start(text, start) - 1 : start]) is not None
+
+
+def block_start(text: str, line_start: int) -> int:
+    """Where the lines begin that stand together with a line, without a blank one between."""
+    while line_start > 1:
+        before = text.rfind("\n", 0, line_start - 1) + 1
+        if not text[before : line_start - 1].strip(" \t"):
+            break
+        line_start = before
+    return line_start
+
+
+def _block_end(text: str, position: int) -> int:
+    blank = _BLANK.search(text, position)
+    return blank.start() if blank else len(text) - 1
+
+
+def _heredocs(text: str, start: int, end: int) -> list[Span]:
+    """Here-documents between two places; one without an end reaches to the end of the text."""
+    spans = []
+    while opener := _HEREDOC.search(text, start, end):
+        line = text.rfind("\n", 0, opener.start()) + 1
+        close = re.compile(rf"\n[ \t]*{opener[2]}[ \t]*(?=\n)").search(text, opener.end(), end)
+        start = close.end() if close else len(text) - 1
+        spans.append((line, start))
+        if close is None:
+            break
+    return spans
+
+
+def _unmarked(text: str, spans: list[Span]) -> Span | None:
+    """From the first block of code or data outside of spans to the last one."""
+    places: list[int] = []
+    for start, end in gaps(spans, 0, len(text)):
+        # A telling end stands before the newline, a telling beginning behind it.
+        places += (
+            found.start() + (1 if found["begins"] else -1)
+            for found in _TELLING.finditer(text, start, end)
+        )
+        for quotes in ('"""', "'''"):
+            place = text.find(quotes, start, end)
+            if place >= 0:
+                places += (place, text.rfind(quotes, start, end))
+    if not places:
+        return None
+    first_line = text.rfind("\n", 0, min(places)) + 1
+    return block_start(text, first_line), _block_end(text, max(places))
