@@ -6,8 +6,8 @@ cost of n units is convex in n, and the first unit that does not pay ends the se
 
 All terms of a sum are at or above zero, so floats are wrong by a known, tiny share at most. A
 unit whose saving lies that near its price is weighed again in whole numbers: the choice is that
-of exact arithmetic, also where a unit pays for itself to the cent. That takes a moment for a week of minutes, and half a minute for
-a year in which no two are alike.
+of exact arithmetic, also where a unit pays for itself to the cent. That takes a moment for a week
+of minutes, and half a minute for a year in which no two are alike.
 """
 
 from __future__ import annotations

@@ -96,23 +96,15 @@ def plan_throughput(
         >>> plan.sized_for(95).hourly_cost
         Decimal('70.00')
     """
-    load = as_load(load)
-    if not isinstance(unit_capacity, UnitCapacity):
-        raise ConfigurationError(
-            f"unit_capacity={unit_capacity!r} is no UnitCapacity: pass what your account's units "
-            "can take, or guide_capacity(model_id) as an example."
-        )
     if not isinstance(max_units, int) or max_units < 1:
         raise ConfigurationError(f"max_units={max_units!r} must be a whole number from 1 up.")
-    free = at_least(headroom, 0, "headroom")
-    if free >= 1:
-        raise ConfigurationError(f"headroom={headroom!r} must be below 1: it is a share.")
+    load = as_load(load)
     terms = Terms(
         load=load,
-        capacity=unit_capacity,
+        capacity=_capacity(unit_capacity),
         rates=token_rates(on_demand_price, load),
         cache_read_weight=_weight(cache_read_weight),
-        fill=1 - free,
+        fill=_fill(headroom),
         growth=at_least(growth, 0, "growth", above=True),
     )
     weighed = _Weighed(terms, max_units)
@@ -138,7 +130,7 @@ def plan_throughput(
         options=tuple(option.shown() for option in options),
         break_even=weighed.break_even(best.price),
         capacity=unit_capacity,
-        headroom=float(free),
+        headroom=float(1 - terms.fill),
         growth=float(terms.growth),
         minutes=load.minutes,
         start=load.start,
@@ -259,6 +251,23 @@ def _unit_prices(
         for each in _COMMITMENTS
         if each in prices
     }
+
+
+def _capacity(given: UnitCapacity) -> UnitCapacity:
+    if not isinstance(given, UnitCapacity):
+        raise ConfigurationError(
+            f"unit_capacity={given!r} is no UnitCapacity: pass what your account's units can "
+            "take, or guide_capacity(model_id) as an example."
+        )
+    return given
+
+
+def _fill(headroom: Number) -> Fraction:
+    """The share of a unit that may be filled."""
+    free = at_least(headroom, 0, "headroom")
+    if free >= 1:
+        raise ConfigurationError(f"headroom={headroom!r} must be below 1: it is a share.")
+    return 1 - free
 
 
 def _weight(given: Number) -> Fraction:

@@ -15,7 +15,6 @@ from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.aws.layers import LayeredClient
 from langchain_bedrock_opt.aws.replay import ReplayClient
 from langchain_bedrock_opt.capacity.admission import TokenQuota
-from langchain_bedrock_opt.capacity.admission.requests import prompt_tokens
 from langchain_bedrock_opt.contracts import UNSENT
 from langchain_bedrock_opt.emulator import Fault, Quota
 from langchain_bedrock_opt.errors import (
@@ -319,21 +318,3 @@ def test_a_limit_that_is_none_is_refused(tokens: Any, more: dict[str, Any], mess
     """Wrong numbers are refused when the quota is made, with their value."""
     with pytest.raises(ConfigurationError, match=message):
         TokenQuota(tokens, **more)
-
-
-def test_all_of_a_prompt_is_counted() -> None:
-    """System, tools with their schemas, calls of tools, files and messages count as prompt."""
-    tool = {"toolSpec": {"name": "search", "inputSchema": {"json": {"type": "object"}}}}
-    image = {"image": {"format": "png", "source": {"bytes": b"..."}}}
-    stored = {"video": {"format": "mp4", "source": {"s3Location": {"uri": "s3://b/k"}}}}
-    call = {"toolUse": {"toolUseId": "tooluse_1", "name": "search", "input": {"query": "tea"}}}
-    plain = prompt_tokens(ask("Hello there"))
-
-    def more(**parts: Any) -> int:
-        return prompt_tokens({**ask("Hello there"), **parts}) - plain
-
-    assert plain < 8
-    assert 2 <= more(system=[{"text": "Be brief, please."}]) < 10
-    assert 3 <= more(toolConfig={"tools": [tool]}) < 15
-    message = {"role": "user", "content": [{"text": "Hello there"}, image, stored, call]}
-    assert 3200 <= more(messages=[message]) < 3220
