@@ -66,6 +66,12 @@ def emoji_chunks() -> list[str]:
     ]
 
 
+def prose() -> dict[str, list[str]]:
+    """Prose by language: manuals and interfaces have few words, and common ones."""
+    document = json.loads(Path(__file__).with_name("token_prose.json").read_text("utf-8"))
+    return {f"{name} prose": document[name] for name in document if name != "about"}
+
+
 def fit(texts: Mapping[str, Sequence[str]], counts: Sequence[Mapping[str, Sequence[int]]]) -> Any:
     """Weights by which the texts come nearest to their counts.
 
@@ -114,6 +120,7 @@ def main() -> None:
         raise SystemExit("The tokenizers are not installed: see benchmarks/token_texts.py.")
     fitted = {name: chunks(FITTED, name, arguments.folder) for name in FITTED}
     fitted["emoji"] = emoji_chunks()
+    fitted |= prose()
     held = {name: chunks(HELD_OUT, name, arguments.folder) for name in HELD_OUT}
     held = {name: chunk for name, chunk in held.items() if chunk}
     counts = {

@@ -2,7 +2,8 @@
 
 None of it is shipped. A folder holds the packages, unpacked, each under its own name:
 
-* Debian's `debian-handbook`, `installation-guide-amd64`, `debian-faq-ja` and `debian-faq-ko`;
+* Debian's `debian-handbook`, `installation-guide-amd64`, `debian-faq-ja`,
+  `debian-faq-ko` and `debian-faq-zh-cn`;
 * the wheels of `django`, `sphinx`, `jupyterlab_language_pack_ja_jp`, `…_zh_cn`, `…_ko_kr` and
   `litellm`.
 
@@ -39,10 +40,10 @@ _FAQ: Final = "usr/share/doc/debian/FAQ"
 _DJANGO: Final = "django/django"
 
 FITTED: Final = {
-    "English": [f"{_HANDBOOK}/en-US/*.html"],
-    "Japanese": [f"{_HANDBOOK}/ja-JP/*.html", f"{_DJANGO}/**/locale/ja/**/*.po"],
-    "Chinese": [f"{_HANDBOOK}/zh-CN/*.html", f"{_DJANGO}/**/locale/zh_Hans/**/*.po"],
-    "Korean": [f"{_HANDBOOK}/ko-KR/*.html", f"{_DJANGO}/**/locale/ko/**/*.po"],
+    "English": [f"{_GUIDE}/en/*.html"],
+    "Japanese": [f"{_GUIDE}/ja/*.html", f"{_DJANGO}/**/locale/ja/**/*.po"],
+    "Chinese": [f"{_GUIDE}/zh_CN/*.html", f"{_DJANGO}/**/locale/zh_Hans/**/*.po"],
+    "Korean": [f"{_GUIDE}/ko/*.html", f"{_DJANGO}/**/locale/ko/**/*.po"],
     "code": [f"{_DJANGO}/**/*.py", f"{_DJANGO}/contrib/admin/static/**/admin/js/*.js"],
     "JSON": ["@botocore/data/*/*/service-2.json*", "@botocore/data/*/*/paginators-1.json"],
     "Latin": [f"{_DJANGO}/**/locale/{code}/**/*.po" for code in ("fr", "de", "es", "pl", "vi")],
@@ -52,31 +53,29 @@ FITTED: Final = {
 """What weights are fitted to: patterns by class. `@` is in the environment."""
 
 HELD_OUT: Final = {
-    "English": [f"{_GUIDE}/en/*.html", "litellm/**/*.md"],
+    "English": [f"{_HANDBOOK}/en-US/*.html", "litellm/**/*.md"],
     "Japanese": [
-        f"{_GUIDE}/ja/*.html",
+        f"{_HANDBOOK}/ja-JP/*.html",
         f"debian-faq-ja/{_FAQ}/ja/*.html",
         "jupyterlab_language_pack_ja_jp/**/*.json",
-        "sphinx/sphinx/locale/ja/**/*.po",
     ],
     "Chinese": [
-        f"{_GUIDE}/zh_CN/*.html",
+        f"{_HANDBOOK}/zh-CN/*.html",
+        f"debian-faq-zh-cn/{_FAQ}/zh-cn/*.html",
         "jupyterlab_language_pack_zh_cn/**/*.json",
-        "sphinx/sphinx/locale/zh_CN/**/*.po",
     ],
     "Korean": [
-        f"{_GUIDE}/ko/*.html",
         f"debian-faq-ko/{_FAQ}/ko/*.html",
         "jupyterlab_language_pack_ko_kr/**/*.json",
-        "sphinx/sphinx/locale/ko/**/*.po",
     ],
     "code": ["@numpy/**/*.py", "@@*.py", "sphinx/sphinx/**/*.js"],
     "JSON": ["litellm/*.json", "litellm/proxy/**/*.json", "litellm/llms/**/*.json"],
-    "Latin": [f"{_GUIDE}/{code}/*.html" for code in ("fr", "de", "es")],
-    "Cyrillic": [f"{_GUIDE}/{code}/*.html" for code in ("ru", "el")],
+    "Latin": [f"{_HANDBOOK}/{code}/*.html" for code in ("fr-FR", "de-DE", "es-ES")],
+    "Cyrillic": [f"{_HANDBOOK}/ru-RU/*.html"],
     "other": [f"sphinx/sphinx/locale/{code}/**/*.po" for code in ("ar", "he", "hi")],
 }
 """What they are measured on: no source, and no project, is in both."""
+
 
 _TAGS: Final = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _MSGSTR: Final = re.compile(r'^msgstr(?:\[\d\])? ((?:"(?:[^"\\]|\\.)*"\s*)+)', re.MULTILINE)

@@ -53,7 +53,7 @@ def estimate_tokens(
         >>> estimate_tokens("日本の首都はどこですか。", "us.amazon.nova-lite-v1:0")
         12
         >>> estimate_tokens([("user", "Hello there")], "us.anthropic.claude-sonnet-4-6")
-        10
+        9
     """
     if type(what) is str and model is None and not tools and correction is None:
         return max(1, round(weighed(class_counts(what), default_family().weights))) if what else 0
