@@ -83,6 +83,7 @@ _TELLING: Final = re.compile(
     + "|".join(_LINE_BEGINNINGS)
     + ")))"
 )
+_WINDOW: Final = 4096
 _BLANK: Final = re.compile(r"\n[ \t]*\n")
 
 
@@ -214,10 +215,11 @@ def _heredocs(text: str, start: int, end: int) -> list[Span]:
     """Here-documents between two places; one without an end reaches to the end of the text."""
     spans = []
     while opener := _HEREDOC.search(text, start, end):
-        line = text.rfind("\n", 0, opener.start()) + 1
+        line = block_start(text, text.rfind("\n", 0, opener.start()) + 1)
         close = re.compile(rf"\n[ \t]*{opener[2]}[ \t]*(?=\n)").search(text, opener.end(), end)
-        start = close.end() if close else len(text) - 1
-        spans.append((line, start))
+        first = max(line, start)
+        start = min(_block_end(text, close.end()), end) if close else len(text) - 1
+        spans.append((first, start))
         if close is None:
             break
     return spans
@@ -225,18 +227,35 @@ def _heredocs(text: str, start: int, end: int) -> list[Span]:
 
 def _unmarked(text: str, spans: list[Span]) -> Span | None:
     """From the first block of code or data outside of spans to the last one."""
-    places: list[int] = []
-    for start, end in gaps(spans, 0, len(text)):
-        # A telling end stands before the newline, a telling beginning behind it.
-        places += (
-            found.start() + (1 if found["begins"] else -1)
-            for found in _TELLING.finditer(text, start, end)
-        )
-        for quotes in ('"""', "'''"):
-            place = text.find(quotes, start, end)
-            if place >= 0:
-                places += (place, text.rfind(quotes, start, end))
-    if not places:
+    outside = gaps(spans, 0, len(text))
+    firsts = (_TELLING.search(text, *gap) for gap in outside)
+    first = next((_place(found) for found in firsts if found), len(text))
+    last = next((place for gap in reversed(outside) if (place := _last(text, *gap)) >= 0), -1)
+    for quotes in ('"""', "'''"):
+        places = (text.find(quotes, *gap) for gap in outside)
+        place = next((place for place in places if place >= 0), None)
+        if place is not None:  # to the last ones of all: fences may stand between
+            first, last = min(first, place), max(last, text.rfind(quotes))
+    if last < 0:
         return None
-    first_line = text.rfind("\n", 0, min(places)) + 1
-    return block_start(text, first_line), _block_end(text, max(places))
+    first_line = text.rfind("\n", 0, first) + 1
+    return block_start(text, first_line), _block_end(text, last)
+
+
+def _place(found: re.Match[str]) -> int:
+    """A place in a telling line: its end stands before the newline, its beginning behind it."""
+    return found.start() + (1 if found["begins"] else -1)
+
+
+def _last(text: str, start: int, end: int) -> int:
+    """A place in the last telling line; -1 if there is none. It looks from the end, by windows."""
+    window = end
+    while window > start:
+        window = max(start, text.rfind("\n", start, max(start, end - _WINDOW)))
+        last = -1
+        for found in _TELLING.finditer(text, window, end):
+            last = _place(found)
+        if last >= 0:
+            return last
+        end = window + 1
+    return -1

@@ -10,6 +10,7 @@ from typing import Final
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.prompting.optimizing.protection import (
+    Protection,
     find_protected,
     gaps,
 )
@@ -119,21 +120,27 @@ def _shorten_crlf(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
         return text, {}
     if shorter is plain:
         return text, {}
-    return shorter.replace("\n", "\r\n"), removed
+    shorter = shorter.replace("\n", "\r\n")
+    lost = len(text) - len(shorter) - sum(removed.values())
+    return shorter, {**removed, "line_breaks": removed.get("line_breaks", 0) + lost}
 
 
 def _shorten(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
-    marks = len(text) - len(text.lstrip(_BOM))
+    body = text.lstrip(_BOM)
     # With a newline at both ends every line is between two of them.
-    framed = f"\n{text[marks:]}\n"
-    removals = sorted(_removals(framed, edges=edges))
-    if not removals and not marks:
+    framed = f"\n{body}\n"
+    protection = find_protected(framed)
+    code = protection.code
+    if len(body) < len(text) and code is not None and code[0] == 1:
+        return text, {}
+    removals = sorted(_removals(framed, protection, edges=edges))
+    if not removals and len(body) == len(text):
         return text, {}
     removed: Counter[Kind] = Counter()
     for start, end, kind in removals:
         removed[kind] += end - start
-    if marks:
-        removed["line_breaks"] += marks
+    if len(body) < len(text):
+        removed["line_breaks"] += len(text) - len(body)
     return _without(framed, removals), dict(removed)
 
 
@@ -147,9 +154,9 @@ def _without(framed: str, removals: Iterable[Removal]) -> str:
     return "".join(kept)
 
 
-def _removals(text: str, *, edges: bool) -> Iterator[Removal]:
+def _removals(text: str, protection: Protection, *, edges: bool) -> Iterator[Removal]:
     """All that is to be removed from a text between two newlines."""
-    spans, code = find_protected(text)
+    spans, code = protection
     leading = BLANK_LINES.match(text)
     start = leading.end() if leading else 1
     last = len(text.rstrip(" \t\n"))
