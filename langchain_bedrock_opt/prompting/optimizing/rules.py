@@ -97,16 +97,27 @@ def _may_go_on(line: str) -> bool:
     )
 
 
+def next_line_end(text: str, start: int, end: int) -> int:
+    """The next newline that has spaces before it; `end` if there is none."""
+    found = _SPACE_BEFORE_END.search(text, start, end)
+    return found.start() if found else end
+
+
+def next_run(text: str, start: int, end: int) -> int:
+    """The next run of spaces between words; `end` if there is none."""
+    found = _RUN.search(text, start, end)
+    return found.start() if found else end
+
+
 def in_block(text: str, block: Block) -> Iterator[Removal]:
     """What means nothing inside a block, in no order."""
     start, end = block.start, block.end
-    ends = _SPACE_BEFORE_END.search(text, start, end + 1)
-    run = _RUN.search(text, start, end)
-    if (ends or run) is None or _CLOSED.search(text, start, end):
+    if _CLOSED.search(text, start, end):
         return
+    ends = _SPACE_BEFORE_END.search(text, start, end + 1)
     if ends is not None:
         yield from _line_ends(text, block, ends.start())
-    if run is not None and not _NO_PROSE.search(text, start, end):
+    if _RUN.search(text, start, end) and not _NO_PROSE.search(text, start, end):
         yield from _runs(text, block)
 
 
@@ -191,7 +202,7 @@ def _ends_sentence(text: str, line: int, start: int, end: int) -> bool:
         text, max(line, start - 8), start
     ):
         return False
-    return " " in text[line:start] and _LETTER.match(text, end) is not None
+    return text.find(" ", line, start) >= 0 and _LETTER.match(text, end) is not None
 
 
 def _is_sentence(line: str) -> bool:

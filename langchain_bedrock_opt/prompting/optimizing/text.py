@@ -21,6 +21,8 @@ from langchain_bedrock_opt.prompting.optimizing.rules import (
     Removal,
     blank_lines,
     in_block,
+    next_line_end,
+    next_run,
 )
 
 _BOM: Final = "\ufeff"
@@ -175,16 +177,20 @@ def _removals(text: str, protection: Protection, *, edges: bool) -> Iterator[Rem
 def _removals_between(text: str, start: int, end: int) -> Iterator[Removal]:
     """What is to be removed from one newline to another, with nothing protected in between."""
     position, before = start, -1
+    # Most blocks have nothing to remove and are not looked at: the next that may is known.
+    line_end, run = next_line_end(text, start, end), next_run(text, start, end)
     for found in BLANK_LINES.finditer(text, start, end):
         first, last = found.span()
         if first > position:
-            yield from in_block(
-                text, Block(position + 1, first, before, last if last < end else -1)
-            )
+            if line_end <= first or run <= first:
+                after = last if last < end else -1
+                yield from in_block(text, Block(position + 1, first, before, after))
+                line_end = next_line_end(text, last - 1, end) if line_end < last else line_end
+                run = next_run(text, last - 1, end) if run < last else run
             before = first
         removal = blank_lines(text, first, last)
         if removal is not None:
             yield removal
         position = last - 1
-    if end - 1 > position:
+    if end - 1 > position and (line_end < end or run < end):
         yield from in_block(text, Block(position + 1, end - 1, before, -1))
