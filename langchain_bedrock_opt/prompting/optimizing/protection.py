@@ -57,8 +57,10 @@ _LINE_ENDS: Final = (
 )
 _LINE_BEGINNINGS: Final = (
     # An assignment or a call. The name is taken whole or not at all: nothing is tried again.
-    r"(?=(?P<name>[A-Za-z_][\w.]*))(?P=name)"
-    r"(?:(?:\[[^\]\n]{0,80}\])? ?[-+*/|&:?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))",
+    (
+        r"(?=(?P<name>[A-Za-z_][\w.]*))(?P=name)"
+        r"(?:(?:\[[^\]\n]{0,80}\])? ?[-+*/|&:?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))"
+    ),
     r"import [\w.]+(?:,| as |;|[ \t]*(?=\n))",
     r"from [\w.]+ import ",
     r"(?:async )?def \w",
@@ -253,9 +255,9 @@ def _unmarked(text: str, spans: list[Span]) -> Span | None:
         last = next(place for gap in reversed(outside) if (place := _last(text, *gap)) >= 0)
     for quotes in ('"""', "'''"):
         places = (text.find(quotes, *gap) for gap in outside)
-        place = next((place for place in places if place >= 0), None)
-        if place is not None:  # to the last ones of all: fences may stand between
-            first, last = min(first, place), max(last, text.rfind(quotes))
+        opening = next((place for place in places if place >= 0), -1)
+        if opening >= 0:  # to the last ones of all: fences may stand between
+            first, last = min(first, opening), max(last, text.rfind(quotes))
     if last < 0:
         return None
     first_line = text.rfind("\n", 0, first) + 1

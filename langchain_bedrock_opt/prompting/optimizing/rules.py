@@ -68,7 +68,7 @@ _CLOSED: Final = re.compile(r"[<|]|\t *[^ \t\n]")
 _NO_PARAGRAPH: Final = re.compile(r"[`\[\"]")
 """Code in a line, links with titles, quotations: their line ends are left."""
 _NO_PROSE: Final = re.compile(r"[`>\[\]{}\\$\"=]")
-_NO_SENTENCE: Final = re.compile(r"[^\n]*[,;][^\s]|[^\n:]{1,60}:(?:\s|$)|\w{1,4}[.)] ")
+_NO_SENTENCE: Final = re.compile(r"[^\n]*[,;][^\s]|[^\n:]{1,60}:[ \t]+[^\s]|\w{1,4}[.)] ")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _SENTENCE_END: Final = re.compile(r"\w[.!?。！？…][)'”’」』]*$")
 _MAX_SENTENCE_GAP: Final = 3
