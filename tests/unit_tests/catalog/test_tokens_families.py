@@ -31,7 +31,7 @@ CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 
 def mean_error(model: str | None, tokenizer: str, name: str) -> float:
-    count, errors = TokenCounter(model), []
+    count, errors = TokenCounter(model), list[float]()
     for passage in RECORDED["passages"][name]:
         actual = passage["tokens"][tokenizer]
         errors.append(abs(count.text(passage["text"]) - actual) / actual)

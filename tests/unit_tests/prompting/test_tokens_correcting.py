@@ -55,7 +55,9 @@ def chat(correction: TokenCorrection, responder: Responder | None = None) -> Cha
 def prompt(chosen: random.Random, name: str, parts: Sequence[int]) -> list[HumanMessage]:
     """Passages of one class, some thousand characters together."""
     picked = chosen.sample(parts, 4)
-    texts = [{"type": "text", "text": PASSAGES[name][part]["text"]} for part in picked]
+    texts: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": PASSAGES[name][part]["text"]} for part in picked
+    ]
     return [HumanMessage(texts)]
 
 
