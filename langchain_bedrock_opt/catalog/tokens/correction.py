@@ -195,7 +195,8 @@ def _parts(found: Measured, weights: Weights) -> list[float]:
 
 def _key(model: Any) -> str:
     """What a model is remembered by: profiles of one model count alike."""
-    return base_id_of(model) or (model if isinstance(model, str) else "")
+    name = model if isinstance(model, str) else getattr(model, "model_id", None)
+    return base_id_of(model) or (name if isinstance(name, str) else "")
 
 
 class _Filter:

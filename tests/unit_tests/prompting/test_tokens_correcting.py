@@ -128,3 +128,19 @@ def test_a_call_never_fails_for_it(response: dict[str, Any], messages: list[Any]
 
     assert client.converse(modelId=MODEL, messages=messages)["output"] == {}
     assert correction.factors(MODEL) is None
+
+
+@pytest.mark.parametrize("told", [MODEL, None])
+def test_what_stands_behind_an_arn_is_learned_of(told: str | None) -> None:
+    """Calls of an ARN teach about the model that it was said to be, or about the ARN."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
+    correction = TokenCorrection()
+    response = {"output": {}, "usage": {"inputTokens": 30}}
+    layer = CorrectTokens(correction, model=told)
+    client = LayeredClient(ReplayClient(response), [layer])
+
+    client.converse(
+        modelId=arn, messages=[{"role": "user", "content": [{"text": "What is new today?"}]}]
+    )
+
+    assert correction.factors(told or arn) is not None
