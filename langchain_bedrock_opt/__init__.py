@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         TokenQuota,
         plan_throughput,
     )
+    from langchain_bedrock_opt.catalog.policies import iam_policy
     from langchain_bedrock_opt.catalog.price_book import PriceBook
     from langchain_bedrock_opt.catalog.tokens import estimate_tokens
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -99,6 +100,7 @@ _HOMES: Final = {
     "as_batch": "batching",
     "coalesced": "batching",
     "estimate_tokens": "catalog.tokens",
+    "iam_policy": "catalog.policies",
     "limit_context": "prompting",
     "optimize_prompt": "prompting",
     "plan_throughput": "capacity",
@@ -135,6 +137,7 @@ __all__ = [
     "as_batch",
     "coalesced",
     "estimate_tokens",
+    "iam_policy",
     "limit_context",
     "optimize_prompt",
     "plan_throughput",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
+import random
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
-import yaml
+import yaml  # type: ignore[import-untyped, unused-ignore] # stubs are no dependency
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _MARKDOWN: Final = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _BOM: Final = "\ufeff"
+_NOISE: Final = 0.1
 _SPACES: Final = re.compile(r"[ \t\n]+")
 _LINE_END: Final = re.compile(r"[ \t\u3000]+(?=\n|\Z)")
 _VERBATIM: Final = frozenset({"fence", "code_block", "code_inline", "html_block", "html_inline"})
@@ -85,7 +86,8 @@ def words(text: str) -> list[str]:
 
 def rows(text: str) -> list[str]:
     """The lines of tables, byte for byte."""
-    return [line.rstrip("\r") for line in text.lstrip(_BOM).split("\n") if "|" in line or "\t" in line.strip()]
+    lines = text.lstrip(_BOM).replace("\r\n", "\n").split("\n")
+    return [line for line in lines if "|" in line or "\t" in line.strip()]
 
 
 READERS: Final[dict[str, tuple[Callable[[str], Any], ...]]] = {
@@ -101,12 +103,21 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], ...]]] = {
 def violations(kind: str, before: str, after: str) -> list[str]:
     """The names of the readers that see another document."""
     readers = (words, rows, *READERS.get(kind, (markdown,)))
-    return [reader.__name__ for reader in readers if reader(before) != reader(after)]
+    seen = ((reader.__name__, reader(before), reader(after)) for reader in readers)
+    return [name for name, old, new in seen if old is not None and old != new]
 
 
-def read(path: Path) -> str | None:
-    """A document with its line ends as they are; None if it is not UTF-8."""
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return None
+def untidy(text: str, chance: random.Random) -> str:
+    """The document with idle white space put in at random places, in code as well as in prose.
+
+    Some of it means something where it lands, so it is the untidy document that is compared.
+    """
+
+    def noise(found: re.Match[str]) -> str:
+        if chance.random() > _NOISE:
+            return found.group()
+        if found.group() == " ":
+            return "  "
+        return chance.choice((" \n", "  \n", "\n\n\n", "\n \n\n", "\t\n", "\u3000\n"))
+
+    return re.sub(r"(?<=\S) (?=\S)|\n", noise, text)

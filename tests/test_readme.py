@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from langchain_bedrock_opt import BedrockEmulator
+from langchain_bedrock_opt.catalog.policies import FEATURES, actions_of, iam_policy
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -73,3 +74,19 @@ def test_every_benchmark_it_names_exists() -> None:
 
     assert commands
     assert all((ROOT / "benchmarks" / f"{command}.py").exists() for command in commands)
+
+
+def test_the_policies_are_those_that_are_printed() -> None:
+    """The table of IAM actions is what `iam_policy` makes of each feature."""
+    arn = "arn:aws:bedrock:us-east-1:111122223333:{}/abcdef123456"
+    models = [arn.format(kind) for kind in ("provisioned-model", "application-inference-profile")]
+    rows = ["| feature | what it is for | actions |", "|---|---|---|"]
+    for feature, what in FEATURES.items():
+        named = models if feature == "resolve" else ()
+        named = [arn.format("prompt-router")] if feature == "prompt-router" else named
+        actions = sorted(actions_of(iam_policy(feature, models=named)))
+        rows.append(f"| `{feature}` | {what} | {', '.join(f'`{each}`' for each in actions)} |")
+
+    shown = README.partition("<!-- policies -->\n")[2].partition("<!-- /policies -->")[0]
+
+    assert shown.strip().splitlines() == rows

@@ -48,6 +48,9 @@ _TABLE: Final = (
     "dynamodb:UpdateTimeToLive",
 )
 _FILES: Final = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject")
+_ANYWHERE: Final = ("*", "")
+"""All regions, and none: the models of global profiles have an ARN without a region, too."""
+
 _SERVICE: Final = "bedrock.amazonaws.com"
 
 
@@ -65,6 +68,7 @@ class _Place:
     role: str
     kms_key: str
     namespace: str
+    cache_namespace: str
     dashboard: str
 
     def arn(self, service: str, name: str, *, region: str | None = None) -> str:
@@ -95,8 +99,8 @@ def _allow(actions: Sequence[str], resource: str | list[str], **condition: Any) 
 def _invoking(place: _Place, actions: Sequence[str]) -> list[Statement]:
     """Statements that allow actions on the place's models, and no others."""
     if not place.models:
-        models = [place.foundation_model("*", "*"), *place.bedrock("inference-profile/*")]
-        return [_allow(actions, models)]
+        models = [place.foundation_model("*", region) for region in _ANYWHERE]
+        return [_allow(actions, [*models, *place.bedrock("inference-profile/*")])]
     direct: list[str] = []
     statements: list[Statement] = []
     for model in place.models:
@@ -120,10 +124,10 @@ def _own_resource(place: _Place, model: ModelId) -> str:
 
 def _models_behind(place: _Place, model: ModelId) -> list[str]:
     if model.kind is ModelIdKind.APPLICATION_INFERENCE_PROFILE:
-        return [place.foundation_model("*", "*"), place.foundation_model("*", "")]
+        return [place.foundation_model("*", region) for region in _ANYWHERE]
     if model.scope is None or model.base is None:
         return []
-    regions = ("*", "") if model.scope == "global" else ("*",)
+    regions = _ANYWHERE if model.scope == "global" else ("*",)
     return [place.foundation_model(model.base, region) for region in regions]
 
 
@@ -145,8 +149,6 @@ def _resolve(place: _Place) -> list[Statement]:
     if ModelIdKind.CUSTOM_MODEL_DEPLOYMENT in {model.kind for model in place.models}:
         # A deployment says its custom model, and that its base model.
         arns.setdefault(("bedrock:GetCustomModel",), place.bedrock("custom-model/*"))
-    if not arns:
-        raise ConfigurationError("models= names no ARN that has to be asked about: leave it out.")
     return [_allow(actions, resources) for actions, resources in arns.items()]
 
 
@@ -179,16 +181,19 @@ def _batch_role(place: _Place) -> list[Statement]:
 
 def _s3(place: _Place, actions: Sequence[str]) -> list[Statement]:
     bucket = f"arn:{place.partition}:s3:::{place.bucket}"
-    return [
+    statements = [
         _allow(("s3:ListBucket",), bucket),
         _allow(actions, f"{bucket}/{place.prefix}*"),
     ]
+    if place.kms_key != "*":
+        statements.append(_allow(("kms:Decrypt", "kms:GenerateDataKey"), place.kms_key))
+    return statements
 
 
 def _kms(place: _Place) -> list[Statement]:
     context = {
         "kms:EncryptionContext:langchain-bedrock-opt": "response-cache",
-        "kms:EncryptionContext:namespace": place.namespace,
+        "kms:EncryptionContext:namespace": place.cache_namespace,
     }
     return [_allow(("kms:Decrypt", "kms:GenerateDataKey"), place.kms_key, StringLike=context)]
 
@@ -308,6 +313,7 @@ def iam_policy(
     role_arn: str = "*",
     kms_key: str = "*",
     namespace: str = "*",
+    cache_namespace: str = "*",
     dashboard: str = "*",
 ) -> Policy:
     """The least that an IAM policy has to allow for some features.
@@ -326,15 +332,16 @@ def iam_policy(
         bucket: The bucket of invocation jobs.
         prefix: The beginning of their keys, such as `batches/`.
         role_arn: The service role that the caller passes to Bedrock.
-        kms_key: The ARN of a KMS key.
-        namespace: Of the metrics, or of the encrypted cache.
+        kms_key: The ARN of the KMS key of an encrypted cache, or of the batches' bucket.
+        namespace: Of the metrics.
+        cache_namespace: Of the encrypted cache.
         dashboard: The dashboard's name, with which those of its alarms begin.
 
     Returns:
         A policy document.
 
     Raises:
-        ConfigurationError: A feature is none, or there is none.
+        ConfigurationError: A feature is none, or nothing has to be allowed.
         ModelIdError: A model id is none.
 
     Example:
@@ -359,6 +366,7 @@ def iam_policy(
         role=role_arn,
         kms_key=kms_key,
         namespace=namespace,
+        cache_namespace=cache_namespace,
         dashboard=dashboard,
     )
     statements: list[Statement] = []
@@ -366,6 +374,10 @@ def iam_policy(
         for statement in _MAKERS[feature][1](place):
             if statement not in statements:
                 statements.append(statement)
+    if not statements:
+        raise ConfigurationError(
+            "models= names no ARN whose model has to be asked for: `resolve` is not needed."
+        )
     return {"Version": "2012-10-17", "Statement": statements}
 
 

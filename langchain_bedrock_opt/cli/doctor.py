@@ -20,8 +20,9 @@ def add_to(verbs: Any) -> None:
     parser = verbs.add_parser(
         "doctor",
         help="check versions, credentials, region, model access and quotas, each with its fix",
-        description="Exit code 1 if a check failed; what could not be checked is no failure. The "
-        "IAM policy for all of it: bedrock-opt policy doctor.",
+        description="Exit code 1 if a check failed; what could not be checked is no failure. Its "
+        "IAM policy is that of `bedrock-opt policy doctor`; of `invoke`, too, with --call, and of "
+        "`resolve` for ARNs that hide their model.",
     )
     parser.set_defaults(run=_run)
     parser.add_argument(

@@ -33,9 +33,10 @@ def add_to(verbs: Any) -> None:
     parser.add_argument("--bucket", default="*", metavar="NAME", help="the bucket of batches")
     parser.add_argument("--prefix", default="", help="the beginning of their keys, as in batches/")
     parser.add_argument("--role", default="*", metavar="ARN", help="the batches' service role")
-    parser.add_argument("--kms-key", default="*", metavar="ARN", help="a KMS key")
+    parser.add_argument("--kms-key", default="*", metavar="ARN", help="of the cache, or the bucket")
+    parser.add_argument("--namespace", default="*", help="of the metrics")
     parser.add_argument(
-        "--namespace", default="*", help="of the metrics, or of the encrypted cache"
+        "--cache-namespace", default="*", metavar="NAMESPACE", help="of the encrypted cache"
     )
     parser.add_argument("--dashboard", default="*", metavar="NAME", help="the dashboard")
     parser.add_argument(
@@ -65,6 +66,7 @@ def _run(options: argparse.Namespace) -> int:
         role_arn=options.role,
         kms_key=options.kms_key,
         namespace=options.namespace,
+        cache_namespace=options.cache_namespace,
         dashboard=options.dashboard,
     )
     print(to_json(document))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from langchain_bedrock_opt.aws.layers import Call, Event, EventStream, Layer, Request, Response
+from langchain_bedrock_opt.aws.resolution import known_resolution
 from langchain_bedrock_opt.catalog.tokens import TokenCorrection
 
 _MALFORMED: Final = (AttributeError, KeyError, TypeError, ValueError)
@@ -20,6 +21,8 @@ class CorrectTokens(Layer):
 
     Args:
         correction: Learns. Give the same one to `estimate_tokens` and `TokenCounter`.
+        model: The model behind an ARN that does not name it, if no control plane was asked. None
+            goes by the id that a request calls.
 
     Example:
         >>> from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
@@ -36,8 +39,9 @@ class CorrectTokens(Layer):
         True
     """
 
-    def __init__(self, correction: TokenCorrection) -> None:
+    def __init__(self, correction: TokenCorrection, *, model: str | None = None) -> None:
         self._correction = correction
+        self._model = model
 
     def converse(self, request: Request, call_next: Call) -> Response:
         """Learn from a call's usage."""
@@ -59,6 +63,13 @@ class CorrectTokens(Layer):
 
     def _learn(self, request: Request, told: Response) -> None:
         try:
-            self._correction.observe(request, told["usage"])
+            model = self._model or _model_of(request["modelId"])
+            self._correction.observe(request, told["usage"], model)
         except _MALFORMED:
             return  # an estimate that stays as it was harms no call
+
+
+def _model_of(called: str) -> str:
+    """The model that a request calls, if it is known what stands behind its ARN."""
+    resolution = known_resolution(called) if called.startswith("arn:") else None
+    return (resolution.resolved_id if resolution else None) or called

@@ -35,6 +35,7 @@ class Bench:
         client_of: Makes a client of a service. By default one that gives up soon.
         clock: Seconds since 1970.
         skews: By how many seconds this machine's clock was ahead of AWS's, answer by answer.
+        clients: The clients that were made.
     """
 
     region: str | None = None
@@ -45,6 +46,7 @@ class Bench:
     client_of: Callable[[str], Any] | None = None
     clock: Callable[[], float] = time.time
     skews: list[float] = field(default_factory=list)
+    clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def client(self, service: str) -> Any:
         """A client of a service in this region.
@@ -52,8 +54,12 @@ class Bench:
         Raises:
             ConfigurationError: There is no region.
         """
-        if self.client_of is not None:
-            return self.client_of(service)
+        if service not in self.clients:
+            make = self.client_of or self._new_client
+            self.clients[service] = make(service)
+        return self.clients[service]
+
+    def _new_client(self, service: str) -> Any:
         config = client_config(max_concurrency=2, timeout=5.0, max_retries=1)
         return service_client(service, region_name=self.region, config=config)
 

@@ -61,8 +61,8 @@ _LINE_BEGINNINGS: Final = (
         r"(?=(?P<name>[A-Za-z_][\w.]*))(?P=name)"
         r"(?:(?:\[[^\]\n]{0,80}\])? ?[-+*/|&:?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))"
     ),
-    r"import [\w.]+(?:,| as |;|[ \t]*(?=\n))",
-    r"from [\w.]+ import ",
+    r"import +[\w.]+(?:,| as |;|[ \t]*(?=\n))",
+    r"from +[\w.]+ +import ",
     r"(?:async )?def \w",
     r"class \w+(?:\([^\n]*\))?[ \t]*[:{]",
     r"(?:const|let|var) [\w{\[][^\n=]*=",
@@ -90,6 +90,7 @@ _TELLING: Final = re.compile(
     + ")))"
 )
 _WINDOW: Final = 4096
+_HUNK: Final = re.compile(r"\n@@[^\n]*(?:\n[ +\-\\][^\n]*|\n(?=\n))*")
 _BLANK: Final = re.compile(r"\n[ \t]*\n")
 
 
@@ -260,8 +261,19 @@ def _unmarked(text: str, spans: list[Span]) -> Span | None:
             first, last = min(first, opening), max(last, text.rfind(quotes))
     if last < 0:
         return None
+    last = max(last, _patch_end(text, outside))
     first_line = text.rfind("\n", 0, first) + 1
     return _block_start(text, first_line), _block_end(text, last)
+
+
+def _patch_end(text: str, outside: list[Span]) -> int:
+    """Where the last part of a patch ends; -1 if there is none. Its blank lines are counted."""
+    for start, end in reversed(outside):
+        hunk = text.rfind("\n@@ -", start, end)
+        found = _HUNK.match(text, hunk, end) if hunk >= 0 else None
+        if found is not None:
+            return found.end() - 1
+    return -1
 
 
 def _place(found: re.Match[str]) -> int:

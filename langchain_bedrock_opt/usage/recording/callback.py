@@ -19,6 +19,7 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.forks import when_forked
 from langchain_bedrock_opt.usage.billing import may_be_billed
 from langchain_bedrock_opt.usage.ledger.ledger import UsageLedger
+from langchain_bedrock_opt.usage.recording.deltas import is_delta
 from langchain_bedrock_opt.usage.recording.estimates import estimate_usage
 from langchain_bedrock_opt.usage.recording.lifetime import when_process_ends
 from langchain_bedrock_opt.usage.recording.paths import PlaceTable
@@ -248,7 +249,7 @@ class BedrockUsageCallbackHandler(BaseCallbackHandler):
             if chunk is not None and run.heard and run.heard[-1] is chunk:
                 return  # a block inside another one told of it too
             run.heard.append(token if chunk is None else chunk)
-            if run.first_delta is None and _is_delta(token, chunk):
+            if run.first_delta is None and is_delta(token, chunk):
                 run.first_delta = self._perf_clock()
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:  # noqa: ARG002 - parent_run_id and tags
@@ -475,30 +476,3 @@ def _name(serialized: Mapping[str, Any] | None, name: str | None) -> str:
         return name
     fields = serialized or _NOTHING
     return str(fields.get("name") or (fields.get("id") or ["chain"])[-1])
-
-
-def _is_delta(token: Any, chunk: GenerationChunk | ChatGenerationChunk | None) -> bool:
-    """Whether a chunk carries text, reasoning or a part of a tool call.
-
-    `messageStart`, empty deltas, signatures, block ends and metadata reach the callback as chunks
-    too.
-    """
-    if isinstance(token, str) and token:
-        return True
-    message = getattr(chunk, "message", None)
-    if message is None:
-        return False
-    if getattr(message, "tool_call_chunks", None):
-        return True
-    # A list of blocks; a content that is a plain text was the token itself.
-    return any(isinstance(block, dict) and _says_something(block) for block in message.content)
-
-
-def _says_something(block: Mapping[str, Any]) -> bool:
-    """Whether a content block of a chunk has text or reasoning in it."""
-    if block.get("text") or block.get("reasoning"):  # the latter in LangChain's format of version 1
-        return True
-    reasoning = block.get("reasoning_content")
-    return isinstance(reasoning, dict) and bool(
-        reasoning.get("text") or reasoning.get("redacted_content")
-    )

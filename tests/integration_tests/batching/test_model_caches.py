@@ -152,7 +152,7 @@ def test_failed_records_are_not_stored(batch_service: BatchService) -> None:
     from langchain_bedrock_opt.emulator import OutputFault
 
     batch_service.emulator.jobs.faults.add(OutputFault(errors=[2], times=1))
-    model = cached_model(batch_service, BedrockSemanticCache(), below_minimum="flex")
+    model = cached_model(batch_service, BedrockSemanticCache(), below_minimum="on_demand")
     model.batch(questions(8), return_exceptions=True)
 
     answers = model.batch(questions(8))

@@ -20,6 +20,7 @@ from langchain_bedrock_opt import (
     InMemoryCacheStore,
 )
 from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.capacity.lanes.lane import Lane
 from langchain_bedrock_opt.capacity.lanes.overflow import Overflow
 from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -383,6 +384,19 @@ def test_a_cache_before_it_does_not_see_the_legs(bedrock: BedrockEmulator) -> No
     assert again.content == first.content
     assert again.response_metadata["bedrock_opt"]["cache"]["status"] == "hit"
     assert "lane" not in again.response_metadata["bedrock_opt"]
+
+
+def test_a_lane_before_it_reports_beside_it(bedrock: BedrockEmulator) -> None:
+    """A throughput has no tiers, so a lane asks for none, also of what overflows."""
+    throttle(bedrock)
+
+    answer = model_on(bedrock, layers=[Lane(service_tier="flex")]).invoke("Hi")
+
+    assert lane_of(answer) == {
+        "left_out": ["service_tier"],
+        "capacity": "on_demand",
+        "overflow": "throttled",
+    }
 
 
 def test_a_router_sees_no_throttle_of_a_tier_that_overflows(bedrock: BedrockEmulator) -> None:

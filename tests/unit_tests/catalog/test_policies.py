@@ -395,6 +395,15 @@ def test_a_batch_is_held_to_its_bucket_and_role() -> None:
     }
 
 
+def test_a_bucket_with_a_key_of_its_own() -> None:
+    """With a KMS key named, the caller and the service role may use it."""
+    key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/abc"
+    for feature in ("batch", "batch-role"):
+        last = iam_policy(feature, kms_key=key)["Statement"][-1]
+        assert last["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+        assert last["Resource"] == key
+
+
 def test_only_bedrock_may_take_the_batch_role_on() -> None:
     """The service role trusts Bedrock, for jobs of the account alone."""
     [statement] = batch_role_trust(ACCOUNT, "us-east-1")["Statement"]
@@ -413,5 +422,6 @@ def test_what_is_no_feature_is_named() -> None:
         iam_policy()
     with pytest.raises(ModelIdError, match="claude"):
         iam_policy("invoke", models=["claude"])
-    with pytest.raises(ConfigurationError, match="leave it out"):
+    with pytest.raises(ConfigurationError, match="`resolve` is not needed"):
         iam_policy("resolve", models=[NOVA])
+    assert iam_policy("invoke", "resolve", models=[NOVA]) == iam_policy("invoke", models=[NOVA])

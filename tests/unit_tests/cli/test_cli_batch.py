@@ -53,6 +53,8 @@ def test_from_prompts_to_answers(
     wrote = run("batch", "results", uri, "--output", str(path), "--json")
     assert wrote.document == {"file": str(path), "results": LEAST, "failed": 0}
     assert path.read_text("utf-8") == read.out
+    lost = run("batch", "results", uri, "--output", str(tmp_path / "none" / "answers"))
+    assert (lost.code, "No such file" in lost.err) == (2, True)
 
 
 def test_a_run_goes_on_under_its_name(aws: BedrockEmulator, run: Run, sending: list[str]) -> None:
@@ -152,14 +154,3 @@ def test_a_run_that_would_cost_too_much(aws: BedrockEmulator, run: Run, sending:
 
     assert ended.code == 2
     assert "0.00001" in ended.err
-
-
-def test_answers_that_have_nowhere_to_go(
-    aws: BedrockEmulator, run: Run, sending: list[str], tmp_path: Path
-) -> None:
-    """A file that can't be written is told with its path."""
-    uri = run("batch", "submit", *sending).out.strip()
-    ended = run("batch", "results", uri, "--output", str(tmp_path / "none" / "answers"))
-
-    assert ended.code == 2
-    assert "No such file" in ended.err

@@ -369,6 +369,12 @@ THINKING = {"thinking": {"type": "enabled", "budget_tokens": 8000}, "top_k": 5}
             model(OLD),
             {"stop": ["x"]},
         ),
+        ({"serviceTier": "flex", "stop": ["x"]}, model(OLD), {"stop": ["x"]}),
+        (
+            {"serviceTier": "default", "stop": ["x"]},
+            model(OLD),
+            {"serviceTier": "default", "stop": ["x"]},
+        ),
     ],
 )
 def test_parameters_become_what_the_other_model_takes(
