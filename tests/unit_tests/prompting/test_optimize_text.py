@@ -72,6 +72,10 @@ def test_idle_white_space_goes(prompt: str, optimized: str) -> None:
         ),
         pytest.param("<pre>\na  b \n\n\n\nc\n</pre>", id="preformatted HTML"),
         pytest.param("<!--\na  b \n\n\n\nc\n-->", id="a comment"),
+        pytest.param("---\na: |\n ```\n---\nOne  two \n\n\n\nb", id="front matter with a fence"),
+        pytest.param("cat <<EOF\n```\na  b \n\n\n\nEOF\nOne  two", id="a fence in a here-document"),
+        pytest.param(" ```\na  b \n\n\n\n ```\nOne  two", id="a fence that its text leaves"),
+        pytest.param("One \r\n\r\n\r\n```\na\n```", id="code, and two kinds of line ends"),
         pytest.param("> a  b \n> c  d", id="a quotation"),
         pytest.param('[a](/u "b  c") is', id="a link's title"),
         pytest.param('He said "wait  here" twice', id="words in quotes"),
@@ -94,7 +98,7 @@ def test_white_space_around_a_part_stays() -> None:
 
 
 def test_carriage_returns_stay_with_code() -> None:
-    """A text with code keeps its line ends, all of them."""
+    """A text with code keeps the kind of its line ends."""
     assert optimize_prompt("Run:\r\n\r\n\r\n```\r\na  b\r\n```") == "Run:\r\n\r\n```\r\na  b\r\n```"
 
 
