@@ -41,8 +41,9 @@ def optimize_prompt(prompt: Any) -> Any:
     Taken out are blank lines beyond one, spaces at ends of lines, spaces beyond one between words
     of a sentence, and white space around the whole prompt. Left as they are: code (fenced,
     indented or plain), tables and aligned columns, JSON, YAML, logs, patches, HTML, quotations,
-    inline code, Markdown's line breaks, and whatever could be one of them. Optimizing again
-    changes nothing, and equal prompts stay equal, so a prompt cache's prefix stays one.
+    inline code, Markdown's line breaks, spaces between Japanese words, and whatever could be one of
+    them. Optimizing again changes nothing, and equal prompts stay equal, so a prompt cache's prefix
+    stays one.
 
     Args:
         prompt: A text, messages in any form that LangChain knows, or a prompt value. Of messages,
