@@ -32,6 +32,13 @@ NAMES = (
     "batch_results",
     "batch_memory",
     "batch_agents",
+    "throughput_plan",
+    "token_quota",
+    "lanes",
+    "token_estimates",
+    "optimize_prompt",
+    "optimize_documents",
+    "limit_context",
 )
 
 

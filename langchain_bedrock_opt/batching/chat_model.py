@@ -20,7 +20,7 @@ from langchain_bedrock_opt.aws.layers import region_of
 from langchain_bedrock_opt.batching.calls import BatchCall
 from langchain_bedrock_opt.batching.clients import s3_client_for
 from langchain_bedrock_opt.batching.collected import is_collected
-from langchain_bedrock_opt.batching.guard import FewRecords, check_guarding
+from langchain_bedrock_opt.batching.guard import FewRecords, check_flex, check_guarding
 from langchain_bedrock_opt.batching.jobs.folder import S3Folder
 from langchain_bedrock_opt.batching.known import known_of
 from langchain_bedrock_opt.batching.on_demand import OnDemandChatModel
@@ -469,6 +469,8 @@ def _check(own: Mapping[str, Any]) -> None:
     BatchSettings(**given)
     S3Folder(own.get("s3_client"), own["s3_uri"])
     fields = OnDemandChatModel.model_fields
+    model = own["model"]
+    check_flex(own.get("below_minimum", ""), model.model_id, region_of(model.client))
     check_guarding(*(own.get(name, fields[name].default) for name in ("warn_after", "on_invoke")))
 
 

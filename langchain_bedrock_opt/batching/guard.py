@@ -18,6 +18,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from langchain_bedrock_opt.catalog.offers import offers_of
 from langchain_bedrock_opt.errors import ConfigurationError
 
 OnInvoke = Literal["warn", "error", "ignore"]
@@ -32,6 +33,27 @@ _MOST_RUNS: Final = 1000
 
 class FullPriceWarning(UserWarning):
     """A batch model is asked one call at a time: on demand, at twice the price of a job."""
+
+
+def check_flex(below_minimum: str, model_id: str, region: str | None) -> None:
+    """Refuse single calls at the flex tier for a model that is known not to be offered in it.
+
+    Bedrock would refuse each of them, one by one.
+
+    Args:
+        below_minimum: What becomes of inputs that are too few for a job.
+        model_id: The model.
+        region: The region that is called, if it is known.
+
+    Raises:
+        ConfigurationError: It is not offered in the flex tier, as far as is known.
+    """
+    offers = offers_of(model_id, region) if below_minimum == "flex" else None
+    if offers is not None and "flex" not in offers.service_tiers:
+        raise ConfigurationError(
+            f"below_minimum='flex': {model_id!r} is not offered in the flex tier, as far as is "
+            "known: pass 'on_demand', or 'error'."
+        )
 
 
 class InvokeGuard:

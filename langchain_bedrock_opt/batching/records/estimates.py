@@ -35,7 +35,7 @@ def estimate(body: bytes, kind: JobKind) -> tuple[int, int]:
         >>> body = b'{"messages":[{"role":"user","content":[{"text":"What is the capital?"}]}],'
         >>> body += b'"inferenceConfig":{"maxTokens":50}}'
         >>> estimate(body, JobKind("amazon.nova-lite-v1:0", "Converse"))
-        (6, 50)
+        (5, 50)
     """
     document = parsed(body)
     texts: list[str] = []

@@ -105,7 +105,7 @@ class BatchPlan:
             rows += [
                 (f"{kind.model_id}", f"{kind.records:,} records, {kind.same:,} more are equal"),
                 ("  format", kind.invocation),
-                ("  input files", f"{kind.bytes:,} bytes in {len(kind.jobs):,} jobs"),
+                ("  input files", f"{kind.bytes:,} bytes in {_counted(len(kind.jobs), 'job')}"),
                 ("  tokens in", f"about {kind.input_tokens:,}"),
                 (
                     "  tokens out",
@@ -282,6 +282,10 @@ def _warnings(
     if refused:
         first = min(refused)
         yield f"{len(refused):,} inputs make no record; the first is input {first}."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _range(expected: Decimal | None, at_most: Decimal | None) -> str:

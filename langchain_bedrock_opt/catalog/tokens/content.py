@@ -135,7 +135,8 @@ class Reader:
     def document(self, block: Mapping[str, Any]) -> None:
         """A document: as text if it is one, else by its pages or its size."""
         document = block.get("document", block)
-        source = document.get("source", document)
+        source = document.get("source")
+        source = source if isinstance(source, Mapping) else document
         for name in ("name", "title", "context"):
             if isinstance(document.get(name), str):
                 self._texts.append(document[name])
@@ -233,7 +234,7 @@ _READERS: Final[Mapping[str, Callable[[Reader, Mapping[str, Any]], None]]] = {
         Reader.reasoning,
     ),
     **dict.fromkeys(("guardContent", "guard_content", "citationsContent"), Reader.inside),
-    **dict.fromkeys(("cachePoint", "cache_point", "non_standard"), Reader.nothing),
+    **dict.fromkeys(("cachePoint", "cache_point"), Reader.nothing),
 }
 
 _CALLS: Final = frozenset({"toolUse", "tool_use", "tool_call"})

@@ -150,17 +150,12 @@ class TokenCorrection:
                 f"package writes version {_VERSION}. Start with a new TokenCorrection()."
             )
         for key, kept in document.get("models", {}).items():
-            factors, doubt = kept.get("factors"), kept.get("doubt")
-            if (
-                not _are_numbers(factors)
-                or len(doubt) != _SIZE
-                or not all(map(_are_numbers, doubt))
-            ):
+            if not _is_sound(kept):
                 raise ConfigurationError(
                     f"The token correction of {key!r} is damaged: it needs {_SIZE} factors and "
                     "their matrix. Take the model out, or start with a new TokenCorrection()."
                 )
-            made._models[key] = _Filter(factors, doubt)
+            made._models[key] = _Filter(kept["factors"], kept["doubt"])
         return made
 
 
@@ -175,6 +170,13 @@ def prompt_tokens(usage: Mapping[str, Any]) -> int:
         names = ("inputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
         return sum(usage.get(name) or 0 for name in names)
     return usage.get("input_tokens") or 0  # LangChain has the cached ones in it
+
+
+def _is_sound(kept: object) -> bool:
+    if not isinstance(kept, Mapping) or not _are_numbers(kept.get("factors")):
+        return False
+    doubt = kept.get("doubt")
+    return isinstance(doubt, list) and len(doubt) == _SIZE and all(map(_are_numbers, doubt))
 
 
 def _are_numbers(values: object) -> bool:
@@ -193,7 +195,8 @@ def _parts(found: Measured, weights: Weights) -> list[float]:
 
 def _key(model: Any) -> str:
     """What a model is remembered by: profiles of one model count alike."""
-    return base_id_of(model) or (model if isinstance(model, str) else "")
+    name = model if isinstance(model, str) else getattr(model, "model_id", None)
+    return base_id_of(model) or (name if isinstance(name, str) else "")
 
 
 class _Filter:

@@ -46,7 +46,7 @@ def input_tokens(request: Mapping[str, Any]) -> int:
 
     Example:
         >>> input_tokens({"messages": [{"role": "user", "content": [{"text": "Hello there"}]}]})
-        7
+        6
     """
     return sum(tokens for _, tokens in prompt_parts(request))
 

@@ -24,17 +24,19 @@ Span = tuple[int, int]
 
 # Beginnings of what runs on over blank lines: a code fence (CommonMark 4.5), also as the first
 # thing of a list item, and HTML of kinds 1 to 5 (4.6).
-_OPENER: Final = re.compile(
-    r"\n(?:"
-    r"(?P<prefix>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
-    r"|(?P<indent> {0,3})<"
-    r"(?:(?P<tag>script|pre|style|textarea)(?=[\s>])|(?P<mark>!--|\?|!\[CDATA\[|![a-z])))",
-    re.IGNORECASE,
+_FENCE: Final = (
+    r"\n(?P<prefix>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
 )
+_HTML: Final = (
+    r"\n(?P<indent> {0,3})<"
+    r"(?:(?P<tag>(?i:script|pre|style|textarea))(?=[\s>])|(?P<mark>!--|\?|!\[CDATA\[|![A-Za-z]))"
+)
+_OPENER: Final = re.compile(f"{_FENCE}|{_HTML}")
+_ONLY_HTML: Final = re.compile(_HTML)
 _HTML_ENDS: Final = {
     "!--": re.compile(r"-->"),
     "?": re.compile(r"\?>"),
-    "![cdata[": re.compile(r"\]\]>"),
+    "![CDATA[": re.compile(r"\]\]>"),
     "tag": re.compile(r"</(?:script|pre|style|textarea)>", re.IGNORECASE),
     "declaration": re.compile(r">"),
 }
@@ -54,9 +56,13 @@ _LINE_ENDS: Final = (
     r": [|>][-+]",
 )
 _LINE_BEGINNINGS: Final = (
-    r"[A-Za-z_][\w.]*(?:\[[^\]\n]{0,80}\])?(?: ?[-+*/|&:.?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))",
-    r"import [\w.]+(?:,| as |;|[ \t]*(?=\n))",
-    r"from [\w.]+ import ",
+    # An assignment or a call. The name is taken whole or not at all: nothing is tried again.
+    (
+        r"(?=(?P<name>[A-Za-z_][\w.]*))(?P=name)"
+        r"(?:(?:\[[^\]\n]{0,80}\])? ?[-+*/|&:?]?=(?!=) ?\S|\([^\n]*\);?[ \t]*(?=\n))"
+    ),
+    r"import +[\w.]+(?:,| as |;|[ \t]*(?=\n))",
+    r"from +[\w.]+ +import ",
     r"(?:async )?def \w",
     r"class \w+(?:\([^\n]*\))?[ \t]*[:{]",
     r"(?:const|let|var) [\w{\[][^\n=]*=",
@@ -83,6 +89,8 @@ _TELLING: Final = re.compile(
     + "|".join(_LINE_BEGINNINGS)
     + ")))"
 )
+_WINDOW: Final = 4096
+_HUNK: Final = re.compile(r"\n@@[^\n]*(?:\n[ +\-\\][^\n]*|\n(?=\n))*")
 _BLANK: Final = re.compile(r"\n[ \t]*\n")
 
 
@@ -109,11 +117,12 @@ def find_protected(text: str) -> Protection:
     code = _unmarked(text, spans)
     if code is None:
         return Protection(spans, None)
-    outside = [span for span in spans if span[1] <= code[0] or span[0] >= code[1]]
-    inside = [span for span in spans if span not in outside]
+    inside = [span for span in spans if span[1] > code[0] and span[0] < code[1]]
     if inside:
         code = (min(code[0], inside[0][0]), max(code[1], inside[-1][1]))
-    return Protection(sorted([*outside, code]), code)
+    before = [span for span in spans if span[1] <= code[0]]
+    after = [span for span in spans if span[0] >= code[1]]
+    return Protection([*before, code, *after], code)
 
 
 def gaps(spans: list[Span], start: int, end: int) -> list[Span]:
@@ -141,42 +150,54 @@ def _marked(text: str) -> list[Span]:
             return [(1, len(text) - 1)]
         spans.append((1, front.end()))
         position = front.end()
+    opener_of = _OPENER if "```" in text or "~~~" in text else _ONLY_HTML
     has_heredocs = "<<" in text
-    while opener := _OPENER.search(text, position):
-        if opener["fence"] and opener["fence"][0] == "`" and "`" in opener["info"]:
+    while opener := opener_of.search(text, position):
+        found = opener.groupdict()
+        if (found.get("fence") or "~")[0] == "`" and "`" in found["info"]:
             position = opener.end()  # inline code
             continue
+        floor = spans[-1][1] if spans else 0
         if has_heredocs:
-            spans += _heredocs(text, position, opener.start())
+            spans += _heredocs(text, floor, opener.start())
             if spans and spans[-1][1] > opener.start():
                 return spans
-        span = _span_from(opener)
-        spans.append(span)
-        position = span[1]
+        spans.append(_span_from(opener, floor))
+        position = spans[-1][1]
     if has_heredocs:
-        spans += _heredocs(text, position, len(text))
+        spans += _heredocs(text, spans[-1][1] if spans else 0, len(text))
     return spans
 
 
-def _span_from(opener: re.Match[str]) -> Span:
-    """The span that an opener begins: to the end of the text unless its end is beyond doubt."""
+def _span_from(opener: re.Match[str], floor: int) -> Span:
+    """The span that an opener begins: to the end of the text unless its end is beyond doubt.
+
+    Args:
+        opener: A match of an opener.
+        floor: Where the span before it ends.
+    """
     text = opener.string
     start, everything = opener.start() + 1, len(text) - 1
-    if opener["fence"]:
-        prefix = opener["prefix"]
-        close = _closing(opener["fence"][0], len(opener["fence"])).search(text, opener.end())
+    found = opener.groupdict()
+    if found.get("fence"):
+        prefix, fence = found["prefix"], found["fence"]
+        close = _closing(fence[0], len(fence)).search(text, opener.end())
         is_regular = close is not None and len(close[1]) == len(prefix) and "\t" not in close[1]
     else:
-        prefix, mark = opener["indent"], opener["mark"]
-        kind = "tag" if opener["tag"] else (mark.lower() if mark[1:2] in "-[" else "declaration")
-        close = _HTML_ENDS["?" if mark == "?" else kind].search(text, opener.end() - 2)
+        prefix = found["indent"]
+        close = _html_end(found["mark"]).search(text, opener.end() - 2)
         is_regular = close is not None
-    if close is None or not is_regular or _is_in_html(text, start):
+    if close is None or not is_regular or _is_in_html(text, start, floor):
         return start, everything
     end = text.index("\n", close.end())
     if prefix and _outdented(len(prefix)).search(text, opener.end(), end):
         return start, everything
     return start, end
+
+
+def _html_end(mark: str | None) -> re.Pattern[str]:
+    """What ends HTML that was begun by a mark, or by a tag if there is no mark."""
+    return _HTML_ENDS.get(mark or "tag", _HTML_ENDS["declaration"])
 
 
 @lru_cache(maxsize=64)
@@ -190,14 +211,15 @@ def _outdented(width: int) -> re.Pattern[str]:
     return re.compile(rf"\n(?! {{{width}}})(?![ \t]*(?:\n|\Z))")
 
 
-def _is_in_html(text: str, start: int) -> bool:
+def _is_in_html(text: str, start: int, floor: int) -> bool:
     """Whether lines of HTML stand before a line, without a blank one between."""
-    return re.search(r"\n {0,3}<", text[block_start(text, start) - 1 : start]) is not None
+    first = _block_start(text, start, floor) - 1
+    return re.search(r"\n {0,3}<", text[first:start]) is not None
 
 
-def block_start(text: str, line_start: int) -> int:
+def _block_start(text: str, line_start: int, floor: int = 0) -> int:
     """Where the lines begin that stand together with a line, without a blank one between."""
-    while line_start > 1:
+    while line_start > floor + 1:
         before = text.rfind("\n", 0, line_start - 1) + 1
         if not text[before : line_start - 1].strip(" \t"):
             break
@@ -214,10 +236,11 @@ def _heredocs(text: str, start: int, end: int) -> list[Span]:
     """Here-documents between two places; one without an end reaches to the end of the text."""
     spans = []
     while opener := _HEREDOC.search(text, start, end):
-        line = text.rfind("\n", 0, opener.start()) + 1
+        line = _block_start(text, text.rfind("\n", 0, opener.start()) + 1, start)
         close = re.compile(rf"\n[ \t]*{opener[2]}[ \t]*(?=\n)").search(text, opener.end(), end)
-        start = close.end() if close else len(text) - 1
-        spans.append((line, start))
+        first = max(line, start)
+        start = min(_block_end(text, close.end()), end) if close else len(text) - 1
+        spans.append((first, start))
         if close is None:
             break
     return spans
@@ -225,18 +248,48 @@ def _heredocs(text: str, start: int, end: int) -> list[Span]:
 
 def _unmarked(text: str, spans: list[Span]) -> Span | None:
     """From the first block of code or data outside of spans to the last one."""
-    places: list[int] = []
-    for start, end in gaps(spans, 0, len(text)):
-        # A telling end stands before the newline, a telling beginning behind it.
-        places += (
-            found.start() + (1 if found["begins"] else -1)
-            for found in _TELLING.finditer(text, start, end)
-        )
-        for quotes in ('"""', "'''"):
-            place = text.find(quotes, start, end)
-            if place >= 0:
-                places += (place, text.rfind(quotes, start, end))
-    if not places:
+    outside = gaps(spans, 0, len(text))
+    firsts = (_TELLING.search(text, *gap) for gap in outside)
+    first = next((_place(found) for found in firsts if found), len(text))
+    last = -1
+    if first < len(text):
+        last = next(place for gap in reversed(outside) if (place := _last(text, *gap)) >= 0)
+    for quotes in ('"""', "'''"):
+        places = (text.find(quotes, *gap) for gap in outside)
+        opening = next((place for place in places if place >= 0), -1)
+        if opening >= 0:  # to the last ones of all: fences may stand between
+            first, last = min(first, opening), max(last, text.rfind(quotes))
+    if last < 0:
         return None
-    first_line = text.rfind("\n", 0, min(places)) + 1
-    return block_start(text, first_line), _block_end(text, max(places))
+    last = max(last, _patch_end(text, outside))
+    first_line = text.rfind("\n", 0, first) + 1
+    return _block_start(text, first_line), _block_end(text, last)
+
+
+def _patch_end(text: str, outside: list[Span]) -> int:
+    """Where the last part of a patch ends; -1 if there is none. Its blank lines are counted."""
+    for start, end in reversed(outside):
+        hunk = text.rfind("\n@@ -", start, end)
+        found = _HUNK.match(text, hunk, end) if hunk >= 0 else None
+        if found is not None:
+            return found.end() - 1
+    return -1
+
+
+def _place(found: re.Match[str]) -> int:
+    """A place in a telling line: its end stands before the newline, its beginning behind it."""
+    return found.start() + (1 if found["begins"] else -1)
+
+
+def _last(text: str, start: int, end: int) -> int:
+    """A place in the last telling line; -1 if there is none. It looks from the end, by windows."""
+    window = end
+    while window > start:
+        window = max(start, text.rfind("\n", start, max(start, end - _WINDOW)))
+        last = -1
+        for found in _TELLING.finditer(text, window, end):
+            last = _place(found)
+        if last >= 0:
+            return last
+        end = window + 1
+    return -1

@@ -49,21 +49,26 @@ SPACES: Final = " \t\u3000"
 BLANK_LINES: Final = re.compile(r"\n(?:[ \t]*\n)+")
 """From the newline that ends a line to the one before the next line."""
 
-# A list item that begins with more than one space, or a quotation: what follows may be code.
-_DEEP_ITEM: Final = re.compile(r"(?:(?:[-*+]|\d{1,9}[.)])[ \t])+[ \t>]")
+# A list item that begins with more than one space, with a quotation, or with nothing: what
+# follows may be code.
+_DEEP_ITEM: Final = re.compile(
+    r"(?:(?:[-*+]|\d{1,9}[.)])[ \t])*(?:[-*+]|\d{1,9}[.)])(?:[ \t][ \t>]|$)"
+)
+# A parser or two tell an empty item with one blank line behind it from one with more.
+_EMPTY_ITEM: Final = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$))+$")
 _KEY: Final = re.compile(r"[ \t]*(?:- +)*[^\s:#][^\n:]{0,100}:(?:[ \t]|$)")
 _HEADING: Final = re.compile(r"#{1,6} ")
 # What ends a paragraph, so that no line break can be meant before it.
-_NEXT_BLOCK: Final = re.compile(r"(?:[-*+] +[^\s]|#{1,6} +\S)")
+_PARAGRAPH_END: Final = re.compile(r"[ \t]*(?:\n|\Z)|[-*+] +[^\s]|#{1,6} +[^\s]")
 
 _SPACE_BEFORE_END: Final = re.compile("\n(?<=[ \t\u3000]\n)")
 _RUN: Final = re.compile(r"  (?<=[^\s]  ) *(?=[^\s])")
-_CLOSED: Final = re.compile(r"[<|]|\t *[^\s]")
+_CLOSED: Final = re.compile(r"[<|]|\t *[^ \t\n]")
 """HTML, a table, or columns set by tabs: the block is left."""
 _NO_PARAGRAPH: Final = re.compile(r"[`\[\"]")
 """Code in a line, links with titles, quotations: their line ends are left."""
 _NO_PROSE: Final = re.compile(r"[`>\[\]{}\\$\"=]")
-_NO_SENTENCE: Final = re.compile(r"[^\n]*[,;][^\s]|[^\n:]{1,60}:(?:\s|$)|\w{1,4}[.)] ")
+_NO_SENTENCE: Final = re.compile(r"[^\n]*[,;][^\s]|[^\n:]{1,60}:[ \t]+[^\s]|\w{1,4}[.)] ")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _SENTENCE_END: Final = re.compile(r"\w[.!?。！？…][)'”’」』]*$")
 _MAX_SENTENCE_GAP: Final = 3
@@ -71,48 +76,64 @@ _MAX_SENTENCE_GAP: Final = 3
 
 def blank_lines(text: str, start: int, end: int) -> Removal | None:
     """What is too much of the blank lines between two newlines, both within the bounds."""
-    is_one = end == start + len("\n\n")
-    if is_one or (text[end] in " \t" and _may_go_on(text, start)):
+    if end == start + len("\n\n"):
+        return None
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    if _EMPTY_ITEM.match(line) or (text[end] in " \t" and _may_go_on(line)):
         return None
     return Removal(start + 1, end - 1, "blank_lines")
 
 
-def _may_go_on(text: str, end: int) -> bool:
-    """Whether blank lines between the line that ends there and an indented one may matter."""
-    line = text[text.rfind("\n", 0, end) + 1 : end].rstrip(SPACES)
-    return line[:1] in {" ", "\t"} or any(
-        (_DEEP_ITEM.match(line), _KEY.match(line), "```" in line, "~~~" in line)
+def _may_go_on(line: str) -> bool:
+    """Whether blank lines between a line and an indented one may be a part of code or a value."""
+    return line.startswith((" ", "\t")) or any(
+        (
+            _DEEP_ITEM.match(line.rstrip(SPACES)),
+            _KEY.match(line),
+            "<" in line,
+            "```" in line,
+            "~~~" in line,
+        )
     )
+
+
+def next_line_end(text: str, start: int, end: int) -> int:
+    """The next newline that has spaces before it; `end` if there is none."""
+    found = _SPACE_BEFORE_END.search(text, start, end)
+    return found.start() if found else end
+
+
+def next_run(text: str, start: int, end: int) -> int:
+    """The next run of spaces between words; `end` if there is none."""
+    found = _RUN.search(text, start, end)
+    return found.start() if found else end
 
 
 def in_block(text: str, block: Block) -> Iterator[Removal]:
     """What means nothing inside a block, in no order."""
     start, end = block.start, block.end
-    ends = _SPACE_BEFORE_END.search(text, start, end + 1)
-    run = _RUN.search(text, start, end)
-    if (ends or run) is None or _CLOSED.search(text, start, end):
+    if _CLOSED.search(text, start, end):
         return
+    ends = _SPACE_BEFORE_END.search(text, start, end + 1)
     if ends is not None:
         yield from _line_ends(text, block, ends.start())
-    if run is not None and not _NO_PROSE.search(text, start, end):
+    if _RUN.search(text, start, end) and not _NO_PROSE.search(text, start, end):
         yield from _runs(text, block)
 
 
 def _line_ends(text: str, block: Block, first: int) -> Iterator[Removal]:
     """Spaces at ends of lines; two that break a line in Markdown stay."""
-    is_paragraph = not _NO_PARAGRAPH.search(text, block.start, block.end)
+    is_plain = not _NO_PARAGRAPH.search(text, block.start, block.end)
     for found in _SPACE_BEFORE_END.finditer(text, first, block.end + 1):
         end = found.start()
         start = max(text.rfind("\n", 0, end) + 1, block.start)
         line = text[start:end]
         stripped = line.rstrip(SPACES)
-        if not stripped or stripped[0] in " \t>" or stripped[-1] == "\\":
-            continue
-        if _DEEP_ITEM.match(stripped):
+        if not _may_be_stripped(line, stripped, is_plain=is_plain):
             continue
         keep = len(stripped)
-        if end < block.end and not _HEADING.match(line) and not _NEXT_BLOCK.match(text, end + 1):
-            if not is_paragraph:
+        if not _HEADING.match(line) and not _PARAGRAPH_END.match(text, end + 1):
+            if not is_plain:
                 continue
             if line.endswith("  "):
                 keep += 2
@@ -120,6 +141,15 @@ def _line_ends(text: str, block: Block, first: int) -> Iterator[Removal]:
             # The two that stay are the last two.
             start += len(stripped)
             yield Removal(start, start + len(line) - keep, "line_ends")
+
+
+def _may_be_stripped(line: str, stripped: str, *, is_plain: bool) -> bool:
+    if not stripped or stripped[0] in " \t>" or stripped[-1] == "\\" or _DEEP_ITEM.match(stripped):
+        return False
+    # To Markdown the Japanese space is a character: with it three dashes are no rule.
+    return "\u3000" not in line[len(stripped) :] or (
+        is_plain and (stripped[-1].isalnum() or stripped[-1] in "。、！？）」』")
+    )
 
 
 class _Line(NamedTuple):
@@ -172,7 +202,7 @@ def _ends_sentence(text: str, line: int, start: int, end: int) -> bool:
         text, max(line, start - 8), start
     ):
         return False
-    return " " in text[line:start] and _LETTER.match(text, end) is not None
+    return text.find(" ", line, start) >= 0 and _LETTER.match(text, end) is not None
 
 
 def _is_sentence(line: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.prompting.optimizing.protection import (
+    Protection,
     find_protected,
     gaps,
 )
@@ -20,6 +21,8 @@ from langchain_bedrock_opt.prompting.optimizing.rules import (
     Removal,
     blank_lines,
     in_block,
+    next_line_end,
+    next_run,
 )
 
 _BOM: Final = "\ufeff"
@@ -119,21 +122,27 @@ def _shorten_crlf(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
         return text, {}
     if shorter is plain:
         return text, {}
-    return shorter.replace("\n", "\r\n"), removed
+    shorter = shorter.replace("\n", "\r\n")
+    lost = len(text) - len(shorter) - sum(removed.values())
+    return shorter, {**removed, "line_breaks": removed.get("line_breaks", 0) + lost}
 
 
 def _shorten(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
-    marks = len(text) - len(text.lstrip(_BOM))
+    body = text.lstrip(_BOM)
     # With a newline at both ends every line is between two of them.
-    framed = f"\n{text[marks:]}\n"
-    removals = sorted(_removals(framed, edges=edges))
-    if not removals and not marks:
+    framed = f"\n{body}\n"
+    protection = find_protected(framed)
+    code = protection.code
+    if len(body) < len(text) and code is not None and code[0] == 1:
+        return text, {}
+    removals = sorted(_removals(framed, protection, edges=edges))
+    if not removals and len(body) == len(text):
         return text, {}
     removed: Counter[Kind] = Counter()
     for start, end, kind in removals:
         removed[kind] += end - start
-    if marks:
-        removed["line_breaks"] += marks
+    if len(body) < len(text):
+        removed["line_breaks"] += len(text) - len(body)
     return _without(framed, removals), dict(removed)
 
 
@@ -147,9 +156,9 @@ def _without(framed: str, removals: Iterable[Removal]) -> str:
     return "".join(kept)
 
 
-def _removals(text: str, *, edges: bool) -> Iterator[Removal]:
+def _removals(text: str, protection: Protection, *, edges: bool) -> Iterator[Removal]:
     """All that is to be removed from a text between two newlines."""
-    spans, code = find_protected(text)
+    spans, code = protection
     leading = BLANK_LINES.match(text)
     start = leading.end() if leading else 1
     last = len(text.rstrip(" \t\n"))
@@ -168,16 +177,20 @@ def _removals(text: str, *, edges: bool) -> Iterator[Removal]:
 def _removals_between(text: str, start: int, end: int) -> Iterator[Removal]:
     """What is to be removed from one newline to another, with nothing protected in between."""
     position, before = start, -1
+    # Most blocks have nothing to remove and are not looked at: the next that may is known.
+    line_end, run = next_line_end(text, start, end), next_run(text, start, end)
     for found in BLANK_LINES.finditer(text, start, end):
         first, last = found.span()
         if first > position:
-            yield from in_block(
-                text, Block(position + 1, first, before, last if last < end else -1)
-            )
+            if line_end <= first or run <= first:
+                after = last if last < end else -1
+                yield from in_block(text, Block(position + 1, first, before, after))
+                line_end = next_line_end(text, last - 1, end) if line_end < last else line_end
+                run = next_run(text, last - 1, end) if run < last else run
             before = first
         removal = blank_lines(text, first, last)
         if removal is not None:
             yield removal
         position = last - 1
-    if end - 1 > position:
+    if end - 1 > position and (line_end < end or run < end):
         yield from in_block(text, Block(position + 1, end - 1, before, -1))

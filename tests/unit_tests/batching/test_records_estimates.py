@@ -44,7 +44,7 @@ def test_each_format_is_estimated(model: str, invocation: Any) -> None:
 
     given, most = estimate(body, recorder.kind)
 
-    assert given == pytest.approx(estimate_tokens(TEXT), rel=0.05)  # Llama's template has marks
+    assert given == pytest.approx(estimate_tokens(TEXT), rel=0.08)  # Llama's template has marks
     assert most == 77
 
 

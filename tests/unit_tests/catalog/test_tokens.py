@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt.catalog.tokens import estimate_tokens
+from langchain_bedrock_opt.catalog.specs import known_model_ids
+from langchain_bedrock_opt.catalog.tokens import TokenCounter, estimate_tokens
 
+MODELS = sorted(known_model_ids())
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates too
 
 
@@ -17,13 +19,13 @@ ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrog
         ("", 0),
         (" ", 1),
         ("a", 1),
-        ("What is the capital of France?", 9),
-        ("日本の首都はどこですか。", 14),
+        ("What is the capital of France?", 7),
+        ("日本の首都はどこですか。", 13),
         ("프랑스의 수도는 어디입니까?", 18),
-        ('{"id": 12345, "ok": true}', 16),
-        ("\ud800\udc00", 5),
+        ('{"id": 12345, "ok": true}', 11),
+        ("\ud800\udc00", 2),
         ("😀😀", 5),
-        ("\u3000" * 100, 117),
+        ("\u3000" * 100, 101),
     ],
 )
 def test_estimates_follow_the_class_weights(text: str, tokens: int) -> None:
@@ -32,16 +34,16 @@ def test_estimates_follow_the_class_weights(text: str, tokens: int) -> None:
 
 
 def test_japanese_is_not_taken_for_english() -> None:
-    """A Japanese sentence counts more than a token a character, not a quarter of one."""
+    """A Japanese sentence counts about a token a character, not a quarter of one."""
     text = "推論パフォーマンスの最適化は、本番生成AIアプリケーションにとって重要です。"
-    assert len(text) <= estimate_tokens(text) <= 1.4 * len(text)
+    assert 0.8 * len(text) <= estimate_tokens(text) <= 1.4 * len(text)
 
 
-@pytest.mark.parametrize("mark", ["?", "é", "한", "日"])
-def test_question_marks_are_counted_once(mark: str) -> None:
-    """Text beside a question mark weighs the same whether or not it is ASCII."""
-    alone, beside = estimate_tokens(mark * 1000), estimate_tokens(("?" + mark) * 1000)
-    assert beside == pytest.approx(alone + 180, abs=1)
+@pytest.mark.parametrize("mark", ["é", "한", "日"])
+def test_question_marks_count_as_other_marks_do(mark: str) -> None:
+    """A question mark beside text that is not ASCII weighs what an exclamation mark does."""
+    assert estimate_tokens(("?" + mark) * 1000) == estimate_tokens(("!" + mark) * 1000)
+    assert estimate_tokens(("?" + mark) * 1000) > estimate_tokens(mark * 1000)
 
 
 @given(ANY_TEXT)
@@ -58,13 +60,20 @@ def test_more_text_is_never_fewer_tokens(left: str, right: str) -> None:
     assert estimate_tokens(left + right) >= max(estimate_tokens(left), estimate_tokens(right))
 
 
+@given(st.sampled_from(MODELS), ANY_TEXT, ANY_TEXT)
+def test_a_text_is_hardly_longer_than_its_parts(model: str, left: str, right: str) -> None:
+    """Putting two texts together adds at most two tokens, in every family."""
+    count = TokenCounter(model)
+    assert count.text(left + right) <= count.text(left) + count.text(right) + 2
+    assert count.text(left + right) >= max(count.text(left), count.text(right))
+
+
 @given(st.lists(ANY_TEXT, min_size=2, max_size=5))
 def test_parts_add_up_to_the_whole(parts: list[str]) -> None:
     """Joining parts moves the estimate by rounding and one word a join, no more."""
     together = estimate_tokens("".join(parts))
     apart = sum(map(estimate_tokens, parts))
-    # 0.61 for a word cut in two, and each of the counts is rounded, or raised to 1, by under 1.
-    assert abs(apart - together) <= 0.61 * (len(parts) - 1) + len(parts) + 0.5
+    assert abs(apart - together) <= 2 * len(parts)
 
 
 @pytest.mark.parametrize("unit", ["word ", "推論", "a\ud800", "x1あ?"])

@@ -190,6 +190,8 @@ def test_too_few_are_single_calls_or_an_error(batch_service: BatchService) -> No
     batch_model(batch_service, pro, below_minimum="flex").batch(questions(4))
     tiers = [call.params.get("serviceTier") for call in batch_service.emulator.journal.calls()]
     assert tiers.count({"type": "flex"}) == 4
+    with pytest.raises(ConfigurationError, match="not offered in the flex tier"):
+        batch_model(batch_service, below_minimum="flex")
 
 
 @pytest.mark.parametrize("count", [5, 9, 10, 13, 28])

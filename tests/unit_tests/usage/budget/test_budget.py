@@ -121,7 +121,7 @@ def test_a_router_goes_down_a_tier_as_the_limit_comes_near(model: Model) -> None
     hard = "Prove that there are infinitely many primes, and derive a bound on the n-th. " * 5
     before = router.decide(hard).tier
 
-    for _ in range(50):
+    for _ in range(80):
         if budget.headroom() < 0.1:
             break
         model().invoke("Tell me a story.", {"callbacks": [budget]})

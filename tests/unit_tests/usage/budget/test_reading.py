@@ -55,7 +55,7 @@ def test_everything_in_a_prompt_counts() -> None:
     call = {"name": "add", "args": {"a": 2, "b": 2}, "id": "1", "type": "tool_call"}
     history = [HumanMessage("2+2?"), AIMessage("", tool_calls=[call])]
     with_call = read(list(history)).input_tokens
-    with_result = read([*history, ToolMessage("4 " * 100, tool_call_id="1")]).input_tokens
+    with_result = read([*history, ToolMessage("4 " * 200, tool_call_id="1")]).input_tokens
     tool = {"toolSpec": {"name": "add", "inputSchema": {"json": {"type": "object"}}}}
 
     assert tokens("2+2?", fields={"system": ["Be terse. " * 50]}) > plain + 50
@@ -118,7 +118,7 @@ def test_a_word_in_json_is_no_document() -> None:
 
 def test_a_margin_stops_at_the_context_window() -> None:
     """The margin goes on top of the estimate, and not beyond what the model takes."""
-    some, much, too_much = ("word " * 1_000, "word " * 100_000, "word " * 300_000)
+    some, much, too_much = ("word " * 1_000, "word " * 120_000, "word " * 300_000)
 
     assert tokens(some, margin=2) == pytest.approx(2 * tokens(some), rel=0.01)
     assert tokens(much) < tokens(much, margin=2) == 200_000
