@@ -13,6 +13,24 @@ from langchain_bedrock_opt.catalog.policies import FEATURES, actions_of, iam_pol
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text("utf-8")
+JAPANESE = (ROOT / "README.ja.md").read_text("utf-8")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def sections(text: str) -> list[str]:
+    """What is before the first `## `, then each section."""
+    return re.split(r"^## ", text, flags=re.MULTILINE)
+
+
+def prose(text: str) -> str:
+    """A text without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub makes of the headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 def test_every_code_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +108,49 @@ def test_the_policies_are_those_that_are_printed() -> None:
     shown = README.partition("<!-- policies -->\n")[2].partition("<!-- /policies -->")[0]
 
     assert shown.strip().splitlines() == rows
+
+
+def test_the_japanese_readme_shows_the_same_code() -> None:
+    """Each Python block there is one of README.md, byte for byte, and in the same order."""
+    assert BLOCK.findall(JAPANESE) == BLOCK.findall(README)
+
+
+def test_the_japanese_readme_has_the_same_sections() -> None:
+    """Both have as many sections, and the code of each section is the same."""
+    english, japanese = sections(README), sections(JAPANESE)
+
+    assert len(japanese) == len(english)
+    for number, (one, other) in enumerate(zip(english, japanese, strict=True)):
+        assert BLOCK.findall(other) == BLOCK.findall(one), f"section {number}"
+
+
+def test_the_japanese_readme_has_the_same_rows_of_the_guide() -> None:
+    """Each `<!-- row: NAME -->` is in both, before the same block."""
+    row = re.compile(r"^<!-- row: \S+ -->\n```python\n.*?^```", re.MULTILINE | re.DOTALL)
+
+    assert row.findall(README)
+    assert row.findall(JAPANESE) == row.findall(README)
+    assert JAPANESE.count("<!-- row: ") == README.count("<!-- row: ") == len(row.findall(README))
+
+
+def test_the_japanese_readme_has_no_figure_of_its_own() -> None:
+    """Each number of two digits or more is in the same section of README.md."""
+    for english, japanese in zip(sections(README), sections(JAPANESE), strict=True):
+        figures = set(NUMBER.findall(re.sub(r"\bten\b", "10", english)))
+        shown = {each for each in NUMBER.findall(prose(japanese)) if len(each) > 1}
+
+        assert shown - figures == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
+def test_the_links_of_the_english_and_the_japanese_readme_resolve(name: str) -> None:
+    """Each relative link leads to a file, and each anchor to a heading."""
+    links = re.findall(r"\]\(([^)\s]+)\)", prose((ROOT / name).read_text("utf-8")))
+    relative = [each for each in links if "://" not in each]
+
+    assert "README.ja.md" in relative or "README.md" in relative
+    for link in relative:
+        path, _, anchor = link.partition("#")
+        target = ROOT / (path or name)
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), link
