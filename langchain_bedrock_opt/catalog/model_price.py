@@ -87,6 +87,15 @@ class ModelPrice:
     checked: str
     layer: PriceLayer = "shipped"
 
+    def __str__(self) -> str:
+        """The prices in US dollars a million tokens.
+
+        Example:
+            >>> print(ModelPrice(input=800_000, output=4_000_000, source="", checked=""))
+            input 0.8, output 4 USD per million tokens
+        """
+        return f"{price_text(self)} USD per million tokens"
+
     def cost(self, usage: TokenUsage) -> int | None:
         """The cost of a call in pico-USD, exact; None if it spent tokens without a price.
 
@@ -167,3 +176,25 @@ def usd(pico_usd: int) -> Decimal:
     dollars = Decimal(pico_usd).scaleb(-12)
     whole = dollars.to_integral_value()
     return whole if whole == dollars else dollars.normalize()
+
+
+def price_rates(rates: ModelPrice | PriceStep) -> dict[str, Decimal]:
+    """US dollars a million tokens of each kind that has a price.
+
+    Args:
+        rates: A price, or one of its steps.
+    """
+    prices = {kind: getattr(rates, kind) for kind in KINDS}
+    return {
+        kind: usd(price * PICO_PER_TOKEN) for kind, price in prices.items() if price is not None
+    }
+
+
+def price_text(rates: ModelPrice | PriceStep) -> str:
+    """The same in words.
+
+    Args:
+        rates: A price, or one of its steps.
+    """
+    prices = price_rates(rates)
+    return ", ".join(f"{kind.replace('_', ' ')} {price:f}" for kind, price in prices.items())

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, Final, get_args
 
-from langchain_bedrock_opt.catalog.model_price import (
-    KINDS,
-    PICO_PER_TOKEN,
-    ModelPrice,
-    PriceStep,
-    usd,
-)
+from langchain_bedrock_opt.catalog.model_price import ModelPrice, price_rates, price_text
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.contracts import PriceTier
 
@@ -39,8 +32,8 @@ def price_lines(book: PriceBook, model_id: str, *, region: str | None = None) ->
     lines: list[str] = []
     for tier, price in _tiers(book, model_id, region):
         origin = ", ".join(part for part in (price.layer, price.source, price.checked) if part)
-        lines.append(f"{tier}: {_kinds(price)}; {origin}")
-        lines += [f"  above {step.above} prompt tokens: {_kinds(step)}" for step in price.steps]
+        lines.append(f"{tier}: {price_text(price)}; {origin}")
+        lines += [f"  above {step.above} prompt tokens: {price_text(step)}" for step in price.steps]
         if price.max_prompt_tokens is not None:
             lines.append(f"  above {price.max_prompt_tokens} prompt tokens: not known")
     return lines
@@ -67,8 +60,8 @@ def price_tiers(
     """
     return {
         tier: {
-            **_rates(price),
-            "steps": [{"above": step.above, **_rates(step)} for step in price.steps],
+            **price_rates(price),
+            "steps": [{"above": step.above, **price_rates(step)} for step in price.steps],
             "max_prompt_tokens": price.max_prompt_tokens,
             "layer": price.layer,
             "source": price.source,
@@ -83,15 +76,3 @@ def _tiers(book: PriceBook, model_id: str, region: str | None) -> Iterator[tuple
         price = book.price_of(model_id, tier=tier, region=region)
         if price is not None and price.layer != "hourly":
             yield tier, price
-
-
-def _kinds(rates: ModelPrice | PriceStep) -> str:
-    prices = _rates(rates)
-    return ", ".join(f"{kind.replace('_', ' ')} {price:f}" for kind, price in prices.items())
-
-
-def _rates(rates: ModelPrice | PriceStep) -> dict[str, Decimal]:
-    prices = {kind: getattr(rates, kind) for kind in KINDS}
-    return {
-        kind: usd(price * PICO_PER_TOKEN) for kind, price in prices.items() if price is not None
-    }
