@@ -6,7 +6,12 @@ import multiprocessing
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Final
 
-_IMPORTED: Final = ["langchain_bedrock_opt.chat_model", "langchain_bedrock_opt.usage"]
+_IMPORTED: Final = [
+    "langchain_bedrock_opt.caching",
+    "langchain_bedrock_opt.chat_model",
+    "langchain_bedrock_opt.usage",
+    "redis",
+]
 
 
 def forked_afresh() -> ForkServerContext | SpawnContext:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,27 +11,43 @@ from uuid import uuid4
 
 import pytest
 
-from langchain_bedrock_opt import BedrockEmulator, BedrockSemanticCache, ChatBedrockOptimized
+from langchain_bedrock_opt import (
+    BedrockEmulator,
+    BedrockSemanticCache,
+    ChatBedrockOptimized,
+    DiskCacheStore,
+    DynamoDBCacheStore,
+    RedisCacheStore,
+)
+from langchain_bedrock_opt.caching.stores.base import CacheStore
 from langchain_bedrock_opt.emulator import Pace
+from tests.fresh_processes import forked_afresh
 
 MODEL = "us.amazon.nova-lite-v1:0"
 QUESTION = "What is the capital of Japan?"
 SLOW = Pace(time_to_first_token=1.0)
 
-# What each of the processes does: 13 threads ask the same, and it prints what they got.
-_PROCESS = f"""
-import json, sys
-from concurrent.futures import ThreadPoolExecutor
-from langchain_bedrock_opt import *
 
-store = eval(sys.argv[1])
-cache = BedrockSemanticCache(store, namespace=sys.argv[2])
-model = ChatBedrockOptimized(model={MODEL!r}, cache=cache)
-with ThreadPoolExecutor(13) as pool:
-    answers = list(pool.map(lambda _: model.invoke({QUESTION!r}).text, range(13)))
-print(json.dumps([answers, cache.stats().errors]))
-cache.close()
-"""
+def open_store(kind: str, place: str) -> CacheStore:
+    if kind == "disk":
+        return DiskCacheStore(place)
+    if kind == "redis":
+        return RedisCacheStore(place)
+    return DynamoDBCacheStore("answers", endpoint_url=place, create_table=True)
+
+
+def ask(
+    store: tuple[str, str], namespace: str, environment: dict[str, str]
+) -> tuple[list[str], int]:
+    """What each of the processes does: 13 threads ask the same; what they got, and errors."""
+    os.environ.update(environment)
+    cache = BedrockSemanticCache(open_store(*store), namespace=namespace)
+    model = ChatBedrockOptimized(model=MODEL, cache=cache)
+    with ThreadPoolExecutor(13) as pool:
+        answers = list(pool.map(lambda _: str(model.invoke(QUESTION).text), range(13)))
+    errors = cache.stats().errors
+    cache.close()
+    return answers, errors
 
 
 @pytest.fixture
@@ -45,25 +58,20 @@ def served() -> Any:
 
 
 @pytest.fixture(params=["disk", "redis", "dynamodb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store that processes share, as Python that opens it."""
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """A store that processes share: its kind, and where it is."""
+    places = {"redis": "redis_url", "dynamodb": "dynamodb_local"}
     if request.param == "disk":
-        return f"DiskCacheStore({str(tmp_path / 'answers')!r})"
-    if request.param == "redis":
-        return f"RedisCacheStore({request.getfixturevalue('redis_url')!r})"
-    url = request.getfixturevalue("dynamodb_local")
-    return f"DynamoDBCacheStore('answers', endpoint_url={url!r}, create_table=True)"
+        return request.param, str(tmp_path / "answers")
+    return request.param, request.getfixturevalue(places[request.param])
 
 
-def test_four_processes_make_one_call(store: str, served: BedrockEmulator) -> None:
+def test_four_processes_make_one_call(store: tuple[str, str], served: BedrockEmulator) -> None:
     """52 equal calls in 4 processes cost one, and all get its answer."""
-    environment = {**os.environ, **served.environment}
-    command = [sys.executable, "-c", _PROCESS, store, uuid4().hex]
-    processes = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    outputs = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    asked = (store, uuid4().hex, {**os.environ, **served.environment})
+
+    with forked_afresh().Pool(4) as pool:
+        outputs = pool.starmap(ask, [asked] * 4, chunksize=1)
 
     answers = [answer for output, _ in outputs for answer in output]
     assert len(answers) == 52
