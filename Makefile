@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PACKAGE := langchain_bedrock_opt
 DEMO ?=
 # One more than there are cores on the smallest machine: some tests wait.
-PYTEST_ARGS ?= -n 3
+PYTEST_ARGS ?= -n 3 --dist worksteal
 # A shell's own AWS settings and LangChain tracing must not reach the tests. Without bytecode,
 # each of their processes would compile this package and rewrite its assertions anew.
 CLEAN_ENV := env -u PYTHONDONTWRITEBYTECODE -u AWS_PROFILE -u AWS_REGION -u AWS_DEFAULT_REGION -u AWS_ACCESS_KEY_ID \
