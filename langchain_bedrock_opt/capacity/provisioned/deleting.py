@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
@@ -15,6 +15,7 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
     ProvisionedThroughput,
     moment_of,
 )
+from langchain_bedrock_opt.capacity.provisioned.timeouts import Deadline
 from langchain_bedrock_opt.errors import CapacityError, CommitmentError
 
 _CONFLICT: Final = "ConflictException"
@@ -70,7 +71,7 @@ class Deleter:
         self, arn: str, timeout: float, committed: ProvisionedThroughput | None = None
     ) -> bool:
         """Ask until it is gone; whether there was one."""
-        end = self._clock() + timedelta(seconds=timeout)
+        deadline = Deadline(timeout, self._clock)
         backoff = self._calls.backoff()
         while True:
             try:
@@ -78,7 +79,7 @@ class Deleter:
             except BOTOCORE_ERRORS as error:
                 if committed is not None and _is_about_commitment(error, committed):
                     raise _committed(committed) from error
-                if not _passes(error) or self._clock() >= end:
+                if not _passes(error) or deadline.rest <= 0:
                     raise CapacityError(
                         f"{arn} is not deleted, and still bills. {refusal(error)}", arn=arn
                     ) from error

@@ -29,6 +29,7 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
     ThroughputTable,
 )
 from langchain_bedrock_opt.capacity.provisioned.temporary import Parts, TemporaryThroughput
+from langchain_bedrock_opt.capacity.provisioned.timeouts import checked_timeout
 from langchain_bedrock_opt.capacity.provisioned.waiting import Progress, Waiter
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
 from langchain_bedrock_opt.errors import CapacityError, ConfigurationError, UnitsFixedError
@@ -160,7 +161,7 @@ class ProvisionedThroughputManager:
 
         Args:
             throughput: Which.
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; `math.inf` waits as long as it takes.
             progress: Called with it at each look, such as `print`.
 
         Returns:
@@ -169,8 +170,10 @@ class ProvisionedThroughputManager:
         Raises:
             PurchaseError: It has failed; says why, as far as AWS does, and what to do.
             CapacityError: It is not in service in time, or there is none.
+            ConfigurationError: The timeout is no number of seconds.
         """
-        return self._parts.waiter.wait(self._seen(throughput), timeout, progress)
+        seconds = checked_timeout(timeout)
+        return self._parts.waiter.wait(self._seen(throughput), seconds, progress)
 
     def get(self, throughput: ProvisionedThroughput | str) -> ProvisionedThroughput:
         """One as it is now.
@@ -296,10 +299,12 @@ class ProvisionedThroughputManager:
         Raises:
             CommitmentError: Its commitment does not allow it; says until when.
             CapacityError: AWS refuses, or there is none: it may still bill.
+            ConfigurationError: The timeout is no number of seconds.
         """
+        seconds = checked_timeout(timeout)
         found = self._calls.get(_identifier(throughput))
         if found is not None:
-            self._parts.deleter.delete(found, timeout)
+            self._parts.deleter.delete(found, seconds)
             self._parts.buyer.gone.add(found.arn)
         elif not missing_ok:
             raise self._missing(throughput)
@@ -348,8 +353,9 @@ class ProvisionedThroughputManager:
             ```
         """
         purchase = Purchase(model=model, name=f"{TEMPORARY}{name}", units=units, tags=tags or {})
+        seconds = checked_timeout(timeout)
         purchase.confirmed(confirm, self._calls.region, unit_price)
-        return TemporaryThroughput(purchase, self._parts, timeout=timeout, progress=progress)
+        return TemporaryThroughput(purchase, self._parts, timeout=seconds, progress=progress)
 
     def leftovers(self, *, older_than: timedelta = timedelta(0)) -> ThroughputTable:
         """Temporary ones that are in the account: forgotten, or in use just now by somebody.
