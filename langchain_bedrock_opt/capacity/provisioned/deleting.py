@@ -8,6 +8,7 @@ from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, trouble_of
+from langchain_bedrock_opt.capacity.provisioned.buying import Known
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.hints import refusal
 from langchain_bedrock_opt.capacity.provisioned.records import (
@@ -51,20 +52,21 @@ class Deleter:
             raise _committed(throughput)
         self._delete(throughput.arn, timeout, committed=throughput)
 
-    def delete_free(self, arn: str, timeout: float, *, was_seen: bool) -> None:
+    def delete_free(self, arn: str, timeout: float, known: Known) -> None:
         """Delete one that has no commitment.
 
         Args:
             arn: Which.
             timeout: As for `delete`.
-            was_seen: Whether it is known to have been there.
+            known: What is known of it.
 
         Raises:
             CapacityError: AWS refuses, or gave no answer in time: it still bills.
         """
         backoff = self._calls.backoff()
         # Of one that was bought a moment ago, AWS may say for some seconds that there is none.
-        while not self._delete(arn, timeout) and not was_seen and backoff.pauses < LOOKS - 1:
+        looks = LOOKS if known is Known.BOUGHT else 1
+        while not self._delete(arn, timeout) and backoff.pauses < looks - 1:
             backoff.pause()
 
     def _delete(

@@ -12,6 +12,11 @@ from typing import Final, NamedTuple
 from langchain_bedrock_opt.aws.errors import BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, lacks_credentials, said, trouble_of
 
+NAME_TAKEN: Final = re.compile(
+    "currently in use|already (exists|in use)|name.*taken", re.IGNORECASE
+)
+"""In the words that Bedrock has for a name that another one has."""
+
 
 class _Hint(NamedTuple):
     """Advice for codes and messages, in lower case, that have this pattern in them."""
@@ -34,7 +39,7 @@ _HINTS: Final = (
         "ask for them in Service Quotas, in a support case, or through the account manager.",
     ),
     _Hint(
-        "currently in use|already (exists|in use)|name.*taken",
+        NAME_TAKEN.pattern,
         "Choose another name, or see manager.list(name_contains=...).",
     ),
     _Hint(

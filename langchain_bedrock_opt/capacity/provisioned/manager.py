@@ -99,7 +99,6 @@ class ProvisionedThroughputManager:
             buyer=Buyer(calls),
             waiter=waiter,
             deleter=Deleter(calls, clock=clock),
-            clock=clock,
         )
 
     def create(

@@ -244,6 +244,16 @@ def test_a_block_may_come_again_on_the_same_day(service: ThroughputService) -> N
     assert left(service) == []
 
 
+def test_the_blocks_of_a_day_do_not_wait_for_one_another() -> None:
+    """The tenth block of a day is bought as fast as the first, by one request."""
+    service = make_throughput_service()
+    for _ in range(10):
+        use(service)
+
+    assert service.clock.slept == []
+    assert service.emulator.journal.count("CreateProvisionedModelThroughput") == 10
+
+
 def test_other_tags_on_the_same_day_are_no_hindrance(service: ThroughputService) -> None:
     """A token that AWS knows with other tags, of one that is gone, is not in the way."""
     use(service, tags={"Run": "1"})
@@ -294,6 +304,60 @@ def test_the_end_of_the_process_is_the_last_chance(
 
     assert left(service) == []
     assert hooks == []
+
+
+def test_a_second_ctrl_c_leaves_the_deletion_to_the_end_of_the_process(
+    service: ThroughputService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While it is Creating AWS deletes nothing: the end waits for that, and says so on stderr."""
+    hooks: list[Any] = []
+    monkeypatch.setattr("atexit.register", hooks.append)
+    monkeypatch.setattr("atexit.unregister", hooks.remove)
+    interrupts = iter([KeyboardInterrupt(), KeyboardInterrupt()])
+
+    def ctrl_c() -> None:
+        for interrupt in interrupts:
+            raise interrupt
+
+    manager = manager_of(service, before_sleep=ctrl_c)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        manager.temporary(NOVA_24K, name="load", confirm=True),
+    ):
+        raise AssertionError
+    (state,) = service.emulator.throughput.list()
+    assert state.status == "Creating"
+
+    hooks[0]()
+
+    assert left(service) == []
+    assert f"{state.arn} is being deleted, as soon as AWS allows it" in capsys.readouterr().err
+    assert hooks == []
+
+
+def test_an_exit_that_breaks_hides_no_error_of_the_block(
+    service: ThroughputService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a clock or sleep of the user's fails on exit, the block's error is raised."""
+    client = FaultyClient(service.bedrock)
+    client.fail(DELETE, service_says("ThrottlingException", 429))
+    errors = iter([*[None] * 5, ZeroDivisionError()])  # five looks at what is Creating
+
+    def fall_asleep() -> None:
+        error = next(errors, None)
+        if error:
+            raise error
+
+    manager = manager_of(service, client, before_sleep=fall_asleep)
+    block = manager.temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(KeyError, match="own"), block:
+        raise KeyError("own")
+
+    assert "may not be deleted, and still bill: ZeroDivisionError()" in caplog.text
+    block._at_exit()
+    assert left(service) == []
 
 
 def test_what_may_have_been_bought_is_told(
