@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
-from langchain_bedrock_opt.aws.trouble import error_code, trouble_of
+from langchain_bedrock_opt.aws.trouble import error_code, said, trouble_of
 from langchain_bedrock_opt.capacity.provisioned.buying import Known
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.hints import refusal
@@ -21,6 +21,8 @@ from langchain_bedrock_opt.errors import CapacityError, CommitmentError
 
 _CONFLICT: Final = "ConflictException"
 _INVALID: Final = "ValidationException"
+# AWS's clock and this one may differ.
+_SKEW: Final = timedelta(minutes=5)
 
 
 class Deleter:
@@ -79,7 +81,7 @@ class Deleter:
             try:
                 return self._calls.delete(arn)
             except BOTOCORE_ERRORS as error:
-                if committed is not None and _is_about_commitment(error, committed):
+                if committed is not None and self._is_about_commitment(error, committed):
                     raise _committed(committed) from error
                 if not _passes(error) or deadline.rest <= 0:
                     raise CapacityError(
@@ -87,10 +89,12 @@ class Deleter:
                     ) from error
             backoff.pause()
 
-
-def _is_about_commitment(error: BotocoreError, throughput: ProvisionedThroughput) -> bool:
-    # Which of the two codes AWS has for it is unverified.
-    return throughput.commitment is not None and error_code(error) in (_CONFLICT, _INVALID)
+    def _is_about_commitment(self, error: BotocoreError, throughput: ProvisionedThroughput) -> bool:
+        """Whether it is a refusal for the commitment, and not for a status that passes."""
+        # Which of the two codes AWS has for it, and which words, is unverified.
+        if throughput.commitment is None or error_code(error) not in (_CONFLICT, _INVALID):
+            return False
+        return throughput.is_committed(self._clock() - _SKEW) or "commit" in said(error).lower()
 
 
 def _passes(error: BotocoreError) -> bool:

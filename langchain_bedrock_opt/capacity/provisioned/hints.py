@@ -33,6 +33,7 @@ _HINTS: Final = (
         "DeleteProvisionedModelThroughput, ListProvisionedModelThroughputs and TagResource.",
     ),
     _Hint("toomanytags", "Pass fewer tags."),
+    _Hint("is in status", "Wait until it is in service: manager.wait(...)."),
     _Hint(
         "servicequotaexceeded|model unit|quota",
         "An account has no model units until AWS grants some, for each model and each commitment: "
@@ -52,8 +53,7 @@ _HINTS: Final = (
         "region.",
     ),
     _Hint(
-        "identifier is invalid|provisioned throughput|not supported|isn.t supported|"
-        "resourcenotfound|could not be found",
+        "identifier is invalid|not supported|isn.t supported|resourcenotfound|could not be found",
         "Which ids it is sold for, many with a context length such as ':24k', is listed by `aws "
         "bedrock list-foundation-models --by-inference-type PROVISIONED`, for each region.",
     ),

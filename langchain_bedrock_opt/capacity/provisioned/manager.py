@@ -231,9 +231,7 @@ class ProvisionedThroughputManager:
             ConfigurationError: It can't be a name.
         """
         changes = {"desiredProvisionedModelName": _lasting_name(name)}
-        arn = self.get(throughput).arn
-        self._calls.update(arn, changes)
-        return self.get(arn)
+        return self._updated(self.get(throughput), changes, lambda now: now.name == name)
 
     def move_model(
         self, throughput: ProvisionedThroughput | str, model: str
@@ -251,15 +249,18 @@ class ProvisionedThroughputManager:
             ConfigurationError: It serves a foundation model, which AWS does not let it leave.
             CapacityError: AWS refuses, or there is none.
         """
-        model_of(model)
+        wanted = model_of(model)
         found = self.get(throughput)
         if not found.model_id.startswith("arn:"):
             raise ConfigurationError(
                 f"{found.name} serves {found.model_id}, and only those of custom models can be "
                 f"moved: buy one for {model} with create(), then delete this one."
             )
-        self._calls.update(found.arn, {"desiredModelId": model})
-        return self.get(found.arn)
+        return self._updated(
+            found,
+            {"desiredModelId": model},
+            lambda now: is_model(now.desired_model_id, wanted),
+        )
 
     def resize(self, throughput: ProvisionedThroughput | str, units: int) -> NoReturn:
         """Say what to do in place of changing units, which Bedrock's API can't.
@@ -426,6 +427,17 @@ class ProvisionedThroughputManager:
 
     def _seen(self, throughput: ProvisionedThroughput | str) -> ProvisionedThroughput:
         return self.get(throughput) if isinstance(throughput, str) else throughput
+
+    def _updated(
+        self,
+        found: ProvisionedThroughput,
+        changes: dict[str, Any],
+        is_made: Callable[[ProvisionedThroughput], bool],
+    ) -> ProvisionedThroughput:
+        updated = self._calls.update(found.arn, changes, is_made)
+        if updated is None:
+            raise self._missing(found)
+        return updated
 
     def _missing(self, throughput: ProvisionedThroughput | str) -> CapacityError:
         identifier = _identifier(throughput)
