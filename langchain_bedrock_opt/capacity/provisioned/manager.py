@@ -336,7 +336,8 @@ class ProvisionedThroughputManager:
             tags: Tags for cost allocation.
             confirm: `True`: it may be bought.
             unit_price: As for `create`.
-            timeout: Seconds to wait for it on entry, and for AWS to delete it on exit.
+            timeout: Seconds to wait for it on entry, and for AWS to delete it on exit, or at the
+                end of the process; `math.inf` waits as long as it takes.
             progress: Called with it at each look while it is waited for.
 
         Returns:

@@ -177,8 +177,14 @@ class TemporaryThroughput:
             except CapacityError as error:
                 return CapacityError(f"{self._names()} may have been bought, and bill. {error}")
             for existing in named:
-                if not purchase.differences(existing):
-                    trail.note(existing.arn, Known.SEEN)
+                differences = purchase.differences(existing)
+                if differences:  # somebody else's, or told in words that are not known
+                    return CapacityError(
+                        f"{existing.arn} may be what was bought, and bill, but it {differences}: "
+                        f"if it is, delete it: manager.delete({existing.arn!r}).",
+                        arn=existing.arn,
+                    )
+                trail.note(existing.arn, Known.SEEN)
             if named or backoff.pauses >= LOOKS - 1:
                 trail.is_open = False
                 return None

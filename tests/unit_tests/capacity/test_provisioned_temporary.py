@@ -19,7 +19,7 @@ from langchain_bedrock_opt.errors import (
     UnconfirmedPurchaseError,
 )
 from tests.faulty_clients import FaultyClient, service_says
-from tests.provisioned_fates import NOVA_24K, manager_of
+from tests.provisioned_fates import CTRL_C, NOVA_24K, FatedClient, RetoldClient, manager_of
 from tests.throughput_service import (
     DAY,
     TAKES_MINUTES,
@@ -377,6 +377,23 @@ def test_what_may_have_been_bought_is_told(
     assert f"{NAME} may have been bought, and bill." in caplog.text
     assert use(service)
     assert left(service) == []
+
+
+def test_what_is_not_known_to_be_the_purchase_is_told(
+    service: ThroughputService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without an answer, one of the name that AWS tells of in other words is not deleted."""
+
+    def in_other_words(told: dict[str, Any]) -> None:
+        told["modelArn"] += "-as-aws-calls-it"
+
+    cut = next(fate for fate in CTRL_C if fate.is_done)
+    client = FatedClient(RetoldClient(service.bedrock, in_other_words), {2: cut}.get)
+    with pytest.raises(KeyboardInterrupt):
+        use(service, client)
+
+    (state,) = service.emulator.throughput.list()
+    assert f"{state.arn} may be what was bought, and bill, but it serves" in caplog.text
 
 
 def test_leftovers_are_the_forgotten_ones(service: ThroughputService) -> None:
