@@ -323,6 +323,7 @@ class UsageRecord:
         model_latency_ms: What Bedrock itself measured, in milliseconds.
         ttft_ms: From the run's start to the first text, reasoning or tool delta; None if not
             streamed.
+        waited_ms: How much of these two a `TokenQuota` held the call back for, in milliseconds.
         retries: Attempts beyond the first.
         throttles: How many attempts were throttled.
         error: The error's code or class name if it failed.
@@ -361,6 +362,7 @@ class UsageRecord:
     latency_ms: float = 0.0
     model_latency_ms: float | None = None
     ttft_ms: float | None = None
+    waited_ms: float = 0.0
     retries: int = 0
     throttles: int = 0
     error: str | None = None
