@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+from langchain_bedrock_opt.aws.call_context import Caller, awaited_by
+
 # Chunks that may wait between the thread that reads a stream and the task that awaits it.
 _STREAM_BUFFER: Final = 256
 
 
 class Call:
-    """Some work, and whether it has begun: one that waits for a thread has not.
+    """Some work for a context of its own, that may be given up before a request is sent.
 
     Args:
         work: The work.
@@ -22,18 +24,29 @@ class Call:
 
     def __init__(self, work: Callable[[], ChatResult]) -> None:
         self._work = work
-        self.has_begun = False
+        self._caller = Caller()
 
     def __call__(self) -> ChatResult:
-        """Do the work."""
-        self.has_begun = True
+        """Do the work.
+
+        Raises:
+            CancelledError: It was given up before.
+        """
+        if not self._caller.begin():
+            raise asyncio.CancelledError
+        awaited_by(self._caller)
         return self._work()
+
+    def give_up(self) -> bool:
+        """Await it no longer; whether nothing was sent for it, nor will be."""
+        return self._caller.give_up()
 
 
 class Pump:
     """Carries a stream's chunks from the thread that reads it to the task that awaits them.
 
-    One thread reads the whole stream: LangChain's default hops to a thread for each chunk.
+    One thread reads the whole stream, in a context of its own: LangChain's default hops to a thread
+    for each chunk.
 
     Args:
         open_stream: Opens the stream, in the reading thread.
@@ -45,7 +58,7 @@ class Pump:
         self._queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
         self._room = threading.Semaphore(_STREAM_BUFFER)
         self._is_stopped = False
-        self.has_begun = False
+        self._caller = Caller()
 
     def read(self) -> None:
         """Read the stream to its end, or until `stop`. Runs in a thread.
@@ -53,9 +66,9 @@ class Pump:
         Raises:
             BaseException: Whatever the stream raises.
         """
-        if self._is_stopped:
+        if not self._caller.begin():
             return  # given up while it waited for a thread: nothing is opened, nothing paid
-        self.has_begun = True
+        awaited_by(self._caller)
         chunks = self._open_stream()
         try:
             for chunk in chunks:
@@ -66,6 +79,10 @@ class Pump:
         finally:
             chunks.close()
             self._send(None)
+
+    def give_up(self) -> bool:
+        """Await it no longer; whether nothing was sent for it, nor will be."""
+        return self._caller.give_up()
 
     def stop(self) -> None:
         """Have the thread give the stream up, at its next chunk."""

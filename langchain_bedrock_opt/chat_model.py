@@ -280,7 +280,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
         try:
             return await working
         except asyncio.CancelledError as error:
-            setattr(error, UNSENT, not call.has_begun)
+            setattr(error, UNSENT, call.give_up())
             # langchain-core tells no callback of such an end.
             if run_manager is not None:
                 await run_manager.on_llm_error(error)
@@ -302,7 +302,7 @@ class ChatBedrockOptimized(ChatBedrockConverse):
                 yield chunk
             await reading
         except (asyncio.CancelledError, GeneratorExit) as error:
-            setattr(error, UNSENT, not chunks.has_begun)
+            setattr(error, UNSENT, chunks.give_up())
             raise
         finally:
             chunks.stop()

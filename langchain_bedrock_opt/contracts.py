@@ -117,8 +117,6 @@ class LaneReport(TypedDict, total=False):
     """The service tier the request was sent with; absent if it named none."""
     performance: str
     """`optimized` if latency-optimized inference was asked for."""
-    effort: str
-    """The reasoning effort that was asked for."""
     left_out: list[str]
     """What the lane would have asked for and the model does not offer, such as
     `service_tier`."""
@@ -325,6 +323,7 @@ class UsageRecord:
         model_latency_ms: What Bedrock itself measured, in milliseconds.
         ttft_ms: From the run's start to the first text, reasoning or tool delta; None if not
             streamed.
+        waited_ms: How much of these two a `TokenQuota` held the call back for, in milliseconds.
         retries: Attempts beyond the first.
         throttles: How many attempts were throttled.
         error: The error's code or class name if it failed.
@@ -363,6 +362,7 @@ class UsageRecord:
     latency_ms: float = 0.0
     model_latency_ms: float | None = None
     ttft_ms: float | None = None
+    waited_ms: float = 0.0
     retries: int = 0
     throttles: int = 0
     error: str | None = None

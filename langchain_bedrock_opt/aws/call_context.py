@@ -2,14 +2,16 @@
 
 A layer sees a Converse request and nothing of LangChain. Two things reach it all the same, in the
 thread or task that makes the call: the metadata of the run, by which a user speaks to a layer for
-one call, and what was worked out before about the same conversation (`Conversation`).
+one call, and what was worked out before about the same conversation (`Conversation`). A layer that
+holds calls back also learns whether anybody still awaits them (`Caller`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, Final
 
 import msgpack
@@ -77,6 +79,91 @@ class Conversation:
             packed, strict_map_key=False, unicode_errors="surrogatepass"
         )
         return part
+
+
+class Caller:
+    """Who awaits a call that another thread makes, and may give it up before it is sent.
+
+    boto3 can't be broken off, so what was sent goes on to its end. Before, a call is held back:
+    until a thread is free for it, and by layers that have it wait. Thread-safe.
+
+    Attributes:
+        has_left: Whether it was given up.
+
+    Example:
+        >>> caller = Caller()
+        >>> caller.begin()
+        True
+        >>> caller.hold(lambda: print("given up"))
+        >>> caller.give_up()
+        given up
+        True
+        >>> caller.let_go()
+        False
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._is_held = True
+        self._was_let_go = False
+        self._wake: Callable[[], object] | None = None
+        self.has_left = False
+
+    def begin(self) -> bool:
+        """Say that there is a thread for the call.
+
+        Returns:
+            Whether it is still awaited.
+        """
+        with self._lock:
+            self._is_held = False
+            return not self.has_left
+
+    def hold(self, wake: Callable[[], object]) -> None:
+        """Say that the call is held back.
+
+        Args:
+            wake: Called when the call is given up until `let_go`, in any thread.
+        """
+        with self._lock:
+            self._is_held, self._wake = True, wake
+
+    def let_go(self) -> bool:
+        """Say that the call is held back no longer.
+
+        Returns:
+            Whether it is still awaited, and may be sent.
+        """
+        with self._lock:
+            self._is_held, self._wake = False, None
+            self._was_let_go = True
+            return not self.has_left
+
+    def give_up(self) -> bool:
+        """Await the call no longer.
+
+        Returns:
+            Whether nothing was sent, nor will be. A call that was let go before may have been.
+        """
+        with self._lock:
+            self.has_left = True
+            is_unsent, wake = self._is_held and not self._was_let_go, self._wake
+        if wake is not None:
+            wake()
+        return is_unsent
+
+
+_caller: ContextVar[Caller | None] = ContextVar("bedrock_opt_caller", default=None)
+
+
+def awaited_by(caller: Caller) -> None:
+    """Say who awaits the call that this context is for, from now on."""
+    _caller.set(caller)
+
+
+def current_caller() -> Caller:
+    """Who awaits the call under way; one that never leaves if it is made by no task."""
+    return _caller.get() or Caller()
 
 
 _metadata: ContextVar[Mapping[str, Any]] = ContextVar("bedrock_opt_metadata", default=_NOTHING)

@@ -8,7 +8,7 @@ from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.errors import MissingExtraError
 from langchain_bedrock_opt.usage.recording.seen import SeenRuns
 from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
-from langchain_bedrock_opt.usage.waiting import waited_for_job
+from langchain_bedrock_opt.usage.waiting import ttft_of, waited_for_job, without_wait
 
 DURATION_BUCKETS: Final = tuple(0.01 * 2**power for power in range(14))
 """Bounds in seconds, from 0.01 to 81.92, that the conventions advise for durations."""
@@ -91,9 +91,9 @@ class OpenTelemetrySink:
         attributes = _attributes(record)
         self._add_tokens(record, attributes)
         if not waited_for_job(record):
-            self._duration.record(record.latency_ms / 1000, attributes)
-        if record.ttft_ms is not None:
-            self._first_chunk.record(record.ttft_ms / 1000, attributes)
+            self._duration.record(without_wait(record, record.latency_ms) / 1000, attributes)
+        if (ttft := ttft_of(record)) is not None:
+            self._first_chunk.record(ttft / 1000, attributes)
         for counter, count in (
             (self._cost, record.cost_pico_usd),
             (self._savings, record.saved_pico_usd if record.cache_hit else None),

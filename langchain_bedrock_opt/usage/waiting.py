@@ -1,7 +1,8 @@
-"""Runs that wait for invocation jobs.
+"""Waiting that is not the model's: for invocation jobs, and for room in a quota.
 
-They take hours or days, and come by the ten thousand: the bounds in time and number that keep runs
-from leaking which never end are not for them. Whoever opens such runs ends them.
+Runs that wait for jobs take hours or days, and come by the ten thousand: the bounds in time and
+number that keep runs from leaking which never end are not for them. Whoever opens such runs ends
+them. Neither wait says how fast a model is, so no latency has it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def waited_for_job(record: UsageRecord) -> bool:
 
 
 def latency_of(record: UsageRecord) -> float | None:
-    """How long a call took, in milliseconds.
+    """How long a call took, in milliseconds, without its wait for room in a quota.
 
     Args:
         record: The call.
@@ -49,10 +50,37 @@ def latency_of(record: UsageRecord) -> float | None:
         >>> from datetime import datetime, timezone
         >>> now = datetime.now(timezone.utc)
         >>> call = UsageRecord(
-        ...     run_id="1", started_at=now, model_id="m", status="ok", latency_ms=7e6
+        ...     run_id="1",
+        ...     started_at=now,
+        ...     model_id="m",
+        ...     status="ok",
+        ...     latency_ms=7e6,
+        ...     waited_ms=1e6,
         ... )
         >>> latency_of(call)
-        7000000.0
+        6000000.0
     """
     is_told = record.status == "ok" and not waited_for_job(record)
-    return record.latency_ms if is_told else None
+    return without_wait(record, record.latency_ms) if is_told else None
+
+
+def ttft_of(record: UsageRecord) -> float | None:
+    """How long a stream's first token took, in milliseconds, without its wait for room in a quota.
+
+    Args:
+        record: The call.
+
+    Returns:
+        None if it did not stream.
+    """
+    return None if record.ttft_ms is None else without_wait(record, record.ttft_ms)
+
+
+def without_wait(record: UsageRecord, milliseconds: float) -> float:
+    """A time from a call's start on, less what the call was held back for.
+
+    Args:
+        record: The call.
+        milliseconds: The time.
+    """
+    return max(0.0, milliseconds - record.waited_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections import deque
@@ -9,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from langchain_bedrock_opt.aws.call_context import current_caller
 from langchain_bedrock_opt.capacity.admission.bucket import MinuteBucket
 from langchain_bedrock_opt.capacity.admission.requests import quota_tokens, whole_prompt
+from langchain_bedrock_opt.contracts import UNSENT
 from langchain_bedrock_opt.forks import when_forked
 
 Wait: TypeAlias = Callable[[threading.Event, float], object]
@@ -22,6 +25,8 @@ _WEIGHT: Final = 0.2
 """How much one call changes what is known of a model's answers."""
 _FACTORS: Final = (0.25, 4.0)
 """Between these a prompt's estimate is corrected: an odd call must not stop all others."""
+_CERTAIN: Final = 0.5
+"""The share of its estimate that a prompt has for certain."""
 
 
 @dataclass(slots=True)
@@ -70,6 +75,14 @@ class Demand:
     def prompt(self) -> int:
         """Tokens of its prompt, corrected by what earlier calls had."""
         return math.ceil(self.estimate * self.habits.factor)
+
+    @property
+    def least(self) -> int:
+        """What Bedrock holds at its start, however far the estimate is off.
+
+        It goes without the correction: that is learned from prompts which may be of another kind.
+        """
+        return math.floor(self.estimate * _CERTAIN) + self.most_output
 
     @property
     def reserved(self) -> int:
@@ -123,6 +136,14 @@ class Reservation:
         """The call was not answered and counts nowhere."""
         self._line.close(self, None, None)
 
+    def drop(self) -> None:
+        """Nobody will say more of the call: settle it as unknown when the line is next used.
+
+        The garbage collector may come here in the middle of anything, so nothing is locked.
+        """
+        if self.is_open:
+            self._line.dropped.append(self)
+
     def throttled(self, pause: float) -> None:
         """The call was throttled: it counts nowhere, and nobody is let in for so many seconds."""
         self.release()
@@ -136,6 +157,9 @@ class Line:
         buckets: What is left of its tokens and its requests, either may be None.
         clock: Seconds that only go forward.
         wait: How a call waits.
+
+    Attributes:
+        dropped: What is to be settled when the line is next used.
     """
 
     def __init__(
@@ -153,12 +177,14 @@ class Line:
         self._lock = threading.Lock()
         self._waiting: deque[threading.Event] = deque()
         self._reserved = 0
+        self.dropped: deque[Reservation] = deque()
         when_forked(self)
 
     def after_fork(self) -> None:
         """Forget those who wait and who are under way: they are not in a forked process."""
         self._lock = threading.Lock()
         self._waiting.clear()
+        self.dropped.clear()
         self._reserved = 0
 
     @property
@@ -169,6 +195,7 @@ class Line:
     @property
     def reserved(self) -> int:
         """The tokens that calls under way hold."""
+        self._settle_dropped()
         return self._reserved
 
     def enter(self, demand: Demand, deadline: float, *, again: bool = False) -> Reservation | None:
@@ -181,8 +208,13 @@ class Line:
 
         Returns:
             What it holds; None if there was no room until the deadline.
+
+        Raises:
+            CancelledError: The task that awaits the call has given it up. It is not sent.
         """
         turn = threading.Event()
+        caller = current_caller()
+        caller.hold(turn.set)
         with self._lock:
             if again:
                 self._waiting.appendleft(turn)
@@ -190,16 +222,20 @@ class Line:
                 self._waiting.append(turn)
         try:
             while True:
+                self._settle_dropped()
                 with self._lock:
-                    turn.clear()
+                    turn.clear()  # before anything is looked at that may have set it
                     now = self._clock()
                     seconds = self._seconds_left(turn, demand, now)
+                    if caller.has_left or (seconds <= 0 and not caller.let_go()):
+                        raise _given_up()
                     if seconds <= 0:
                         return self._hold(demand, now)
                 if now >= deadline:
                     return None
                 self._wait(turn, min(seconds, deadline - now, _LONGEST_WAIT))
         finally:  # also where a thread is interrupted in its wait
+            caller.let_go()
             with self._lock:
                 self._waiting.remove(turn)
                 self._call_first()
@@ -233,6 +269,14 @@ class Line:
                 if bucket is not None:
                     bucket.pause(pause, self._clock())
 
+    def _settle_dropped(self) -> None:
+        while self.dropped:
+            try:
+                held = self.dropped.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            held.settle(None)
+
     def _seconds_left(self, turn: threading.Event, demand: Demand, now: float) -> float:
         """Seconds until a call may go; it is called sooner if something changes."""
         if self._waiting[0] is not turn:
@@ -252,3 +296,9 @@ class Line:
     def _call_first(self) -> None:
         if self._waiting:
             self._waiting[0].set()
+
+
+def _given_up() -> asyncio.CancelledError:
+    error = asyncio.CancelledError("given up while it waited for a quota")
+    setattr(error, UNSENT, True)
+    return error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -44,6 +46,8 @@ from langchain_bedrock_opt.errors import (
     ThrottledError,
 )
 
+logger = logging.getLogger(__name__)
+
 Limit: TypeAlias = "int | Mapping[str, int] | None"
 """A limit a minute: one for all models together, or by model id."""
 
@@ -82,8 +86,11 @@ class TokenQuota(Layer):
     Other processes and accounts' other users are not seen; give it their part less. Stand it
     behind caches and other layers that answer by themselves.
 
-    A task that is cancelled while its call waits can't be seen from the thread that waits: the
-    call is sent when its turn comes.
+    A call whose task is cancelled while it waits leaves the line and is not sent, nor billed.
+
+    Only a call that can't fit is refused at once: by `max_tokens` alone, or by half of what its
+    prompt is estimated at. Any other is sent once all of the quota is free, so that a wrong
+    estimate keeps no call out.
 
     Args:
         tokens_per_minute: The quota of all calls through this object; or quotas by model id as it
@@ -93,7 +100,8 @@ class TokenQuota(Layer):
         max_wait: Seconds that a call may wait, all in all.
         burst_seconds: How many seconds' worth of tokens may go at once after a lull.
         share: The share of the quota that is made use of.
-        count: Estimates the tokens of a request's prompt; corrected by what calls really had.
+        count: Estimates the tokens of a request's prompt; corrected by what calls really had. A
+            prompt of which it fails counts as 0 until its answer says more.
         clock: Seconds that only go forward.
         wait: Waits for so many seconds, or until an event is set.
 
@@ -201,7 +209,7 @@ class TokenQuota(Layer):
             try:
                 response = finish(_asked(call_next, request, line), held)
             except ThrottledError as error:
-                if _is_daily(error):
+                if _is_daily(error) or _is_too_large(demand, line):
                     held.release()
                     raise
                 held.throttled(error.retry_after or _PAUSE)
@@ -220,7 +228,19 @@ class TokenQuota(Layer):
         if habits is None:
             new = Habits(burndown=spec.output_burndown if spec else 1)
             habits = self._habits.setdefault(model_id, new)
-        return Demand(habits, self._count(request), most_output(request, spec))
+        return Demand(habits, self._estimate(request, model_id), most_output(request, spec))
+
+    def _estimate(self, request: Request, model_id: str) -> int:
+        try:
+            return max(0, int(self._count(request)))
+        except Exception as error:  # noqa: BLE001 - whatever a user's own raises
+            # No estimate must stop a call. The message may repeat the prompt.
+            logger.warning(
+                "model=<%s>, error=<%s>: the estimate of a prompt failed, it counts as 0 tokens",
+                model_id,
+                type(error).__name__,
+            )
+            return 0
 
     def _line_of(self, model_id: str) -> Line | None:
         line = self._lines.get(_ALL) or self._lines.get(model_id)
@@ -260,12 +280,12 @@ def _refuse_too_large(demand: Demand, line: Line, model_id: str) -> None:
     Raises:
         RequestTooLargeOrOverQuotaError: It asks for more than a minute's quota.
     """
-    if line.tokens is None or demand.reserved <= line.tokens.limit:
+    if line.tokens is None or demand.least <= line.tokens.limit:
         return
     error = RequestTooLargeOrOverQuotaError(
-        f"{model_id} would reserve {demand.reserved:,} tokens, {demand.most_output:,} of them for "
-        f"the answer, of a quota of {line.tokens.limit:,} a minute: nothing was sent. Set a lower "
-        "max_tokens, or shorten the prompt."
+        f"{model_id} would reserve at least {demand.least:,} tokens, {demand.most_output:,} of "
+        f"them for the answer, of a quota of {line.tokens.limit:,} a minute: nothing was sent. "
+        "Set a lower max_tokens, or shorten the prompt."
     )
     error.model_id = model_id
     setattr(error, UNSENT, True)
@@ -293,10 +313,18 @@ def _is_daily(error: ThrottledError) -> bool:
     return "per day" in str(error).lower()
 
 
+def _is_too_large(demand: Demand, line: Line) -> bool:
+    """Whether a call that was throttled had no chance, as far as its estimate tells."""
+    limit = line.tokens.limit if line.tokens else None
+    return limit is not None and demand.estimate + demand.most_output > limit
+
+
 def _give_up(held: Reservation, error: BaseException) -> None:
     """End what a call holds that failed: all of it, unless a model may have worked on it."""
     is_unknown = isinstance(error, BedrockServiceError) and not isinstance(error, _REFUSALS)
-    if is_unknown or not isinstance(error, Exception):
+    if getattr(error, UNSENT, False):
+        held.release()
+    elif is_unknown or not isinstance(error, Exception):
         held.settle(None)
     else:
         held.release()
@@ -311,7 +339,10 @@ def _settled(response: Response, held: Reservation) -> Response:
 def _settling(response: Response, held: Reservation) -> Response:
     """A stream that settles what it spent when its `metadata` event says it, or at its end."""
     events = response["stream"]
-    return {**response, "stream": EventStream(_watched(events, held), _Source(events, held))}
+    watched = _watched(events, held)
+    # One that is forgotten before its first event runs no `finally`.
+    weakref.finalize(watched, held.drop).atexit = False
+    return {**response, "stream": EventStream(watched, _Source(events, held))}
 
 
 def _watched(events: Iterable[Event], held: Reservation) -> Iterator[Event]:
@@ -324,7 +355,7 @@ def _watched(events: Iterable[Event], held: Reservation) -> Iterator[Event]:
         held.throttled(error.retry_after or _PAUSE)
         raise
     finally:
-        held.settle(None)  # no effect if it was settled
+        held.drop()  # no effect if it was settled
 
 
 class _Source:

@@ -103,11 +103,13 @@ class Lane(Layer):
         region = called_region()
         plan = self._plans.get((model_id, region))
         if plan is None:
-            plan = self._plans[model_id, region] = self._new_plan(model_id, region)
+            offers = self._offers(model_id, region) if self.check else None
+            plan = self._new_plan(offers)
+            if offers is not None:  # else its model may become known, once its ARN is resolved
+                self._plans[model_id, region] = plan
         return plan
 
-    def _new_plan(self, model_id: str, region: str | None) -> _Plan:
-        offers = self._offers(model_id, region) if self.check else None
+    def _new_plan(self, offers: Offers | None) -> _Plan:
         fields: dict[str, Any] = {}
         left_out: dict[str, str] = {}
         if self.service_tier is not None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.totals import is_unpriced
-from langchain_bedrock_opt.usage.waiting import latency_of
+from langchain_bedrock_opt.usage.waiting import latency_of, ttft_of
 
 SERVICE_ONLY: Final = (("Service",),)
 """Dimension sets of a metric that is sent over all models."""
@@ -100,7 +100,8 @@ def _latency(record: UsageRecord) -> int | None:
 
 
 def _first_token(record: UsageRecord) -> int | None:
-    return None if record.ttft_ms is None else round(record.ttft_ms * 1000)
+    ttft = ttft_of(record)
+    return None if ttft is None else round(ttft * 1000)
 
 
 def _read_ratio(record: UsageRecord) -> int | None:

@@ -12,7 +12,7 @@ from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.usage.ledger.serialization import record_to_json
 from langchain_bedrock_opt.usage.reporting.grouping import PROPERTIES, timestamp
 from langchain_bedrock_opt.usage.reporting.totals import MEASURES, measures
-from langchain_bedrock_opt.usage.waiting import latency_of
+from langchain_bedrock_opt.usage.waiting import latency_of, ttft_of
 
 SCHEMA_VERSION: Final = 1
 """Version of the table, in SQLite's `user_version`."""
@@ -64,7 +64,7 @@ def row_of(record: UsageRecord) -> tuple[Any, ...]:
         *(PROPERTIES[name](record) for name in GROUP_COLUMNS),
         *measures(record)[1:],
         latency_of(record),
-        record.ttft_ms,
+        ttft_of(record),
         record_to_json(record),
     )
 

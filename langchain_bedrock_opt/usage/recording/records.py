@@ -79,6 +79,7 @@ class Outcome:
     performance: str | None = None
     price_tier: str = DEFAULT_TIER
     model_latency_ms: float | None = None
+    waited_ms: float = 0.0
     retries: int = 0
     throttles: int = 0
     route: RouteDecision | None = None
@@ -209,6 +210,8 @@ def _read_report(outcome: Outcome, report: Mapping[str, Any]) -> None:
     if not outcome.cache_hit:
         outcome.retries = report.get("retries") or outcome.retries
         outcome.throttles = report.get("throttles", 0)
+        if "lane" in report:
+            outcome.waited_ms = 1000 * _mapping(report, "lane").get("waited_seconds", 0.0)
 
 
 def _note_hit(outcome: Outcome, tier: str | None, saved: TokenUsage | None) -> None:
@@ -389,6 +392,7 @@ def record_of(
         latency_ms=(ended - run.started) * 1000,
         model_latency_ms=outcome.model_latency_ms,
         ttft_ms=None if first_delta is None else (first_delta - run.started) * 1000,
+        waited_ms=outcome.waited_ms,
         retries=retries,
         throttles=throttles,
         error=error_code(error) if error is not None and status == "error" else None,

@@ -1,7 +1,8 @@
 """How fast models answered: a table of measured latencies, by what served the calls.
 
 Only calls that a model answered are measured: no cache hits, no failed or broken-off calls, and
-none that waited for an invocation job. Percentiles are exact: the times are kept, eight bytes
+none that waited for an invocation job. What a `TokenQuota` held a call back for is no part of its
+times. Percentiles are exact: the times are kept, eight bytes
 each.
 """
 
@@ -20,7 +21,7 @@ from langchain_bedrock_opt.usage.reporting.tables import Table, milliseconds, sh
 from langchain_bedrock_opt.usage.reporting.text import NOTHING, table_text
 from langchain_bedrock_opt.usage.reporting.totals import is_provisioned
 from langchain_bedrock_opt.usage.reporting.totals import percentile as nearest_rank
-from langchain_bedrock_opt.usage.waiting import latency_of, waited_for_job
+from langchain_bedrock_opt.usage.waiting import latency_of, ttft_of, waited_for_job
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -227,8 +228,8 @@ class _Measured:
             return
         self.calls += 1
         self.latencies.append(latency)
-        if record.ttft_ms is not None:
-            self.ttfts.append(record.ttft_ms)
+        if (ttft := ttft_of(record)) is not None:
+            self.ttfts.append(ttft)
         if record.usage is not None:
             self.tokens += record.usage.output
             self.seconds += latency / 1000

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, overload
 from langchain_bedrock_opt.catalog.prices import usd
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.grouping import Several, groups_of
-from langchain_bedrock_opt.usage.waiting import latency_of
+from langchain_bedrock_opt.usage.waiting import latency_of, ttft_of
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -198,8 +198,8 @@ class Sums:
         latency = latency_of(record)
         if latency is not None:
             self._latencies.append(latency)
-        if record.ttft_ms is not None:
-            self._ttfts.append(record.ttft_ms)
+        if (ttft := ttft_of(record)) is not None:
+            self._ttfts.append(ttft)
 
     def totals(self) -> UsageTotals:
         """What they add up to."""

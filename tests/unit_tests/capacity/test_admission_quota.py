@@ -223,6 +223,85 @@ def test_what_no_minute_has_room_for_is_refused_at_once() -> None:
     assert emulator.journal.count() == 0
 
 
+def test_prompts_that_are_badly_estimated_keep_no_others_out() -> None:
+    """After calls that were far longer than estimated, a call that fits the quota is still sent."""
+    time = VirtualTime()
+    sizes = iter([17_000, 17_000, 17_000, 9000])
+
+    class Sized(ReplayClient):
+        def converse(self, **_request: Any) -> dict[str, Any]:
+            return {"output": {}, "usage": {"inputTokens": next(sizes), "outputTokens": 5}}
+
+    estimates = {"video": 3000, "text": 9000}
+    quota = layer(time, 20_000, count=lambda request: estimates[request["messages"][0]["content"]])
+    client = LayeredClient(Sized({}), [quota])
+
+    def say(what: str, most: int) -> None:
+        messages = [{"role": "user", "content": what}]
+        client.converse(modelId=NOVA, messages=messages, inferenceConfig={"maxTokens": most})
+
+    def work() -> None:
+        for _ in range(3):
+            say("video", 200)
+            time.sleep(120)
+        say("text", 5000)
+
+    time.run([work])
+
+    assert next(sizes, None) is None
+    assert quota.reserved_tokens == 0
+
+
+def test_what_seems_too_large_and_is_throttled_is_not_tried_again() -> None:
+    """A call that an estimate alone says is too large is sent once: Bedrock knows better."""
+    time = VirtualTime()
+    emulator, quota = bedrock(time, 0), layer(time, 1000, count=lambda _request: 1200)
+    client = LayeredClient(emulator.client(config=ONCE), [quota])
+
+    def work() -> None:
+        with pytest.raises(ThrottledError):
+            client.converse(**ask())
+
+    time.run([work])
+
+    assert emulator.journal.count("Converse") == 1
+    assert quota.reserved_tokens == 0
+
+
+@pytest.mark.parametrize("estimate", [ValueError("secret prompt"), math.nan, "many", -5])
+def test_an_estimate_that_fails_stops_no_call(
+    estimate: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call whose prompt can't be estimated is answered, and no log repeats its content."""
+
+    def count(_request: Any) -> int:
+        if isinstance(estimate, Exception):
+            raise estimate
+        return estimate  # type: ignore[no-any-return]
+
+    quota = layer(VirtualTime(), count=count)
+    client = LayeredClient(BedrockEmulator().client(), [quota])
+
+    assert client.converse(**ask())["usage"]["outputTokens"]
+    assert "secret" not in caplog.text
+    assert quota.reserved_tokens == 0
+
+
+def test_bedrocks_own_tools_are_let_through() -> None:
+    """A tool that the estimate knows nothing of does not keep its call from Bedrock."""
+    client = BedrockEmulator().client()
+    model = ChatBedrockOptimized(
+        model="us.amazon.nova-2-lite-v1:0",
+        layers=[TokenQuota(10**6)],
+        client=client,
+        bedrock_client=client,
+        max_tokens=100,
+    )
+    tools = {"tools": [{"systemTool": {"name": "nova_grounding"}}]}
+
+    assert model.bind(toolConfig=tools).invoke("Hello!").content
+
+
 def test_throttles_that_botocore_got_over_are_heeded() -> None:
     """Where botocore's own retries hid a 429, calls pause all the same."""
     time = VirtualTime()

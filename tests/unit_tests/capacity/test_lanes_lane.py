@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from langchain_bedrock_opt import BedrockUsageCallbackHandler, ChatBedrockRouter, UsageRecord
+from langchain_bedrock_opt.aws.layers import LayeredClient
+from langchain_bedrock_opt.aws.resolution import Resolution, remember_resolution
 from langchain_bedrock_opt.capacity.lanes.lane import Lane
 from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 from langchain_bedrock_opt.emulator import BedrockEmulator, Reply, ScriptedResponder
@@ -99,6 +101,25 @@ def test_without_a_check_bedrock_decides(bedrock: BedrockEmulator) -> None:
 
     with pytest.raises(InvalidRequestError, match="service tier flex"):
         model.invoke("Hi")
+
+
+def test_a_lane_learns_what_an_arn_stands_for_when_it_is_resolved() -> None:
+    """What was not known at a lane's first call is looked up again at the next."""
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/laneslate123"
+    asked: list[Any] = []
+
+    class Answering:
+        def converse(self, **request: Any) -> dict[str, Any]:
+            asked.append(request.get("serviceTier"))
+            return {"output": {}}
+
+    client = LayeredClient(Answering(), [Lane(service_tier="flex")])
+    client.converse(modelId=arn)
+    haiku = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    remember_resolution(arn, Resolution(base=haiku, resolved_id=f"us.{haiku}", region="us-east-1"))
+    client.converse(modelId=arn)
+
+    assert asked == [{"type": "flex"}, None]
 
 
 def test_nothing_is_asked_of_a_provisioned_throughput() -> None:

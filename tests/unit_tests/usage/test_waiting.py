@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+from langchain_bedrock_opt import (
+    BedrockEmulator,
+    BedrockUsageCallbackHandler,
+    ChatBedrockOptimized,
+    TokenQuota,
+)
 from langchain_bedrock_opt.contracts import BATCH_METADATA_KEY, UsageRecord
 from langchain_bedrock_opt.errors import BatchRecordError, RecordNotProcessedError
 from langchain_bedrock_opt.usage.billing import was_refused
@@ -80,6 +87,51 @@ def test_the_wait_for_a_job_is_no_latency(
 
     assert [ledger.totals().latency_p95_ms for ledger in ledgers] == [100.0, 100.0]
     assert [latency_of(each) for each in records] == [100.0, None]
+
+
+def test_the_wait_for_room_in_a_quota_is_no_latency(
+    record: Callable[..., UsageRecord], tmp_path: Path
+) -> None:
+    """Times tell how fast a model is, not how long our own quota held its calls back."""
+    call = record(latency_ms=9000.0, ttft_ms=8300.0, waited_ms=8000.0)
+    ledgers = [UsageLedger(), UsageLedger(tmp_path / "usage.db"), UsageLedger(tmp_path / "u.jsonl")]
+
+    for ledger in ledgers:
+        ledger.add(call)
+        ledger.flush()
+
+    for ledger in ledgers:
+        (row,), totals = ledger.latency().rows, ledger.totals()
+        assert (row.latency_ms(), row.ttft_ms(), row.seconds) == (1000.0, 300.0, 0.0)
+        assert (totals.latency_p95_ms, totals.ttft_p95_ms) == (1000.0, 300.0)
+        assert [kept.waited_ms for kept in ledger.records()] == [8000.0]
+
+
+def test_a_quotas_wait_is_on_the_record() -> None:
+    """A call's record says for how long a `TokenQuota` held it back; a router leaves it out."""
+    now = 0.0
+
+    def wait(_event: threading.Event, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    usage = BedrockUsageCallbackHandler()
+    client = BedrockEmulator().client()
+    model = ChatBedrockOptimized(
+        model="us.amazon.nova-lite-v1:0",
+        layers=[TokenQuota(None, 1, clock=lambda: now, wait=wait)],
+        client=client,
+        bedrock_client=client,
+        callbacks=[usage],
+    )
+
+    model.invoke("1")
+    list(model.stream("2"))
+
+    first, second = usage.ledger.records()
+    assert first.waited_ms == 0.0
+    assert second.waited_ms >= 60_000
+    assert usage.ledger.latency().ttft_ms(min_calls=1) == {model.model_id: 0.0}
 
 
 def test_records_without_an_answer_cost_nothing() -> None:

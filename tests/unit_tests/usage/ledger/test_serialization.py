@@ -66,6 +66,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "latency_ms": NUMBERS,
     "model_latency_ms": st.none() | NUMBERS,
     "ttft_ms": st.none() | NUMBERS,
+    "waited_ms": NUMBERS,
     "retries": COUNTS,
     "throttles": COUNTS,
     "error": MAYBE_TEXT,
