@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from langchain_bedrock_opt import BedrockEmulator
+from langchain_bedrock_opt import BedrockEmulator, ChatBedrockRouter, RoutingPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 ROW = re.compile(r"<!-- row: ([\w-]+) -->\n+```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCKS = dict(ROW.findall(README))
 LONGEST = 14
+HARD = "決済の2つの設計を費用・障害の観点で比較し、根拠を示して移行計画を立ててください。"
 
 
 @dataclass
@@ -76,7 +77,12 @@ def streaming(done: Done) -> None:
 
 def latency(done: Done) -> None:
     assert "p95" in done.printed
-    assert done.asked("ConverseStream") > 1
+    assert done.asked("ConverseStream") == 2
+    assert done.names["measured"].keys() == set(done.names["tiers"].values())
+    tiers = done.names["tiers"]
+    slower = RoutingPolicy(max_ttft_ms=800, latency={tiers["complex"]: 900.0})
+    assert done.names["router"].decide(HARD).tier == "complex"
+    assert ChatBedrockRouter(tiers=tiers, policy=slower).decide(HARD).tier == "simple"
 
 
 def prompts(done: Done) -> None:
