@@ -63,7 +63,10 @@ def _add_warm_up(actions: Any) -> None:
         "--max-tokens", type=values.positive, metavar="N", help="the requests' longest answer"
     )
     parser.add_argument(
-        "--temperature", type=values.number, metavar="T", help="the requests' temperature"
+        "--temperature",
+        type=values.number,
+        metavar="T",
+        help="the requests' temperature, which must be 0",
     )
     parser.add_argument(
         "--ttl", type=values.lifetime, default=3600.0, metavar="S", help="seconds that answers live"
@@ -137,6 +140,11 @@ def _warm_up(options: argparse.Namespace) -> int:
 
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 
+    if options.temperature:
+        raise ConfigurationError(
+            f"--temperature {options.temperature:g}: a cache keeps no answers to requests with a "
+            "temperature above 0, so they would be paid for in vain. Leave it out, or say 0."
+        )
     own = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     given = {name: value for name, value in own.items() if value is not None}
     settings = {"namespace": options.namespace, "tenant": options.tenant, "ttl": options.ttl}
@@ -154,10 +162,13 @@ def _warm_up(options: argparse.Namespace) -> int:
 
         done = cache.warm_up(options.file, model | RunnableLambda(count))
     said = f"{done.rows} questions: {done.known} known, {done.stored} stored"
-    emit(asdict(done), f"{said}, {len(done.failed)} failed.", as_json=options.json)
+    said = f"{said}, {len(done.unkept)} not kept, {len(done.failed)} failed."
+    emit(asdict(done), said, as_json=options.json)
     for number, why in done.failed.items():
         note(f"row {number}: {why}")
-    return ExitCode.NOT_WELL if done.failed else ExitCode.DONE
+    for number in done.unkept:
+        note(f"row {number}: answered and not kept: cut by --max-tokens, or stopped by a guardrail")
+    return ExitCode.NOT_WELL if done.failed or done.unkept else ExitCode.DONE
 
 
 def _table(options: argparse.Namespace) -> int:

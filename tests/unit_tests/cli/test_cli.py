@@ -100,6 +100,14 @@ def test_a_prompt_may_hold_any_character(tmp_path: Path) -> None:
     assert read_prompts(path) == [prompt]
 
 
+def test_a_prompt_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    """A prompt in words that begins with a bracket is no JSON array."""
+    path = tmp_path / "prompts.txt"
+    path.write_text("[urgent] What is the capital?\n[2] And of Japan?\n", "utf-8-sig")
+
+    assert read_prompts(path) == ["[urgent] What is the capital?", "[2] And of Japan?"]
+
+
 def test_prompts_that_cannot_be_read_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

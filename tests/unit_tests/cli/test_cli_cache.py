@@ -125,7 +125,7 @@ def test_rows_that_fail(aws: BedrockEmulator, run: Run, tmp_path: Path, folder: 
     ended = run("cache", "warm-up", folder, str(path), "--model", NOVA)
 
     assert ended.code == 1
-    assert "1 stored, 1 failed" in ended.out
+    assert "1 stored, 0 not kept, 1 failed" in ended.out
     assert "row 1: " in ended.err
 
 
@@ -144,3 +144,62 @@ def test_a_store_that_is_none(store: str, code: int, words: str, run: Run) -> No
 
     assert ended.code == code
     assert words in ended.err
+
+
+def asked(aws: BedrockEmulator) -> int:
+    """How many answers were paid for."""
+    return aws.journal.count(operation="Converse")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> str:
+    """A file of ten questions without answers."""
+    path = tmp_path / "many.jsonl"
+    path.write_text("\n".join(json.dumps({"prompt": f"Question {n}"}) for n in range(10)), "utf-8")
+    return str(path)
+
+
+def test_nothing_is_paid_for_without_a_store(aws: BedrockEmulator, run: Run, many: str) -> None:
+    """A store that can't be reached is found out before the first answer is paid for."""
+    before = asked(aws)
+    ended = run("cache", "warm-up", "redis://127.0.0.1:1/0", many, "--model", NOVA, "--json")
+
+    assert (ended.code, ended.document["error"]["type"]) == (3, "CacheStoreError")
+    assert asked(aws) == before
+
+
+def test_what_is_not_kept_is_not_paid_for(
+    aws: BedrockEmulator, run: Run, many: str, folder: str
+) -> None:
+    """A temperature above 0, whose answers no cache keeps, is refused before any answer."""
+    before = asked(aws)
+    ended = run("cache", "warm-up", folder, many, "--model", NOVA, "--temperature", "0.7")
+
+    assert (ended.code, "a temperature above 0" in ended.err) == (2, True)
+    assert asked(aws) == before
+    assert run("cache", "warm-up", folder, many, "--model", NOVA, "--temperature", "0").code == 0
+
+
+def test_answers_that_are_cut_are_told(
+    aws: BedrockEmulator, run: Run, many: str, folder: str
+) -> None:
+    """Answers that are cut by --max-tokens are named by their rows, and the code is 1."""
+    ended = run("cache", "warm-up", folder, many, "--model", NOVA, "--max-tokens", "1", "--json")
+
+    assert (ended.code, ended.document["unkept"]) == (1, list(range(1, 11)))
+    assert "row 10: answered and not kept" in ended.err
+
+
+def test_questions_in_any_utf_8(
+    aws: BedrockEmulator, run: Run, tmp_path: Path, folder: str
+) -> None:
+    """A byte order mark and a line separator inside a text leave a file of questions right."""
+    path = tmp_path / "questions.jsonl"
+    rows = [{"prompt": "one\u2028two", "answer": "1"}, {"prompt": "three", "answer": "3"}]
+    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text(lines, "utf-8-sig")
+
+    assert warm_up(run, folder, str(path)) == {"known": 0, "stored": 2}
+    path.write_text("\n", "utf-8")
+    empty = run("cache", "warm-up", folder, str(path), "--model", NOVA)
+    assert (empty.code, "holds no question" in empty.err) == (2, True)
