@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ def warm_up(
 
     See `BedrockSemanticCache.warm_up`.
     """
-    questions = list(_read(rows) if isinstance(rows, (str, Path)) else rows)
+    questions = _read(rows) if isinstance(rows, (str, Path)) else list(rows)
     for number, row in enumerate(questions, start=1):
         _check(number, row)
     _probe(store)
@@ -137,7 +137,7 @@ def _is_kept(number: int, row: Mapping[str, Any], before: CacheStats, after: Cac
     return False
 
 
-def _read(path: str | Path) -> Iterator[Any]:
+def _read(path: str | Path) -> list[Any]:
     """The rows of a file of JSON lines."""
     lines = numbered_lines(read_text(path))
     if not lines:
@@ -145,11 +145,14 @@ def _read(path: str | Path) -> Iterator[Any]:
             f"{str(path)!r} holds no question: write JSON lines such as "
             '{"prompt": "When do you open?", "answer": "At 9."}'
         )
-    for number, line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise ConfigurationError(f"line {number} of {str(path)!r} is no JSON") from error
+    return [_row(number, line, path) for number, line in lines]
+
+
+def _row(number: int, line: str, path: str | Path) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ConfigurationError(f"line {number} of {str(path)!r} is no JSON") from error
 
 
 def _check(number: int, row: Any) -> None:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, note, to_json
+from langchain_bedrock_opt.cli.output import emit, note
 from langchain_bedrock_opt.cli.progress import progress
+from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _STORES: Final = "disk:FOLDER (or just the folder), dynamodb:TABLE, redis://HOST:PORT/DATABASE"
@@ -148,7 +149,8 @@ def _warm_up(options: argparse.Namespace) -> int:
     own = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     given = {name: value for name, value in own.items() if value is not None}
     settings = {"namespace": options.namespace, "tenant": options.tenant, "ttl": options.ttl}
-    with _cache(options, is_made=True, **settings) as cache, progress() as show:
+    opened = _cache(options, is_made=True, **settings)
+    with ended_like_ctrl_c(), opened as cache, progress() as show:
         model = ChatBedrockOptimized(
             model=options.model, region_name=options.region, cache=cache, **given
         )
@@ -176,7 +178,7 @@ def _table(options: argparse.Namespace) -> int:
 
     store = DynamoDBCacheStore(options.table, region_name=options.region)
     if not options.create:
-        print(to_json(store.table_definition()))
+        emit(store.table_definition(), "", as_json=True)
         return ExitCode.DONE
     store.create_table()
     emit(

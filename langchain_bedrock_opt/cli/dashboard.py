@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, note, to_json
+from langchain_bedrock_opt.cli.output import emit, note
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         )
     check_dashboard(name, body)
     if not options.apply:
-        print(to_json({"dashboard": body, "alarms": alarms}))
+        emit({"dashboard": body, "alarms": alarms}, "", as_json=True)
         return ExitCode.DONE
     from langchain_bedrock_opt.aws.clients import service_client
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import to_json_line
+from langchain_bedrock_opt.cli.output import emit, say, to_json_line
 
 DEFAULT_PORT: Final = 4599
 
@@ -81,10 +81,10 @@ def _run(options: argparse.Namespace) -> int:
         variables = " ".join(f"{name}={value}" for name, value in aws.environment.items())
         if options.json:  # in one line, for who reads it while the server runs
             place = {"endpoint_url": aws.endpoint_url, "environment": aws.environment}
-            print(to_json_line(place), flush=True)
+            emit(place, to_json_line(place), as_json=False)
         else:
-            print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)")
-            print(f"  export {variables}", flush=True)
+            say(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)")
+            say(f"  export {variables}")
         stopped.wait()
     return ExitCode.DONE
 

@@ -68,6 +68,14 @@ def test_a_plan_that_can_not_be_made(run: Run, ledger: str) -> None:
         assert words in ended.err
 
 
+def test_a_plan_that_can_not_be_drawn(run: Run, ledger: str, tmp_path: Path) -> None:
+    """A drawing of a form that is none is the one document, and no plan beside it."""
+    asked = ["throughput", "plan", "--ledger", ledger, "--model", SONNET, "--unit-price", "20"]
+    ended = run(*asked, "--json", "--plot", str(tmp_path / "plan.xyz"))
+
+    assert (ended.code, ended.document["error"]["type"]) == (2, "ConfigurationError")
+
+
 def test_nothing_is_bought_without_confirm(aws: BedrockEmulator, run: Run, name: str) -> None:
     """Without --confirm the cost is told, the way to buy it too, and nothing is bought."""
     ended = run("throughput", "create", NOVA, "--name", name, "--unit-price", "20", "--units", "2")
