@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +17,12 @@ from langchain_bedrock_opt.cli.progress import progress
 from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
 from langchain_bedrock_opt.errors import ConfigurationError
 
+_DATABASE: Final = "cache.db"
+"""What is in the folder of every cache that was used."""
 _STORES: Final = "disk:FOLDER (or just the folder), dynamodb:TABLE, redis://HOST:PORT/DATABASE"
+_DYNAMODB: Final = "dynamodb:"
+_COUNTED: Final = "in the whole table, as DynamoDB last counted (about every six hours)"
+_PASSWORD: Final = re.compile(r"(://[^/@]*:).*(@)")
 _REDIS: Final = ("redis://", "rediss://", "unix://")
 
 
@@ -100,9 +106,12 @@ def _stats(options: argparse.Namespace) -> int:
     with _opened(options) as store:
         size = store.size()
     weight = "" if size.bytes is None else f", {size.bytes:,} bytes"
+    # DynamoDB counts items of all prefixes and namespaces, and a long answer is several of them.
+    counted = _COUNTED if options.store.startswith(_DYNAMODB) else ""
+    document = {"store": repr(store), **size._asdict()}
     emit(
-        {"store": repr(store), **size._asdict()},
-        f"{store!r}: {size.entries:,} entries{weight}",
+        document | ({"counted": counted} if counted else {}),
+        f"{store!r}: {size.entries:,} entries{weight}{counted and f', {counted}'}",
         as_json=options.json,
     )
     return ExitCode.DONE
@@ -111,8 +120,8 @@ def _stats(options: argparse.Namespace) -> int:
 def _clear(options: argparse.Namespace) -> int:
     if not options.yes:
         raise ConfigurationError(
-            f"This forgets every answer in {options.store}, of all namespaces: say --yes, or make "
-            "some of them invalid with `bedrock-opt cache invalidate`."
+            f"This forgets every answer in {_shown(options.store)}, of all namespaces: say --yes, "
+            "or make some of them invalid with `bedrock-opt cache invalidate`."
         )
     with _cache(options) as cache:
         cache.clear()
@@ -229,8 +238,17 @@ def _store(options: argparse.Namespace, *, is_made: bool = False) -> Any:
     if kind == "dynamodb" and colon:
         return caching.DynamoDBCacheStore(name, region_name=options.region, prefix=options.prefix)
     if colon and kind != "disk" and len(kind) > 1:  # one letter is a drive
-        raise ConfigurationError(f"{text!r} is no store: write {_STORES}.")
+        raise ConfigurationError(f"{_shown(text)!r} is no store: write {_STORES}.")
     path = Path(name if kind == "disk" and colon else text).expanduser()
     if not is_made and not path.is_dir():
         raise ConfigurationError(f"There is no folder {str(path)!r}: check the path.")
+    if not is_made and not (path / _DATABASE).is_file():
+        raise ConfigurationError(
+            f"There is no cache in folder {str(path)!r} (no {_DATABASE}): check the path."
+        )
     return caching.DiskCacheStore(path)
+
+
+def _shown(store: str) -> str:
+    """A store's name without the password in it."""
+    return _PASSWORD.sub(r"\1***\2", store)

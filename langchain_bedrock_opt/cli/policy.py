@@ -52,7 +52,8 @@ def _run(options: argparse.Namespace) -> int:
                 "--trust is of the service role: bedrock-opt policy batch-role --trust "
                 "--account 111122223333."
             )
-        emit(batch_role_trust(options.account, options.region), "", as_json=True)
+        trust = batch_role_trust(options.account, options.region, partition=options.partition)
+        emit(trust, "", as_json=True)
         return 0
     document = iam_policy(
         *options.features,

@@ -99,8 +99,11 @@ def test_a_table_is_described_and_made(aws: BedrockEmulator, run: Run, questions
 
     assert run("cache", "table", "cli-answers", "--create", "--json").document["created"]
     assert warm_up(run, "dynamodb:cli-answers", questions) == {"known": 0, "stored": 2}
-    stats = run("cache", "stats", "dynamodb:cli-answers", "--prefix", "bedrock-opt", "--json")
-    assert stats.document["entries"] >= 0
+    stats = run("cache", "stats", "dynamodb:cli-answers", "--json").document
+    table = aws.client("dynamodb").describe_table(TableName="cli-answers")["Table"]
+    assert stats["entries"] == table["ItemCount"] >= 2
+    assert "whole table, as DynamoDB last counted" in stats["counted"]
+    assert stats["counted"] in run("cache", "stats", "dynamodb:cli-answers").out
 
 
 def test_a_cache_in_redis(redis_url: str, run: Run) -> None:
@@ -127,6 +130,32 @@ def test_rows_that_fail(aws: BedrockEmulator, run: Run, tmp_path: Path, folder: 
     assert ended.code == 1
     assert "1 stored, 0 not kept, 1 failed" in ended.out
     assert "row 1: " in ended.err
+
+
+@pytest.mark.parametrize(
+    "command", [["stats"], ["clear", "--yes"], ["invalidate", "--all"]], ids=lambda each: each[0]
+)
+def test_a_folder_that_is_no_cache_stays_as_it_is(
+    command: list[str], run: Run, tmp_path: Path
+) -> None:
+    """A folder without a cache gets none from a look, and keeps its permissions."""
+    folder = tmp_path / "empty"
+    folder.mkdir(mode=0o755)
+    ended = run("cache", command[0], str(folder), *command[1:])
+
+    assert (ended.code, "There is no cache in folder" in ended.err) == (2, True)
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("store", ["redis://:s3cr@et@localhost/0", "rediss://kim:s3cr@et@host:1"])
+def test_a_password_is_not_told(store: str, run: Run) -> None:
+    """A store's password is not repeated."""
+    ended = run("cache", "clear", store)
+
+    assert ended.code == 2
+    assert "***@" in ended.err
+    assert "et@" not in ended.err
 
 
 @pytest.mark.parametrize(
