@@ -93,17 +93,48 @@ class FatedClient:
         return error
 
 
+class RetoldClient:
+    """Passes calls on to a client, and tells of throughputs in other words."""
+
+    def __init__(self, client: Any, retell: Callable[[dict[str, Any]], None]) -> None:
+        self._client = client
+        self._retell = retell
+        self.meta = client.meta
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**request: Any) -> Any:
+            answer = getattr(self._client, operation)(**request)
+            for told in (answer, *answer.get("provisionedModelSummaries", ())):
+                if "modelArn" in told:
+                    self._retell(told)
+            return answer
+
+        return call
+
+
+def without_length(told: dict[str, Any]) -> None:
+    """Name a model without its context length."""
+    told["modelArn"] = told["modelArn"].removesuffix(":24k")
+    told["desiredModelArn"] = told["modelArn"]
+
+
 def fated(service: ThroughputService, fates: dict[int, Fate]) -> FatedClient:
     """A client whose calls end well but for some, by their number from 0."""
     return FatedClient(service.bedrock, fates.get)
 
 
-def manager_of(service: ThroughputService, client: Any = None) -> ProvisionedThroughputManager:
+def manager_of(
+    service: ThroughputService,
+    client: Any = None,
+    *,
+    before_sleep: Callable[[], object] = lambda: None,
+) -> ProvisionedThroughputManager:
     """A manager on a service's clock, which passes only while it sleeps."""
 
     def sleep(seconds: float) -> None:
         if isinstance(client, FatedClient):
             client.sleep(seconds)
+        before_sleep()
         service.clock.sleep(seconds)
 
     return ProvisionedThroughputManager(

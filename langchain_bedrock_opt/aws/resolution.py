@@ -308,8 +308,9 @@ def bare_model_id(arn: str) -> str:
         'amazon.nova-lite-v1:0'
     """
     name = arn.rpartition("/")[2]
-    version = name.rpartition(":")
-    return version[0] if version[2].endswith("k") else name
+    versioned, _, length = name.rpartition(":")
+    # What follows a version is a context length, such as the 512 of Cohere's embeddings.
+    return versioned if length.endswith("k") or ":" in versioned else name
 
 
 def _advice(model_id: ModelId, why: str) -> str:

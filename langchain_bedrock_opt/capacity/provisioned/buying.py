@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
 from langchain_bedrock_opt.aws.trouble import said, trouble_of
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, TRIES, ThroughputCalls
-from langchain_bedrock_opt.capacity.provisioned.hints import refusal, with_hint
+from langchain_bedrock_opt.capacity.provisioned.hints import NAME_TAKEN, refusal, with_hint
 from langchain_bedrock_opt.capacity.provisioned.purchase import Purchase
 from langchain_bedrock_opt.capacity.provisioned.records import FAILED, ProvisionedThroughput
 from langchain_bedrock_opt.errors import CapacityError, PurchaseError
@@ -28,8 +29,14 @@ _UNCERTAIN: Final = (
 _KNOWS_TOKEN: Final = re.compile("(request|idempoten[a-z]*) ?token|idempotent", re.IGNORECASE)
 
 
-class SpentTokenError(PurchaseError):
-    """AWS takes a token for the purchase of one that is gone, or has become another one."""
+class Known(Enum):
+    """What is known of something that was bought."""
+
+    BOUGHT = auto()
+    """AWS has answered a purchase with its ARN."""
+
+    SEEN = auto()
+    """It was there when it was looked for: if it is not there later on, it is gone."""
 
 
 @dataclass(slots=True)
@@ -38,15 +45,15 @@ class Trail:
 
     Attributes:
         is_open: Whether a purchase was sent of which no ARN is known yet.
-        arns: The ARNs that were bought or found, and whether each was seen to be there.
+        arns: The ARNs that were bought or found, and what is known of each.
     """
 
     is_open: bool = False
-    arns: dict[str, bool] = field(default_factory=dict)
+    arns: dict[str, Known] = field(default_factory=dict)
 
-    def note(self, arn: str, *, was_seen: bool) -> None:
-        """Take down an ARN."""
-        self.arns[arn] = self.arns.get(arn, False) or was_seen
+    def note(self, arn: str, known: Known) -> None:
+        """Take down an ARN, or what has become known of it."""
+        self.arns[arn] = known
         self.is_open = False
 
 
@@ -73,8 +80,8 @@ class Buyer:
             trail: What is bought is taken down in it at once.
 
         Raises:
-            PurchaseError: AWS refuses, gave no answer for minutes, or the name is another's.
-            SpentTokenError: The token is another's.
+            PurchaseError: AWS refuses, gave no answer for minutes, or the name or the token is
+                another's.
             CapacityError: The account can't be looked through; nothing was bought.
         """
         backoff = self._calls.backoff()
@@ -82,18 +89,30 @@ class Buyer:
             found = self._find(purchase, trail)
             if found is not None:
                 return found
-            trail.is_open = True
+            was_open, trail.is_open = trail.is_open, True
             try:
                 arn = self._calls.create(purchase.request(token))
             except BOTOCORE_ERRORS as error:
-                if trouble_of(error) not in ("throttled", "outage"):
-                    return self._after_refusal(purchase, error, trail)
-                if backoff.pauses >= TRIES - 1:
-                    raise PurchaseError(f"{refusal(error)} {_UNCERTAIN}") from error
+                if trouble_of(error) in ("throttled", "outage"):
+                    if backoff.pauses >= TRIES - 1:
+                        raise PurchaseError(f"{refusal(error)} {_UNCERTAIN}") from error
+                else:
+                    trail.is_open = was_open  # nothing came of this try
+                    # A name that a list shows nobody under: it lags behind a purchase or deletion.
+                    if not NAME_TAKEN.search(said(error)) or backoff.pauses >= LOOKS - 1:
+                        return self._after_refusal(purchase, error, trail)
             else:
-                trail.note(arn, was_seen=False)
+                trail.note(arn, Known.BOUGHT)
                 return self._seen(arn, purchase, trail)
             backoff.pause()
+
+    def named(self, name: str) -> list[ProvisionedThroughput]:
+        """Those of exactly this name that this process has not deleted: a list may lag behind.
+
+        Raises:
+            CapacityError: Bedrock refuses, or gave no answer for minutes.
+        """
+        return [each for each in self._calls.named(name) if each.arn not in self.gone]
 
     def _find(self, purchase: Purchase, trail: Trail) -> ProvisionedThroughput | None:
         """The one that was bought before under this name; None if there is none.
@@ -103,15 +122,18 @@ class Buyer:
             CapacityError: The account can't be looked through.
         """
         try:
-            named = self._calls.named(purchase.name)
+            named = self.named(purchase.name)
         except CapacityError as error:
             if trail.is_open:
                 raise PurchaseError(f"{error} {_UNCERTAIN}") from error
             raise
-        for existing in named:
-            if existing.status != FAILED and not purchase.differences(existing):
-                trail.note(existing.arn, was_seen=True)
-                return existing
+        wanted = [
+            each for each in named if each.status != FAILED and not purchase.differences(each)
+        ]
+        for existing in wanted:  # one, unless AWS lets two have a name: none is forgotten
+            trail.note(existing.arn, Known.SEEN)
+        if wanted:
+            return wanted[0]
         if named:
             raise self._in_the_way(named[0], purchase)
         return None
@@ -133,25 +155,31 @@ class Buyer:
         found = self._find(purchase, trail)
         if found is not None:
             return found
-        trail.is_open = False
+        if trail.is_open:
+            raise PurchaseError(f"{refusal(error)} {_UNCERTAIN}") from error
         if _KNOWS_TOKEN.search(said(error)):
-            raise SpentTokenError(
+            raise PurchaseError(
                 f"AWS knows the token of an earlier purchase ({said(error)}). {_another(purchase)}"
             ) from error
         raise PurchaseError(refusal(error)) from error
 
     def _seen(self, arn: str, purchase: Purchase, trail: Trail) -> ProvisionedThroughput:
-        """What AWS says has been bought by this purchase: now, or long ago."""
+        """What AWS says has been bought by this purchase: now, or long ago.
+
+        Raises:
+            PurchaseError: It is not there, or is not what was to be bought.
+        """
         bought = None if arn in self.gone else self._looked_for(arn)
         differences = "is not there any more"
         if bought is not None:
+            trail.note(arn, Known.SEEN)
             differences = purchase.differences(bought)
-            if differences:  # it was renamed or moved since, and is somebody's
-                del trail.arns[arn]
-            else:
-                trail.note(arn, was_seen=True)
+            if not differences:
                 return bought
-        raise SpentTokenError(
+            if bought.name == purchase.name:  # it may well be this purchase: it is not forgotten
+                raise _odd(bought, purchase)
+            del trail.arns[arn]  # who has renamed it wants to keep it
+        raise PurchaseError(
             f"AWS takes this for the purchase of {arn}, which {differences}. {_another(purchase)}",
             arn=arn,
         )
@@ -184,7 +212,19 @@ def failure(failed: ProvisionedThroughput) -> PurchaseError:
     )
 
 
+def _odd(bought: ProvisionedThroughput, purchase: Purchase) -> PurchaseError:
+    """The error for a purchase that has come to something else, as far as can be told."""
+    delete = f"delete it: manager.delete({bought.arn!r})"
+    advice = "the block deletes it" if purchase.is_temporary else f"use it by its ARN, or {delete}"
+    return PurchaseError(
+        f"{bought.arn} is bought, and bills, but {purchase.differences(bought)}: {advice}.",
+        arn=bought.arn,
+    )
+
+
 def _another(purchase: Purchase) -> str:
+    if purchase.is_temporary:
+        return "To buy another one, enter the block again."
     return (
         f"To buy another one, pass token= with a text of your own, such as '{purchase.name}-2', "
         "and the same text whenever it is to be the same purchase."

@@ -119,18 +119,35 @@ class ThroughputCalls:
         # All pages or none: a page that is asked for again is not given twice.
         return self._ask(lambda: [*self._pages(filters)])
 
-    def update(self, arn: str, changes: dict[str, Any]) -> None:
+    def update(
+        self,
+        arn: str,
+        changes: dict[str, Any],
+        is_made: Callable[[ProvisionedThroughput], bool],
+    ) -> ProvisionedThroughput | None:
         """Rename one, or move it to another model.
 
         Args:
             arn: Which.
             changes: `desiredProvisionedModelName` or `desiredModelId`.
+            is_made: Whether one has them.
+
+        Returns:
+            It; None if there is none any more.
 
         Raises:
             CapacityError: Bedrock refuses, or gave no answer for minutes.
         """
         update = self._client.update_provisioned_model_throughput
-        self._ask(lambda: update(provisionedModelId=arn, **changes), arn)
+        try:
+            self._ask(lambda: update(provisionedModelId=arn, **changes), arn)
+        except CapacityError:
+            # Refused may be what an earlier try, or one of botocore's own, has made already.
+            found = self.get(arn)
+            if found is None or not is_made(found):
+                raise
+            return found
+        return self.get(arn)
 
     def backoff(self) -> Backoff:
         """Waits between tries."""

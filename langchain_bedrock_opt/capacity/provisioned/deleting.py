@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS, BotocoreError
-from langchain_bedrock_opt.aws.trouble import error_code, trouble_of
+from langchain_bedrock_opt.aws.trouble import error_code, said, trouble_of
+from langchain_bedrock_opt.capacity.provisioned.buying import Known
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.hints import refusal
 from langchain_bedrock_opt.capacity.provisioned.records import (
@@ -15,10 +16,13 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
     ProvisionedThroughput,
     moment_of,
 )
+from langchain_bedrock_opt.capacity.provisioned.timeouts import Deadline
 from langchain_bedrock_opt.errors import CapacityError, CommitmentError
 
 _CONFLICT: Final = "ConflictException"
 _INVALID: Final = "ValidationException"
+# AWS's clock and this one may differ.
+_SKEW: Final = timedelta(minutes=5)
 
 
 class Deleter:
@@ -50,44 +54,47 @@ class Deleter:
             raise _committed(throughput)
         self._delete(throughput.arn, timeout, committed=throughput)
 
-    def delete_free(self, arn: str, timeout: float, *, was_seen: bool) -> None:
+    def delete_free(self, arn: str, timeout: float, known: Known) -> None:
         """Delete one that has no commitment.
 
         Args:
             arn: Which.
             timeout: As for `delete`.
-            was_seen: Whether it is known to have been there.
+            known: What is known of it.
 
         Raises:
             CapacityError: AWS refuses, or gave no answer in time: it still bills.
         """
         backoff = self._calls.backoff()
         # Of one that was bought a moment ago, AWS may say for some seconds that there is none.
-        while not self._delete(arn, timeout) and not was_seen and backoff.pauses < LOOKS - 1:
+        looks = LOOKS if known is Known.BOUGHT else 1
+        while not self._delete(arn, timeout) and backoff.pauses < looks - 1:
             backoff.pause()
 
     def _delete(
         self, arn: str, timeout: float, committed: ProvisionedThroughput | None = None
     ) -> bool:
         """Ask until it is gone; whether there was one."""
-        end = self._clock() + timedelta(seconds=timeout)
+        deadline = Deadline(timeout, self._clock)
         backoff = self._calls.backoff()
         while True:
             try:
                 return self._calls.delete(arn)
             except BOTOCORE_ERRORS as error:
-                if committed is not None and _is_about_commitment(error, committed):
+                if committed is not None and self._is_about_commitment(error, committed):
                     raise _committed(committed) from error
-                if not _passes(error) or self._clock() >= end:
+                if not _passes(error) or deadline.rest <= 0:
                     raise CapacityError(
                         f"{arn} is not deleted, and still bills. {refusal(error)}", arn=arn
                     ) from error
             backoff.pause()
 
-
-def _is_about_commitment(error: BotocoreError, throughput: ProvisionedThroughput) -> bool:
-    # Which of the two codes AWS has for it is unverified.
-    return throughput.commitment is not None and error_code(error) in (_CONFLICT, _INVALID)
+    def _is_about_commitment(self, error: BotocoreError, throughput: ProvisionedThroughput) -> bool:
+        """Whether it is a refusal for the commitment, and not for a status that passes."""
+        # Which of the two codes AWS has for it, and which words, is unverified.
+        if throughput.commitment is None or error_code(error) not in (_CONFLICT, _INVALID):
+            return False
+        return throughput.is_committed(self._clock() - _SKEW) or "commit" in said(error).lower()
 
 
 def _passes(error: BotocoreError) -> bool:

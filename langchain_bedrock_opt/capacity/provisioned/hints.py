@@ -12,6 +12,11 @@ from typing import Final, NamedTuple
 from langchain_bedrock_opt.aws.errors import BotocoreError
 from langchain_bedrock_opt.aws.trouble import error_code, lacks_credentials, said, trouble_of
 
+NAME_TAKEN: Final = re.compile(
+    "currently in use|already (exists|in use)|name.*taken", re.IGNORECASE
+)
+"""In the words that Bedrock has for a name that another one has."""
+
 
 class _Hint(NamedTuple):
     """Advice for codes and messages, in lower case, that have this pattern in them."""
@@ -28,13 +33,14 @@ _HINTS: Final = (
         "DeleteProvisionedModelThroughput, ListProvisionedModelThroughputs and TagResource.",
     ),
     _Hint("toomanytags", "Pass fewer tags."),
+    _Hint("is in status", "Wait until it is in service: manager.wait(...)."),
     _Hint(
         "servicequotaexceeded|model unit|quota",
         "An account has no model units until AWS grants some, for each model and each commitment: "
         "ask for them in Service Quotas, in a support case, or through the account manager.",
     ),
     _Hint(
-        "currently in use|already (exists|in use)|name.*taken",
+        NAME_TAKEN.pattern,
         "Choose another name, or see manager.list(name_contains=...).",
     ),
     _Hint(
@@ -47,8 +53,7 @@ _HINTS: Final = (
         "region.",
     ),
     _Hint(
-        "identifier is invalid|provisioned throughput|not supported|isn.t supported|"
-        "resourcenotfound|could not be found",
+        "identifier is invalid|not supported|isn.t supported|resourcenotfound|could not be found",
         "Which ids it is sold for, many with a context length such as ':24k', is listed by `aws "
         "bedrock list-foundation-models --by-inference-type PROVISIONED`, for each region.",
     ),

@@ -29,6 +29,7 @@ from langchain_bedrock_opt.capacity.provisioned.records import (
     ThroughputTable,
 )
 from langchain_bedrock_opt.capacity.provisioned.temporary import Parts, TemporaryThroughput
+from langchain_bedrock_opt.capacity.provisioned.timeouts import checked_timeout
 from langchain_bedrock_opt.capacity.provisioned.waiting import Progress, Waiter
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind, parse_model_id
 from langchain_bedrock_opt.errors import CapacityError, ConfigurationError, UnitsFixedError
@@ -98,7 +99,6 @@ class ProvisionedThroughputManager:
             buyer=Buyer(calls),
             waiter=waiter,
             deleter=Deleter(calls, clock=clock),
-            clock=clock,
         )
 
     def create(
@@ -160,7 +160,7 @@ class ProvisionedThroughputManager:
 
         Args:
             throughput: Which.
-            timeout: Seconds to wait at most.
+            timeout: Seconds to wait at most; `math.inf` waits as long as it takes.
             progress: Called with it at each look, such as `print`.
 
         Returns:
@@ -169,8 +169,10 @@ class ProvisionedThroughputManager:
         Raises:
             PurchaseError: It has failed; says why, as far as AWS does, and what to do.
             CapacityError: It is not in service in time, or there is none.
+            ConfigurationError: The timeout is no number of seconds.
         """
-        return self._parts.waiter.wait(self._seen(throughput), timeout, progress)
+        seconds = checked_timeout(timeout)
+        return self._parts.waiter.wait(self._seen(throughput), seconds, progress)
 
     def get(self, throughput: ProvisionedThroughput | str) -> ProvisionedThroughput:
         """One as it is now.
@@ -229,9 +231,7 @@ class ProvisionedThroughputManager:
             ConfigurationError: It can't be a name.
         """
         changes = {"desiredProvisionedModelName": _lasting_name(name)}
-        arn = self.get(throughput).arn
-        self._calls.update(arn, changes)
-        return self.get(arn)
+        return self._updated(self.get(throughput), changes, lambda now: now.name == name)
 
     def move_model(
         self, throughput: ProvisionedThroughput | str, model: str
@@ -249,15 +249,18 @@ class ProvisionedThroughputManager:
             ConfigurationError: It serves a foundation model, which AWS does not let it leave.
             CapacityError: AWS refuses, or there is none.
         """
-        model_of(model)
+        wanted = model_of(model)
         found = self.get(throughput)
         if not found.model_id.startswith("arn:"):
             raise ConfigurationError(
                 f"{found.name} serves {found.model_id}, and only those of custom models can be "
                 f"moved: buy one for {model} with create(), then delete this one."
             )
-        self._calls.update(found.arn, {"desiredModelId": model})
-        return self.get(found.arn)
+        return self._updated(
+            found,
+            {"desiredModelId": model},
+            lambda now: is_model(now.desired_model_id, wanted),
+        )
 
     def resize(self, throughput: ProvisionedThroughput | str, units: int) -> NoReturn:
         """Say what to do in place of changing units, which Bedrock's API can't.
@@ -296,10 +299,12 @@ class ProvisionedThroughputManager:
         Raises:
             CommitmentError: Its commitment does not allow it; says until when.
             CapacityError: AWS refuses, or there is none: it may still bill.
+            ConfigurationError: The timeout is no number of seconds.
         """
+        seconds = checked_timeout(timeout)
         found = self._calls.get(_identifier(throughput))
         if found is not None:
-            self._parts.deleter.delete(found, timeout)
+            self._parts.deleter.delete(found, seconds)
             self._parts.buyer.gone.add(found.arn)
         elif not missing_ok:
             raise self._missing(throughput)
@@ -331,7 +336,8 @@ class ProvisionedThroughputManager:
             tags: Tags for cost allocation.
             confirm: `True`: it may be bought.
             unit_price: As for `create`.
-            timeout: Seconds to wait for it on entry, and for AWS to delete it on exit.
+            timeout: Seconds to wait for it on entry, and for AWS to delete it on exit, or at the
+                end of the process; `math.inf` waits as long as it takes.
             progress: Called with it at each look while it is waited for.
 
         Returns:
@@ -348,8 +354,9 @@ class ProvisionedThroughputManager:
             ```
         """
         purchase = Purchase(model=model, name=f"{TEMPORARY}{name}", units=units, tags=tags or {})
+        seconds = checked_timeout(timeout)
         purchase.confirmed(confirm, self._calls.region, unit_price)
-        return TemporaryThroughput(purchase, self._parts, timeout=timeout, progress=progress)
+        return TemporaryThroughput(purchase, self._parts, timeout=seconds, progress=progress)
 
     def leftovers(self, *, older_than: timedelta = timedelta(0)) -> ThroughputTable:
         """Temporary ones that are in the account: forgotten, or in use just now by somebody.
@@ -421,6 +428,17 @@ class ProvisionedThroughputManager:
 
     def _seen(self, throughput: ProvisionedThroughput | str) -> ProvisionedThroughput:
         return self.get(throughput) if isinstance(throughput, str) else throughput
+
+    def _updated(
+        self,
+        found: ProvisionedThroughput,
+        changes: dict[str, Any],
+        is_made: Callable[[ProvisionedThroughput], bool],
+    ) -> ProvisionedThroughput:
+        updated = self._calls.update(found.arn, changes, is_made)
+        if updated is None:
+            raise self._missing(found)
+        return updated
 
     def _missing(self, throughput: ProvisionedThroughput | str) -> CapacityError:
         identifier = _identifier(throughput)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from langchain_bedrock_opt.aws.resolution import bare_model_id
 from langchain_bedrock_opt.capacity.provisioned.records import ProvisionedThroughput
 from langchain_bedrock_opt.catalog.model_ids import ModelId, ModelIdKind, parse_model_id
 from langchain_bedrock_opt.errors import ConfigurationError, UnconfirmedPurchaseError
@@ -73,14 +74,15 @@ class Purchase:
                 "to delete it at any time."
             )
 
-    def token(self, round_: str = "") -> str:
-        """The `clientRequestToken`: the same for the same purchase, also after a crash.
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is for a `with` block."""
+        return self.name.startswith(TEMPORARY)
 
-        Args:
-            round_: Tells purchases of the same thing apart that are to follow one another.
-        """
+    def token(self) -> str:
+        """The `clientRequestToken`: the same for the same purchase, also after a crash."""
         # Divided by what none of the parts can contain, so that no two purchases have one text.
-        parts = (self.name, model_of(self.model), str(self.units), self.commitment or "", round_)
+        parts = (self.name, model_of(self.model), str(self.units), self.commitment or "")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def request(self, token: str) -> dict[str, Any]:
@@ -197,14 +199,20 @@ def checked_token(token: str) -> str:
 
 
 def is_model(existing: str, wanted: str) -> bool:
-    """Whether an existing one's model is the one that is wanted, in any context length if in none.
+    """Whether an existing one's model is the wanted one, as far as both name a context length.
 
     Example:
         >>> is_model("amazon.nova-lite-v1:0:24k", "amazon.nova-lite-v1:0")
         True
+        >>> is_model("cohere.embed-english-v3:0", "cohere.embed-english-v3:0:512")
+        True
+        >>> is_model("amazon.nova-lite-v1:0:24k", "amazon.nova-lite-v1:0:300k")
+        False
     """
-    # AWS may name the context length that it has chosen for an id without one (unverified).
-    return existing == wanted or existing.startswith(f"{wanted}:")
+    # AWS may name the context length that it has chosen for an id without one, or leave out the
+    # one that was bought (both unverified).
+    bare = bare_model_id(wanted)
+    return existing == wanted or (bare == bare_model_id(existing) and bare in (existing, wanted))
 
 
 def _no_model(parsed: ModelId) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
@@ -13,6 +13,7 @@ from langchain_bedrock_opt.capacity.provisioned.buying import failure
 from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCalls
 from langchain_bedrock_opt.capacity.provisioned.hints import refusal
 from langchain_bedrock_opt.capacity.provisioned.records import FAILED, ProvisionedThroughput
+from langchain_bedrock_opt.capacity.provisioned.timeouts import Deadline
 from langchain_bedrock_opt.errors import CapacityError
 
 _logger: Final = logging.getLogger(__name__)
@@ -51,14 +52,14 @@ class Waiter:
 
         Args:
             throughput: As it was last seen.
-            timeout: Seconds.
+            timeout: Seconds; `math.inf` for no end.
             progress: Told of each look.
 
         Raises:
             PurchaseError: It has failed.
             CapacityError: It is not in service in time, is not there, or may not be looked at.
         """
-        end = self._clock() + timedelta(seconds=timeout)
+        deadline = Deadline(timeout, self._clock)
         misses = 0
         is_blind = False
         while True:
@@ -74,7 +75,7 @@ class Waiter:
                 )
             if looked is not None and self._is_ready(looked, progress):
                 return looked
-            rest = (end - self._clock()).total_seconds()
+            rest = deadline.rest
             if rest <= 0:
                 raise _late(throughput, timeout)
             self._sleep(min(self._poll_seconds, rest))

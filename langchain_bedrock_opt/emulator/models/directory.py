@@ -93,9 +93,9 @@ class PromptRouter:
 
 
 Resource: TypeAlias = "ProvisionedModel | ApplicationProfile | PromptRouter"
-Source: TypeAlias = "Callable[[str], str | None]"
-"""From an ARN to the bare id behind it: None if it is not known here, a `ServiceFailure` if it
-is known and does not answer."""
+Source: TypeAlias = "Callable[[str, str], str | None]"
+"""From an ARN and the region of the request to the bare id behind it: None if it is not known here,
+a `ServiceFailure` if it is known and does not answer."""
 
 _ResourceT = TypeVar("_ResourceT", ProvisionedModel, ApplicationProfile, PromptRouter)
 
@@ -197,7 +197,7 @@ class ModelDirectory:
         except ModelIdError as error:
             raise invalid_identifier() from error
         if parsed.base is None:
-            return self._base_of_resource(parsed)
+            return self._base_of_resource(parsed, region or self.region)
         self._check_model(parsed, parsed.base, region or self.region)
         if invoke:
             _check_on_demand(parsed)
@@ -211,9 +211,9 @@ class ModelDirectory:
         """
         self._sources.append(source)
 
-    def _base_of_resource(self, parsed: ModelId) -> str | None:
+    def _base_of_resource(self, parsed: ModelId, region: str) -> str | None:
         for source in self._sources:
-            base = source(parsed.raw)
+            base = source(parsed.raw, region)
             if base is not None:
                 return base
         resource = self._resources.get(parsed.raw)
@@ -337,8 +337,12 @@ class ModelDirectory:
         """The prompt routers, in the order of their registration."""
         return self._of_type(PromptRouter)
 
-    def arn_of(self, model_id: str) -> str:
-        """The ARN of a model or of a cross-region profile in the directory's region.
+    def arn_of(self, model_id: str, region: str | None = None) -> str:
+        """The ARN of a model or of a cross-region profile.
+
+        Args:
+            model_id: Its id, or already its ARN.
+            region: Where, if it is not the directory's region.
 
         Example:
             >>> ModelDirectory().arn_of("amazon.nova-lite-v1:0")
@@ -348,7 +352,8 @@ class ModelDirectory:
         if model_id.startswith("arn:"):
             return model_id
         account = self.account if parsed.kind is ModelIdKind.INFERENCE_PROFILE else ""
-        return f"arn:aws:bedrock:{self.region}:{account}:{parsed.kind.value}/{model_id}"
+        where = region or self.region
+        return f"arn:aws:bedrock:{where}:{account}:{parsed.kind.value}/{model_id}"
 
     def model_arns(self, model_id: str) -> tuple[str, ...]:
         """The foundation model ARNs that a model or a cross-region profile may be served by."""

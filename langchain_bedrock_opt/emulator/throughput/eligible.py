@@ -40,13 +40,13 @@ def provided_model(directory: ModelDirectory, model_id: str, region: str) -> Pro
     directory.base_of(parsed.base, invoke=False, region=region)
     if directory.strict and not offers_provisioned(parsed.base, region):
         raise _not_offered(parsed.base, region)
-    arn = directory.arn_of(parsed.base)
+    arn = directory.arn_of(parsed.base, region)
     return ProvidedModel(arn, parsed.base, arn)
 
 
 def registered_model(directory: ModelDirectory, registered: ProvisionedModel) -> ProvidedModel:
     """The model behind a throughput that was registered, not bought."""
-    arn = directory.arn_of(registered.base_model_id)
+    arn = directory.arn_of(registered.base_model_id, parse_model_id(registered.arn).region)
     return ProvidedModel(arn, registered.base_model_id, arn)
 
 
@@ -85,7 +85,7 @@ def _custom_model(directory: ModelDirectory, parsed: ModelId, region: str) -> Pr
     # An imported model has no base there, and needs no units: its capacity is its own.
     base = parsed.raw.partition("/")[2].partition("/")[0]
     directory.base_of(base, invoke=False, region=region)
-    return ProvidedModel(parsed.raw, base, directory.arn_of(base), is_custom=True)
+    return ProvidedModel(parsed.raw, base, directory.arn_of(base, region), is_custom=True)
 
 
 def _not_offered(base: str, region: str) -> ServiceFailure:

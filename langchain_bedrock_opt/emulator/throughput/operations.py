@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from langchain_bedrock_opt.catalog.model_ids import ModelIdKind
-from langchain_bedrock_opt.emulator.control import Answer, plain, regional
+from langchain_bedrock_opt.emulator.control import RegionalAnswer, regional
 from langchain_bedrock_opt.emulator.engine import Operation, Parts, Visit, not_served
 from langchain_bedrock_opt.emulator.throughput.service import ThroughputService
 from langchain_bedrock_opt.emulator.types import HttpResponse
@@ -22,9 +22,9 @@ def throughput_operations(throughput: ThroughputService) -> Mapping[str, Operati
     """
     return {
         "CreateProvisionedModelThroughput": regional(throughput.create),
-        "DeleteProvisionedModelThroughput": plain(throughput.delete),
-        "GetProvisionedModelThroughput": plain(throughput.get),
-        "ListProvisionedModelThroughputs": plain(throughput.list_throughputs),
+        "DeleteProvisionedModelThroughput": regional(throughput.delete),
+        "GetProvisionedModelThroughput": regional(throughput.get),
+        "ListProvisionedModelThroughputs": regional(throughput.list_throughputs),
         "UpdateProvisionedModelThroughput": regional(throughput.update),
         "ListTagsForResource": _tagging(throughput.tags),
         "TagResource": _tagging(throughput.tag),
@@ -32,9 +32,9 @@ def throughput_operations(throughput: ThroughputService) -> Mapping[str, Operati
     }
 
 
-def _tagging(answer: Answer) -> Operation:
+def _tagging(answer: RegionalAnswer) -> Operation:
     """An operation on tags: those of other resources are not kept here."""
-    operation = plain(answer)
+    operation = regional(answer)
 
     def tag(parts: Parts, visit: Visit) -> HttpResponse:
         if _PROVISIONED in visit.call.params["resourceARN"]:

@@ -42,6 +42,7 @@ _ANSWERING: Final = ("InService", "Updating")
 class ThroughputService:
     """The provisioned throughputs of one emulator. Safe to use from several threads.
 
+    Each is known in the region it was bought in, and nowhere else, as are tokens and names.
     Nothing runs in the background: a throughput goes on when somebody looks at it or calls it.
     What the directory has registered counts as InService, and can be changed like all others.
 
@@ -84,12 +85,12 @@ class ThroughputService:
         token = params.get("clientRequestToken")
         request = {key: value for key, value in params.items() if key != "clientRequestToken"}
         with self._lock:
-            same = self._with_token(token, request)
+            same = self._with_token(token, request, region)
             if same is not None:
                 return {"provisionedModelArn": same.arn}
             model = provided_model(self._directory, params["modelId"], region)
-            self._check_name(params["provisionedModelName"])
-            self._check_units(params["modelUnits"])
+            self._check_name(params["provisionedModelName"], region)
+            self._check_units(params["modelUnits"], region)
             now = self._settings.clock()
             throughput = Throughput(
                 arn=self._new_arn(params["provisionedModelName"], region),
@@ -107,23 +108,23 @@ class ThroughputService:
             self._throughputs[throughput.arn] = throughput
             return {"provisionedModelArn": throughput.arn}
 
-    def get(self, params: Params) -> Result:
+    def get(self, params: Params, region: str) -> Result:
         """GetProvisionedModelThroughput.
 
         Raises:
             ServiceFailure: There is none.
         """
         with self._lock:
-            return self._named(params["provisionedModelId"]).described()
+            return self._named(params["provisionedModelId"], region).described()
 
-    def list_throughputs(self, params: Params) -> Result:
+    def list_throughputs(self, params: Params, region: str) -> Result:
         """ListProvisionedModelThroughputs.
 
         Raises:
             ServiceFailure: The token of the page is none.
         """
         with self._lock:
-            told = [each.described() for each in self._existing()]
+            told = [each.described() for each in self._existing(region)]
         told.sort(
             key=lambda each: each["creationTime"], reverse=params.get("sortOrder") == "Descending"
         )
@@ -138,12 +139,12 @@ class ThroughputService:
         """
         name, model_id = params.get("desiredProvisionedModelName"), params.get("desiredModelId")
         with self._lock:
-            throughput = self._named(params["provisionedModelId"])
+            throughput = self._named(params["provisionedModelId"], region)
             model = None
             if model_id is not None:
                 model = moved_model(self._directory, throughput.model, model_id, region)
             if name not in (None, throughput.name):
-                self._check_name(name)
+                self._check_name(name, region)
             if throughput.status != "InService":
                 # Update has no ConflictException in botocore's model; the text is unverified.
                 raise ServiceFailure("ValidationException", _busy(throughput, "updated"))
@@ -151,14 +152,14 @@ class ThroughputService:
             self._lifecycle.update(throughput, model, self._settings.clock())
             return {}
 
-    def delete(self, params: Params) -> Result:
+    def delete(self, params: Params, region: str) -> Result:
         """DeleteProvisionedModelThroughput. It is gone at once, as AWS's user guide says.
 
         Raises:
             ServiceFailure: There is none, it is not ready, or its commitment is not over.
         """
         with self._lock:
-            throughput = self._named(params["provisionedModelId"])
+            throughput = self._named(params["provisionedModelId"], region)
             # Codes and texts are unverified against AWS, but for the rule on commitments.
             if throughput.status in ("Creating", "Updating"):
                 raise ServiceFailure("ConflictException", _busy(throughput, "deleted"))
@@ -173,39 +174,39 @@ class ThroughputService:
             throughput.is_deleted = True
             return {}
 
-    def tag(self, params: Params) -> Result:
+    def tag(self, params: Params, region: str) -> Result:
         """TagResource, of a provisioned throughput.
 
         Raises:
             ServiceFailure: There is none, or it would have too many tags.
         """
         with self._lock:
-            _add_tags(self._named(params["resourceARN"]), params["tags"])
+            _add_tags(self._named(params["resourceARN"], region), params["tags"])
             return {}
 
-    def untag(self, params: Params) -> Result:
+    def untag(self, params: Params, region: str) -> Result:
         """UntagResource, of a provisioned throughput.
 
         Raises:
             ServiceFailure: There is none.
         """
         with self._lock:
-            throughput = self._named(params["resourceARN"])
+            throughput = self._named(params["resourceARN"], region)
             for key in params["tagKeys"]:
                 throughput.tags.pop(key, None)
             return {}
 
-    def tags(self, params: Params) -> Result:
+    def tags(self, params: Params, region: str) -> Result:
         """ListTagsForResource, of a provisioned throughput.
 
         Raises:
             ServiceFailure: There is none.
         """
         with self._lock:
-            tags = self._named(params["resourceARN"]).tags
+            tags = self._named(params["resourceARN"], region).tags
             return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
 
-    def _base_of(self, arn: str) -> str | None:
+    def _base_of(self, arn: str, region: str) -> str | None:
         """The bare id of the model behind an ARN; None for the ARN of something else.
 
         Raises:
@@ -216,7 +217,7 @@ class ThroughputService:
             throughput = self._throughputs.get(arn)
             if throughput is None:
                 return None
-            if throughput.is_deleted:
+            if throughput.is_deleted or throughput.region != region:
                 raise not_found()
             self._lifecycle.advance(throughput, self._settings.clock())
             if throughput.status not in _ANSWERING:
@@ -233,11 +234,15 @@ class ThroughputService:
             capacity = self._settings.capacity_of(throughput.model.base)
             return None if capacity is None else Allowance(throughput.units, capacity)
 
-    def _existing(self) -> tuple[Throughput, ...]:
-        """All that are not deleted, brought up to date."""
+    def _existing(self, region: str | None = None) -> tuple[Throughput, ...]:
+        """All that are not deleted, of one region or of all, brought up to date."""
         self._adopt()
         now = self._settings.clock()
-        existing = tuple(each for each in self._throughputs.values() if not each.is_deleted)
+        existing = tuple(
+            each
+            for each in self._throughputs.values()
+            if not each.is_deleted and region in (None, each.region)
+        )
         for throughput in existing:
             self._lifecycle.advance(throughput, now)
         return existing
@@ -259,13 +264,13 @@ class ThroughputService:
             modified=created,
         )
 
-    def _named(self, identifier: str) -> Throughput:
-        for throughput in self._existing():
+    def _named(self, identifier: str, region: str) -> Throughput:
+        for throughput in self._existing(region):
             if identifier in (throughput.name, throughput.arn):
                 return throughput
         raise not_found()
 
-    def _with_token(self, token: str | None, request: Params) -> Throughput | None:
+    def _with_token(self, token: str | None, request: Params, region: str) -> Throughput | None:
         """The throughput that a token has bought.
 
         That its ARN comes back, even if it is deleted, and that other parameters are refused, is
@@ -274,7 +279,7 @@ class ThroughputService:
         if token is None:
             return None
         for throughput in self._throughputs.values():
-            if throughput.token == token:
+            if throughput.token == token and throughput.region == region:
                 if throughput.request != request:
                     raise ServiceFailure(
                         "ValidationException",
@@ -283,26 +288,26 @@ class ThroughputService:
                 return throughput
         return None
 
-    def _check_name(self, name: str) -> None:
-        if any(throughput.name == name for throughput in self._existing()):
+    def _check_name(self, name: str, region: str) -> None:
+        if any(throughput.name == name for throughput in self._existing(region)):
             # Neither Create nor Update has a ConflictException in botocore's model. Unverified.
             raise ServiceFailure(
                 "ValidationException",
                 f"The provisioned model name {name} is already in use: choose another one.",
             )
 
-    def _check_units(self, units: int) -> None:
+    def _check_units(self, units: int, region: str) -> None:
         most = self._settings.account_units
         if most is None:
             return
-        used = sum(each.units for each in self._existing() if each.status != "Failed")
+        used = sum(each.units for each in self._existing(region) if each.status != "Failed")
         if used + units > most:
             # Unverified against AWS: the text, and that those Failed do not count.
             raise ServiceFailure(
                 "ServiceQuotaExceededException",
-                f"The account has {most} model units for provisioned throughput, {used} of them "
-                f"in use; {units} were requested. By default, your account has no model units: "
-                "request them from the AWS support center.",
+                f"The account has {most} model units for provisioned throughput in {region}, "
+                f"{used} of them in use; {units} were requested. By default, your account has no "
+                "model units: request them from the AWS support center.",
             )
 
     def _new_arn(self, name: str, region: str) -> str:

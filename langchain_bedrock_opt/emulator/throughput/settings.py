@@ -48,8 +48,8 @@ class ThroughputSettings:
         capacities: What one model unit takes in a minute, by bare model id; None for no limit. A
             model that is not named has the guide's example row, or no limit if there is none. A
             `Quota` that the emulator has for a throughput's ARN holds instead.
-        account_units: How many model units the account may have in all its throughputs; None for
-            no limit. An account of AWS's own starts with none for commitments.
+        account_units: How many model units the account may have in all throughputs of a region;
+            None for no limit. An account of AWS's own starts with none for commitments.
 
     Raises:
         EmulatorError: The number of units is below 0.

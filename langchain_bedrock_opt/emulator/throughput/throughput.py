@@ -14,6 +14,7 @@ Commitment = Literal["OneMonth", "SixMonths"]
 Status = Literal["Creating", "InService", "Updating", "Failed"]
 """How far a throughput is."""
 
+_REGION: Final = 3  # of the parts of an ARN
 _MONTHS: Final[Mapping[Commitment, int]] = {"OneMonth": 1, "SixMonths": 6}
 
 
@@ -104,6 +105,11 @@ class Throughput:
     next_message: str | None = None
     next_model: ProvidedModel | None = None
     is_deleted: bool = False
+
+    @property
+    def region(self) -> str:
+        """Where it was bought: nowhere else is it known."""
+        return self.arn.split(":")[_REGION]
 
     @property
     def committed_until(self) -> datetime | None:

@@ -24,9 +24,12 @@ from tests.provisioned_fates import (
     NOVA_24K,
     TROUBLES,
     Fate,
+    FatedClient,
     Killed,
+    RetoldClient,
     fated,
     manager_of,
+    without_length,
 )
 from tests.throughput_service import ThroughputService, make_throughput_service
 
@@ -200,6 +203,112 @@ def test_a_list_that_lags_behind_buys_nothing_twice(looks: int) -> None:
 
     assert [state.arn for state in local.emulator.throughput.list()] == [arn]
     assert local.emulator.throughput.purchases == 1
+
+
+@pytest.mark.parametrize("looks", [1, 3, 5])
+def test_a_list_that_lags_behind_a_kill_leaves_nothing_behind(looks: int) -> None:
+    """A block that is killed with its purchase sent is taken over before a list shows it."""
+    local = service()
+    creation = Fate("killed after", Killed, is_done=True)
+    with pytest.raises(Killed):
+        used(manager_of(local, fated(local, {2: creation})))  # after two lists
+    assert local.emulator.throughput.purchases == 1
+
+    used(manager_of(local, Lagging(local.bedrock, looks)))
+
+    assert local.emulator.throughput.purchases == 1
+    assert live(local) == []
+
+
+def test_a_refusal_after_a_lost_answer_leaves_nothing_behind() -> None:
+    """If the first try was made unseen, and the next is refused, the first is looked for."""
+    local = service()
+    no = Fate("refused", lambda: service_says("AccessDeniedException", 403))
+    # Two lists, the purchase, a list, the purchase again.
+    client = FatedClient(Lagging(local.bedrock, 4), {2: TROUBLES[1], 4: no}.get)
+
+    with pytest.raises(PurchaseError, match=r"AccessDenied.*may have been bought all the same"):
+        used(manager_of(local, client))
+
+    assert local.emulator.throughput.purchases == 1
+    assert live(local) == []
+
+
+def test_a_list_that_still_shows_a_deleted_one_does_not_give_it_back() -> None:
+    """What this process has deleted is not taken for a purchase, though a list lags behind."""
+    local = service()
+
+    class Old(FaultyClient):
+        def list_provisioned_model_throughputs(self, **request: Any) -> Any:
+            return old or local.bedrock.list_provisioned_model_throughputs(**request)
+
+    old: dict[str, Any] = {}
+    manager = manager_of(local, Old(local.bedrock))
+    first = manager.wait(manager.create(NOVA_24K, name="prod", confirm=True))
+    old = local.bedrock.list_provisioned_model_throughputs()
+    manager.delete("prod")
+
+    again = manager.create(NOVA_24K, name="prod", token="again", confirm=True)
+
+    assert again.arn != first.arn
+    assert manager.wait(again).is_in_service
+
+
+@pytest.mark.parametrize("scenario", [bought, used])
+def test_a_model_that_is_told_without_its_context_length_is_the_one(scenario: Scenario) -> None:
+    """If AWS leaves out the `:24k` that was bought, the purchase is known all the same."""
+    local = service()
+
+    for _ in range(2):
+        scenario(manager_of(local, RetoldClient(local.bedrock, without_length)))
+
+    assert local.emulator.throughput.purchases == (2 if scenario is used else 1)
+    assert len(live(local)) == (0 if scenario is used else 1)
+
+
+def _in_other_words(told: dict[str, Any]) -> None:
+    told["modelArn"] = told["desiredModelArn"] = f"{told['modelArn']}-as-aws-calls-it"
+
+
+def test_a_purchase_of_a_model_with_another_name_is_not_forgotten() -> None:
+    """If AWS gives the model a name that nobody knows, a block deletes what it has bought."""
+    local = service()
+
+    with pytest.raises(PurchaseError, match=r"is bought, and bills, but serves .*-as-aws-calls-it"):
+        used(manager_of(local, RetoldClient(local.bedrock, _in_other_words)))
+
+    assert local.emulator.throughput.purchases == 1
+    assert live(local) == []
+
+
+def test_a_purchase_of_a_model_with_another_name_is_told_with_its_arn() -> None:
+    """`create` says what was bought, and does not advise to buy another one."""
+    local = service()
+
+    with pytest.raises(PurchaseError, match=r"use it by its ARN, or delete it") as caught:
+        bought(manager_of(local, RetoldClient(local.bedrock, _in_other_words)))
+
+    assert caught.value.arn == local.emulator.throughput.list()[0].arn
+    assert "another" not in str(caught.value)
+
+
+def test_two_of_one_name_are_both_deleted() -> None:
+    """If AWS lets two have a block's name, the next block leaves neither behind."""
+    local = service()
+    for name in ("bedrock-opt-temporary-load", "twin"):
+        local.create(name, modelId=NOVA_24K)
+
+    def twins(told: dict[str, Any]) -> None:
+        told["provisionedModelName"] = "bedrock-opt-temporary-load"
+
+    class Everybody(RetoldClient):
+        def list_provisioned_model_throughputs(self, **_request: Any) -> Any:
+            return self.__getattr__("list_provisioned_model_throughputs")()
+
+    used(manager_of(local, Everybody(local.bedrock, twins)))
+
+    assert local.emulator.throughput.purchases == 2
+    assert live(local) == []
 
 
 def test_two_processes_at_once_make_one_purchase() -> None:

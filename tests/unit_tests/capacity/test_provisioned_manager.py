@@ -414,6 +414,8 @@ def test_a_deletion_that_is_refused_says_that_it_bills(service: ThroughputServic
         ("You have requested more model units than the quota", "An account has no model units"),
         ("This model is not offered without a commitment", "sold with certain commitments only"),
         ("Provisioned throughput is not supported for x", "--by-inference-type PROVISIONED"),
+        ("The provisioned throughput p is in status Updating", "Wait until it is in service"),
+        ("The provisioned throughput p has something new", None),
         ("Something new", None),
     ],
 )

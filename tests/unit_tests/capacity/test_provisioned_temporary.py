@@ -19,7 +19,7 @@ from langchain_bedrock_opt.errors import (
     UnconfirmedPurchaseError,
 )
 from tests.faulty_clients import FaultyClient, service_says
-from tests.provisioned_fates import NOVA_24K, manager_of
+from tests.provisioned_fates import CTRL_C, NOVA_24K, FatedClient, RetoldClient, manager_of
 from tests.throughput_service import (
     DAY,
     TAKES_MINUTES,
@@ -244,6 +244,16 @@ def test_a_block_may_come_again_on_the_same_day(service: ThroughputService) -> N
     assert left(service) == []
 
 
+def test_the_blocks_of_a_day_do_not_wait_for_one_another() -> None:
+    """The tenth block of a day is bought as fast as the first, by one request."""
+    service = make_throughput_service()
+    for _ in range(10):
+        use(service)
+
+    assert service.clock.slept == []
+    assert service.emulator.journal.count("CreateProvisionedModelThroughput") == 10
+
+
 def test_other_tags_on_the_same_day_are_no_hindrance(service: ThroughputService) -> None:
     """A token that AWS knows with other tags, of one that is gone, is not in the way."""
     use(service, tags={"Run": "1"})
@@ -296,6 +306,60 @@ def test_the_end_of_the_process_is_the_last_chance(
     assert hooks == []
 
 
+def test_a_second_ctrl_c_leaves_the_deletion_to_the_end_of_the_process(
+    service: ThroughputService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """While it is Creating AWS deletes nothing: the end waits for that, and says so on stderr."""
+    hooks: list[Any] = []
+    monkeypatch.setattr("atexit.register", hooks.append)
+    monkeypatch.setattr("atexit.unregister", hooks.remove)
+    interrupts = iter([KeyboardInterrupt(), KeyboardInterrupt()])
+
+    def ctrl_c() -> None:
+        for interrupt in interrupts:
+            raise interrupt
+
+    manager = manager_of(service, before_sleep=ctrl_c)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        manager.temporary(NOVA_24K, name="load", confirm=True),
+    ):
+        raise AssertionError
+    (state,) = service.emulator.throughput.list()
+    assert state.status == "Creating"
+
+    hooks[0]()
+
+    assert left(service) == []
+    assert f"{state.arn} is being deleted, as soon as AWS allows it" in capsys.readouterr().err
+    assert hooks == []
+
+
+def test_an_exit_that_breaks_hides_no_error_of_the_block(
+    service: ThroughputService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a clock or sleep of the user's fails on exit, the block's error is raised."""
+    client = FaultyClient(service.bedrock)
+    client.fail(DELETE, service_says("ThrottlingException", 429))
+    errors = iter([*[None] * 5, ZeroDivisionError()])  # five looks at what is Creating
+
+    def fall_asleep() -> None:
+        error = next(errors, None)
+        if error:
+            raise error
+
+    manager = manager_of(service, client, before_sleep=fall_asleep)
+    block = manager.temporary(NOVA_24K, name="load", confirm=True)
+    with pytest.raises(KeyError, match="own"), block:
+        raise KeyError("own")
+
+    assert "may not be deleted, and still bill: ZeroDivisionError()" in caplog.text
+    block._at_exit()
+    assert left(service) == []
+
+
 def test_what_may_have_been_bought_is_told(
     service: ThroughputService, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -313,6 +377,23 @@ def test_what_may_have_been_bought_is_told(
     assert f"{NAME} may have been bought, and bill." in caplog.text
     assert use(service)
     assert left(service) == []
+
+
+def test_what_is_not_known_to_be_the_purchase_is_told(
+    service: ThroughputService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without an answer, one of the name that AWS tells of in other words is not deleted."""
+
+    def in_other_words(told: dict[str, Any]) -> None:
+        told["modelArn"] += "-as-aws-calls-it"
+
+    cut = next(fate for fate in CTRL_C if fate.is_done)
+    client = FatedClient(RetoldClient(service.bedrock, in_other_words), {2: cut}.get)
+    with pytest.raises(KeyboardInterrupt):
+        use(service, client)
+
+    (state,) = service.emulator.throughput.list()
+    assert f"{state.arn} may be what was bought, and bill, but it serves" in caplog.text
 
 
 def test_leftovers_are_the_forgotten_ones(service: ThroughputService) -> None:
