@@ -108,6 +108,20 @@ def test_from_purchase_to_deletion(aws: BedrockEmulator, run: Run, name: str) ->
     assert (gone.code, "There is no provisioned throughput" in gone.err) == (3, True)
 
 
+def test_a_wait_that_is_too_long(aws: BedrockEmulator, run: Run, name: str) -> None:
+    """A wait that ran out of time has code 1, and tells what was bought and how to wait on."""
+    aws.throughput.faults.add(ThroughputFault(status="InService", seconds=600, times=1))
+    buying = ["throughput", "create", NOVA, "--name", name, "--confirm", "--wait"]
+    ended = run(*buying, "--timeout", "0", "--json")
+    error = ended.document["error"]
+
+    assert (ended.code, error["type"]) == (1, "ThroughputTimeoutError")
+    assert error["arn"] == run("throughput", "show", name, "--json").document["arn"]
+    assert ended.err.startswith(f"{name} ({error['arn']}) is bought, and Creating.\n")
+    assert f"`bedrock-opt throughput wait {error['arn']}`" in error["message"]
+    assert f"bedrock-opt throughput delete {name} --yes" in ended.err
+
+
 def test_one_that_is_committed_stays(aws: BedrockEmulator, run: Run, name: str) -> None:
     """One with a commitment is not deleted, and it is told until when."""
     run(
