@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from langchain_bedrock_opt import __version__
@@ -87,6 +88,7 @@ def _failed(
     return code
 
 
+@lru_cache
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bedrock-opt",

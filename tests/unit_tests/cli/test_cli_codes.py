@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from langchain_bedrock_opt import errors
-from langchain_bedrock_opt.cli import demo as demo_verb
+from langchain_bedrock_opt.cli import main
 from langchain_bedrock_opt.cli.advice import in_shell
 from langchain_bedrock_opt.cli.codes import ExitCode, code_of
 from langchain_bedrock_opt.emulator import BedrockEmulator, Fault
@@ -153,25 +153,26 @@ def test_an_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo_verb, "_run", interrupted)
+    monkeypatch.setattr("langchain_bedrock_opt.demo.command.demo", interrupted)
     ended = run("demo", "--json")
 
     assert ended.code == 130
     assert ended.document["error"]["message"] == "Interrupted."
 
 
-def test_a_reader_that_goes() -> None:
-    """Output that nobody reads any more ends with 141 and without a traceback."""
-    command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "policy", "invoke"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        said = process.stderr.read()
-        code = process.wait(timeout=60)
+def test_a_reader_that_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Output that nobody reads any more ends with 141, and nothing is said of it, then or later."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        code = main(["policy", "invoke"])
+        pipe.flush()  # as Python does when it ends
 
     assert code == ExitCode.UNREAD
-    assert said == b""
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_can_not_be_written(run: Run, tmp_path: Path) -> None:
