@@ -232,7 +232,7 @@ def test_a_cache_in_dynamodb_shares_its_policy() -> None:
 
 def test_looking_into_a_table(aws: Callable[[str], Any], recorder: Recorder) -> None:
     """How much is in a cache's table is asked under the policy of `cache-dynamodb-stats`."""
-    store = DynamoDBCacheStore("answers", client=aws("dynamodb"))
+    store = DynamoDBCacheStore("looked-into", client=aws("dynamodb"))
     store.create_table()
     recorder.actions.clear()
 
