@@ -23,6 +23,7 @@ BedrockOptError
 ├── CapacityError                         something is wrong with provisioned throughput
 │   ├── PurchaseError                     one could not be bought, or failed; says why
 │   ├── CommitmentError                   one can't be deleted before its commitment ends
+│   ├── ThroughputTimeoutError (TimeoutError)  one is not in service in time; it is billed
 │   └── UnitsFixedError (ValueError)      its units can't be changed; says what to do instead
 ├── ContextTooLongError (ValueError)      what must stay in a prompt is over the budget alone
 ├── EmulatorError                         the local Bedrock could not start or was scripted wrongly
@@ -277,6 +278,10 @@ class CommitmentError(CapacityError):
     ) -> None:
         super().__init__(message, arn=arn)
         self.until = until
+
+
+class ThroughputTimeoutError(CapacityError, TimeoutError):
+    """A provisioned throughput was waited for too long. It is neither given up nor deleted."""
 
 
 class UnitsFixedError(CapacityError, ValueError):

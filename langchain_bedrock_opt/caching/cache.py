@@ -331,12 +331,15 @@ class BedrockSemanticCache(BaseCache):
             model: A chat model of this package over this cache, or a chain with one call of it.
 
         Returns:
-            How many answers were known, stored or failed.
+            How many answers were known or stored, and which rows failed or are not kept.
 
         Raises:
-            ConfigurationError: The file can't be read, or a row is none; nothing was stored.
+            ConfigurationError: The file can't be read, or a row is none; nothing was stored. Or a
+                row was paid for that a cache does not keep, as its model samples.
+            CacheStoreError: The store does not work, or has failed: this is not passed over, so
+                that no more answers are paid for than are kept.
         """
-        return warm_up(self, rows, model)
+        return warm_up(self, rows, model, self._entries.store)
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
         """The generations kept for a prompt, as LangChain asks for them.

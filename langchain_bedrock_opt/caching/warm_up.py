@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from uuid import uuid4
 
 from langchain_core.runnables import Runnable
 
 from langchain_bedrock_opt.caching.stats import CacheStats
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.caching.stores.base import CacheStore
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
+from langchain_bedrock_opt.lines import numbered_lines, read_text
 
-_NAMES = {"prompt", "answer", "tags", "ttl"}
+_NAMES: Final = {"prompt", "answer", "tags", "ttl"}
+_PROBE_TTL: Final = 60.0
 
 
 class _Cache(Protocol):
@@ -42,54 +46,113 @@ class WarmUp:
         known: Questions that the cache could answer already.
         stored: Answers that it keeps now and did not before.
         failed: The rows that failed, by their number from 1, and why.
+        unkept: The numbers of the rows whose answer the cache does not keep: it was cut short or
+            stopped by a guardrail, or the request has a temperature above 0.
     """
 
     rows: int
     known: int
     stored: int
     failed: Mapping[int, str]
+    unkept: tuple[int, ...] = ()
 
 
 def warm_up(
-    cache: _Cache, rows: str | Path | Iterable[Mapping[str, Any]], model: Runnable[Any, Any]
+    cache: _Cache,
+    rows: str | Path | Iterable[Mapping[str, Any]],
+    model: Runnable[Any, Any],
+    store: CacheStore,
 ) -> WarmUp:
     """Have a model that uses the cache answer questions, with the answers that are given.
 
     See `BedrockSemanticCache.warm_up`.
     """
-    questions = list(_read(rows) if isinstance(rows, (str, Path)) else rows)
+    questions = _read(rows) if isinstance(rows, (str, Path)) else list(rows)
     for number, row in enumerate(questions, start=1):
         _check(number, row)
-    before, failed = cache.stats(), {}
+    _probe(store)
+    start, failed, unkept = cache.stats(), {}, []
     for number, row in enumerate(questions, start=1):
         options = cache.options(tags=row.get("tags"), ttl=row.get("ttl"), answer=row.get("answer"))
+        before = cache.stats()
         try:
             with options:
                 model.invoke(_prompt(row["prompt"]))
         except Exception as error:  # noqa: BLE001 - one question must not keep the others out
             failed[number] = f"{type(error).__name__}: {error}"
-    after = cache.stats()
+        else:
+            if not _is_kept(number, row, before, cache.stats()):
+                unkept.append(number)
+    end = cache.stats()
     return WarmUp(
         rows=len(questions),
-        known=after.hits - before.hits,
-        stored=after.stores - before.stores,
+        known=end.hits - start.hits,
+        stored=end.stores - start.stores,
         failed=failed,
+        unkept=tuple(unkept),
     )
 
 
-def _read(path: str | Path) -> Iterator[Any]:
-    """The rows of a file of JSON lines."""
-    path = Path(path).expanduser()
+def _probe(store: CacheStore) -> None:
+    """Write to the store and read it, since a call would pass its failure over and be paid for.
+
+    Raises:
+        CacheStoreError: It does not work.
+    """
+    key, value = f"probe:{uuid4().hex}", b"probe"
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{str(path)!r} can't be read as UTF-8 text: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ConfigurationError(f"line {number} of {str(path)!r} is no JSON") from error
+        store.put(key, value, _PROBE_TTL)
+        found = store.get(key)
+        store.delete(key)
+    except CacheStoreError:
+        raise
+    except Exception as error:
+        raise CacheStoreError(f"the store failed: {type(error).__name__}: {error}") from error
+    if found != value:
+        raise CacheStoreError(
+            f"{store!r} does not keep what is put into it, so no answer was paid for: look at its "
+            "size limit and its eviction policy"
+        )
+
+
+def _is_kept(number: int, row: Mapping[str, Any], before: CacheStats, after: CacheStats) -> bool:
+    """Whether a row is in the cache now.
+
+    Raises:
+        CacheStoreError: The store has failed meanwhile.
+        ConfigurationError: The row was paid for, and its request is one that is not kept.
+    """
+    if after.hits > before.hits or after.stores > before.stores:
+        return True
+    if after.errors > before.errors:
+        raise CacheStoreError(
+            f"the store failed at row {number}, and the rows after it were not asked: once it "
+            "works, warm up again (what is stored is not paid for again)"
+        )
+    if after.bypassed > before.bypassed and row.get("answer") is None:
+        raise ConfigurationError(
+            f"row {number} was answered and is not kept, and the rows after it were not asked: a "
+            "cache keeps no answers to requests with a temperature above 0"
+        )
+    return False
+
+
+def _read(path: str | Path) -> list[Any]:
+    """The rows of a file of JSON lines."""
+    lines = numbered_lines(read_text(path))
+    if not lines:
+        raise ConfigurationError(
+            f"{str(path)!r} holds no question: write JSON lines such as "
+            '{"prompt": "When do you open?", "answer": "At 9."}'
+        )
+    return [_row(number, line, path) for number, line in lines]
+
+
+def _row(number: int, line: str, path: str | Path) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ConfigurationError(f"line {number} of {str(path)!r} is no JSON") from error
 
 
 def _check(number: int, row: Any) -> None:

@@ -7,6 +7,7 @@ AWS judges resources and conditions is unverified against AWS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -52,6 +53,17 @@ _ANYWHERE: Final = ("*", "")
 """All regions, and none: the models of global profiles have an ARN without a region, too."""
 
 _SERVICE: Final = "bedrock.amazonaws.com"
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_PARTITIONS: Final = (
+    "aws",
+    "aws-cn",
+    "aws-us-gov",
+    "aws-eusc",
+    "aws-iso",
+    "aws-iso-b",
+    "aws-iso-e",
+    "aws-iso-f",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +284,10 @@ _MAKERS: Final[Mapping[str, tuple[str, Callable[[_Place], list[Statement]]]]] = 
         "DynamoDBCacheStore(create_table=True)",
         lambda place: [_allow((*_CACHE, *_TABLE), place.dynamodb())],
     ),
+    "cache-dynamodb-stats": (
+        "bedrock-opt cache stats dynamodb:TABLE",
+        lambda place: [_allow(("dynamodb:DescribeTable",), place.dynamodb())],
+    ),
     "cache-guide": (
         "GuideTable, from which answers are taken over",
         lambda place: [_allow(("dynamodb:GetItem",), place.dynamodb())],
@@ -341,7 +357,8 @@ def iam_policy(
         A policy document.
 
     Raises:
-        ConfigurationError: A feature is none, or nothing has to be allowed.
+        ConfigurationError: A feature, an account or a partition is none, or nothing has to be
+            allowed.
         ModelIdError: A model id is none.
 
     Example:
@@ -355,6 +372,7 @@ def iam_policy(
             f"features={', '.join(map(repr, unknown)) or 'none'}: name some of "
             f"{', '.join(_MAKERS)}."
         )
+    _check_place(account, partition)
     place = _Place(
         region=region,
         account=account,
@@ -389,11 +407,15 @@ def batch_role_trust(account: str, region: str = "*", *, partition: str = "aws")
         region: Their region.
         partition: `aws`, `aws-us-gov` or `aws-cn`.
 
+    Raises:
+        ConfigurationError: An account or a partition is none.
+
     Example:
         >>> trust = batch_role_trust("111122223333", "us-east-1")
         >>> trust["Statement"][0]["Principal"]
         {'Service': 'bedrock.amazonaws.com'}
     """
+    _check_place(account, partition)
     jobs = f"arn:{partition}:bedrock:{region}:{account}:model-invocation-job/*"
     return {
         "Version": "2012-10-17",
@@ -409,6 +431,17 @@ def batch_role_trust(account: str, region: str = "*", *, partition: str = "aws")
             }
         ],
     }
+
+
+def _check_place(account: str, partition: str) -> None:
+    if account != "*" and not _ACCOUNT.fullmatch(account):
+        raise ConfigurationError(
+            f"account={account!r} is no AWS account: write its 12 digits, such as 111122223333."
+        )
+    if partition not in _PARTITIONS:
+        raise ConfigurationError(
+            f"partition={partition!r} is none of AWS's: name one of {', '.join(_PARTITIONS)}."
+        )
 
 
 def actions_of(policy: Mapping[str, Any]) -> frozenset[str]:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
+from uuid import uuid4
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.clients import LOOKS, Patience, watched_client
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, error_document, note, table, to_json_line
+from langchain_bedrock_opt.cli.output import (
+    emit,
+    error_document,
+    if_it_fails,
+    note,
+    replaced,
+    say,
+    table,
+    to_json_line,
+)
 from langchain_bedrock_opt.cli.progress import progress
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
 
 _WELL: Final = frozenset({"Completed", "OnDemand"})
 """Ends of jobs that leave nothing to be looked at."""
+
+_CLIENTS: Final = ("bedrock", "s3")
+"""Services by which a run is sent."""
 
 _ANY_BUCKET: Final = "s3://bucket/"
 _ANY_ROLE: Final = "arn:aws:iam::111122223333:role/bedrock-batch"
@@ -126,7 +138,19 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    run = _model(options).submit(_inputs(options), run_id=options.run_id)
+    run_id = options.run_id or f"run-{uuid4().hex[:16]}"
+    clients = {f"{service}_client": watched_client(service, options.region) for service in _CLIENTS}
+    model, inputs = _model(options, **clients), _inputs(options)
+    # Before anything is sent: sent again under another name, all of it would be paid for twice.
+    again = f"go on with: bedrock-opt batch submit {options.prompts} … --run-id {run_id}"
+    note(f"Run {run_id}. If this is cut short, {again}")
+    if_it_fails(
+        f"Jobs that were sent go on by themselves: {again}",
+        run_id=run_id,
+        uri=f"{options.s3.rstrip('/')}/runs/{run_id}/",
+    )
+    with ended_like_ctrl_c():
+        run = model.submit(inputs, run_id=run_id)
     document = {"run_id": run.run_id, "uri": run.uri}
     emit(document, run.uri, as_json=options.json)
     if not options.json:
@@ -135,14 +159,15 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    status = _run(options).status()
+    status = _run(options, Patience(tries=LOOKS)).status()
     emit(asdict(status), status, as_json=options.json)
     return _code_of(status)
 
 
 def _wait(options: argparse.Namespace) -> int:
-    run = _run(options)
-    with _shown() as told:
+    run = _run(options, Patience(timeout=options.timeout))
+    if_it_fails(f"Its jobs go on by themselves: bedrock-opt batch wait {run.uri}", uri=run.uri)
+    with _shown() as told, ended_like_ctrl_c():
         run.wait(progress=told, timeout=options.timeout)
     summary = run.summary()
     emit(asdict(summary), summary, as_json=options.json)
@@ -150,7 +175,7 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _results(options: argparse.Namespace) -> int:
-    run = _run(options)
+    run = _run(options, Patience(tries=LOOKS))
     status = run.status()
     if not status.is_over:
         raise TimeoutError(
@@ -159,8 +184,8 @@ def _results(options: argparse.Namespace) -> int:
         )
     rows = map(_row, run.results())
     if options.output is not None:
-        with _opened(options.output) as file:
-            failed, total = _write_rows(rows, file)
+        with replaced(options.output) as file:
+            failed, total = _write_rows(rows, lambda line: file.write(line + "\n"))
         document = {"file": options.output, "results": total, "failed": failed}
         said = f"Wrote {total:,} results to {options.output}, {failed:,} of them without an answer."
         emit(document, said, as_json=options.json)
@@ -169,14 +194,14 @@ def _results(options: argparse.Namespace) -> int:
         failed = sum("error" in row for row in kept)
         emit({"results": kept, "failed": failed}, "", as_json=True)
     else:
-        failed, _ = _write_rows(rows, sys.stdout)
+        failed, _ = _write_rows(rows, say)
     if failed:
         note(f"{failed:,} inputs have no answer.")
     return ExitCode.NOT_WELL if failed else ExitCode.DONE
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    run = _run(options)
+    run = _run(options, Patience())
     run.cancel()
     said = f"The jobs of {run.uri} are being stopped; what they have done can be read."
     emit({"uri": run.uri, "cancelled": True}, said, as_json=options.json)
@@ -184,10 +209,9 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from langchain_bedrock_opt.aws.clients import service_client
     from langchain_bedrock_opt.batching.jobs.states import list_jobs
 
-    bedrock = service_client("bedrock", region_name=options.region)
+    bedrock = watched_client("bedrock", options.region, Patience(tries=LOOKS))
     found = list_jobs(bedrock, name_contains=options.name, since=options.since)
     jobs = list(islice(found, options.limit))
     rows = [("job", "status", "model", "submitted", "records")]
@@ -200,7 +224,7 @@ def _list(options: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def _model(options: argparse.Namespace) -> Any:
+def _model(options: argparse.Namespace, **clients: Any) -> Any:
     """The batch model that a command line describes."""
     from langchain_bedrock_opt.batching import BedrockBatch
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
@@ -215,6 +239,7 @@ def _model(options: argparse.Namespace) -> Any:
         below_minimum=options.below_minimum,
         max_cost_usd=options.max_cost,
         **least,
+        **clients,
     )
 
 
@@ -227,17 +252,17 @@ def _inputs(options: argparse.Namespace) -> list[Any]:
     return [[("system", options.system), ("human", prompt)] for prompt in prompts]
 
 
-def _run(options: argparse.Namespace) -> Any:
+def _run(options: argparse.Namespace, patience: Patience) -> Any:
     """The run that a command line names."""
-    from langchain_bedrock_opt.aws.clients import ClientSettings, LazyClient, service_client
+    from langchain_bedrock_opt.aws.clients import ClientSettings, LazyClient
     from langchain_bedrock_opt.batching import BatchRun
 
-    place = {"region_name": options.region}
+    runtime = ClientSettings(service="bedrock-runtime", region_name=options.region)
     return BatchRun.attach(
         options.uri,
-        bedrock_client=service_client("bedrock", **place),
-        s3_client=service_client("s3", **place),
-        client=LazyClient(ClientSettings(service="bedrock-runtime", **place)),
+        bedrock_client=watched_client("bedrock", options.region, patience),
+        s3_client=watched_client("s3", options.region, patience),
+        client=LazyClient(runtime),
     )
 
 
@@ -270,19 +295,11 @@ def _row(result: Any) -> dict[str, Any]:
     return row | ({"stop_reason": reason} if reason else {})
 
 
-def _write_rows(rows: Iterator[dict[str, Any]], file: TextIO) -> tuple[int, int]:
+def _write_rows(rows: Iterator[dict[str, Any]], write: Callable[[str], object]) -> tuple[int, int]:
     """Write rows, a line each; how many are failures, and how many there are."""
     failed = total = 0
     for row in rows:
-        file.write(to_json_line(row) + "\n")
+        write(to_json_line(row))
         total += 1
         failed += "error" in row
-    file.flush()
     return failed, total
-
-
-def _opened(path: str) -> TextIO:
-    try:
-        return Path(path).open("w", encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"Can't write {path}: {error.strerror}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,11 +12,17 @@ from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, note, to_json
+from langchain_bedrock_opt.cli.output import emit, note
 from langchain_bedrock_opt.cli.progress import progress
+from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
 from langchain_bedrock_opt.errors import ConfigurationError
 
+_DATABASE: Final = "cache.db"
+"""What is in the folder of every cache that was used."""
 _STORES: Final = "disk:FOLDER (or just the folder), dynamodb:TABLE, redis://HOST:PORT/DATABASE"
+_DYNAMODB: Final = "dynamodb:"
+_COUNTED: Final = "in the whole table, as DynamoDB last counted (about every six hours)"
+_PASSWORD: Final = re.compile(r"(://[^/@]*:).*(@)")
 _REDIS: Final = ("redis://", "rediss://", "unix://")
 
 
@@ -63,7 +70,10 @@ def _add_warm_up(actions: Any) -> None:
         "--max-tokens", type=values.positive, metavar="N", help="the requests' longest answer"
     )
     parser.add_argument(
-        "--temperature", type=values.number, metavar="T", help="the requests' temperature"
+        "--temperature",
+        type=values.number,
+        metavar="T",
+        help="the requests' temperature, which must be 0",
     )
     parser.add_argument(
         "--ttl", type=values.lifetime, default=3600.0, metavar="S", help="seconds that answers live"
@@ -96,9 +106,12 @@ def _stats(options: argparse.Namespace) -> int:
     with _opened(options) as store:
         size = store.size()
     weight = "" if size.bytes is None else f", {size.bytes:,} bytes"
+    # DynamoDB counts items of all prefixes and namespaces, and a long answer is several of them.
+    counted = _COUNTED if options.store.startswith(_DYNAMODB) else ""
+    document = {"store": repr(store), **size._asdict()}
     emit(
-        {"store": repr(store), **size._asdict()},
-        f"{store!r}: {size.entries:,} entries{weight}",
+        document | ({"counted": counted} if counted else {}),
+        f"{store!r}: {size.entries:,} entries{weight}{counted and f', {counted}'}",
         as_json=options.json,
     )
     return ExitCode.DONE
@@ -107,8 +120,8 @@ def _stats(options: argparse.Namespace) -> int:
 def _clear(options: argparse.Namespace) -> int:
     if not options.yes:
         raise ConfigurationError(
-            f"This forgets every answer in {options.store}, of all namespaces: say --yes, or make "
-            "some of them invalid with `bedrock-opt cache invalidate`."
+            f"This forgets every answer in {_shown(options.store)}, of all namespaces: say --yes, "
+            "or make some of them invalid with `bedrock-opt cache invalidate`."
         )
     with _cache(options) as cache:
         cache.clear()
@@ -137,10 +150,16 @@ def _warm_up(options: argparse.Namespace) -> int:
 
     from langchain_bedrock_opt.chat_model import ChatBedrockOptimized
 
+    if options.temperature:
+        raise ConfigurationError(
+            f"--temperature {options.temperature:g}: a cache keeps no answers to requests with a "
+            "temperature above 0, so they would be paid for in vain. Leave it out, or say 0."
+        )
     own = {"max_tokens": options.max_tokens, "temperature": options.temperature}
     given = {name: value for name, value in own.items() if value is not None}
     settings = {"namespace": options.namespace, "tenant": options.tenant, "ttl": options.ttl}
-    with _cache(options, is_made=True, **settings) as cache, progress() as show:
+    opened = _cache(options, is_made=True, **settings)
+    with ended_like_ctrl_c(), opened as cache, progress() as show:
         model = ChatBedrockOptimized(
             model=options.model, region_name=options.region, cache=cache, **given
         )
@@ -154,10 +173,13 @@ def _warm_up(options: argparse.Namespace) -> int:
 
         done = cache.warm_up(options.file, model | RunnableLambda(count))
     said = f"{done.rows} questions: {done.known} known, {done.stored} stored"
-    emit(asdict(done), f"{said}, {len(done.failed)} failed.", as_json=options.json)
+    said = f"{said}, {len(done.unkept)} not kept, {len(done.failed)} failed."
+    emit(asdict(done), said, as_json=options.json)
     for number, why in done.failed.items():
         note(f"row {number}: {why}")
-    return ExitCode.NOT_WELL if done.failed else ExitCode.DONE
+    for number in done.unkept:
+        note(f"row {number}: answered and not kept: cut by --max-tokens, or stopped by a guardrail")
+    return ExitCode.NOT_WELL if done.failed or done.unkept else ExitCode.DONE
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -165,7 +187,7 @@ def _table(options: argparse.Namespace) -> int:
 
     store = DynamoDBCacheStore(options.table, region_name=options.region)
     if not options.create:
-        print(to_json(store.table_definition()))
+        emit(store.table_definition(), "", as_json=True)
         return ExitCode.DONE
     store.create_table()
     emit(
@@ -216,8 +238,17 @@ def _store(options: argparse.Namespace, *, is_made: bool = False) -> Any:
     if kind == "dynamodb" and colon:
         return caching.DynamoDBCacheStore(name, region_name=options.region, prefix=options.prefix)
     if colon and kind != "disk" and len(kind) > 1:  # one letter is a drive
-        raise ConfigurationError(f"{text!r} is no store: write {_STORES}.")
+        raise ConfigurationError(f"{_shown(text)!r} is no store: write {_STORES}.")
     path = Path(name if kind == "disk" and colon else text).expanduser()
     if not is_made and not path.is_dir():
         raise ConfigurationError(f"There is no folder {str(path)!r}: check the path.")
+    if not is_made and not (path / _DATABASE).is_file():
+        raise ConfigurationError(
+            f"There is no cache in folder {str(path)!r} (no {_DATABASE}): check the path."
+        )
     return caching.DiskCacheStore(path)
+
+
+def _shown(store: str) -> str:
+    """A store's name without the password in it."""
+    return _PASSWORD.sub(r"\1***\2", store)

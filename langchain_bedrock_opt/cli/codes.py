@@ -15,6 +15,7 @@ from langchain_bedrock_opt.errors import (
     CacheStoreError,
     CapacityError,
     SpendingCapError,
+    ThroughputTimeoutError,
     UnitsFixedError,
 )
 
@@ -84,6 +85,8 @@ def code_of(error: BaseException) -> ExitCode:
 
     if isinstance(error, UnitsFixedError):
         return ExitCode.WRONG
+    if isinstance(error, ThroughputTimeoutError):
+        return ExitCode.NOT_WELL
     # Both a service error and a `TimeoutError` is a model that was waited for too long.
     if isinstance(error, (*_REFUSED, *BOTOCORE_ERRORS)):
         return ExitCode.REFUSED

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, note, to_json
+from langchain_bedrock_opt.cli.output import emit, note
 from langchain_bedrock_opt.errors import ConfigurationError
+
+_PRINTED: Final = "us-east-1"
+"""The region of what is only printed, where there is no other."""
 
 
 def add_to(verbs: Any) -> None:
@@ -18,7 +21,7 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--name", default=None, help="the dashboard's name; by default bedrock, or bedrock-SERVICE"
     )
-    parser.add_argument("--region", default="us-east-1", help="the region of the metrics")
+    parser.add_argument("--region", default=None, help="the region of the metrics")
     parser.add_argument("--namespace", default="LangChainBedrock", help="as the sink's")
     parser.add_argument("--service", default=None, help="as the sink's")
     parser.add_argument(
@@ -55,15 +58,16 @@ def _run(options: argparse.Namespace) -> int:
         guide_dashboard_body,
     )
 
+    client, region = _place(options)
     name = options.name or "-".join(filter(None, ("bedrock", options.service)))
     alarms: list[dict[str, Any]] = []
     if options.guide and not options.model:
         raise ConfigurationError("--guide shows metrics by model: name one with --model ID.")
     if options.guide:
-        body = guide_dashboard_body(region=options.region, models=options.model)
+        body = guide_dashboard_body(region=region, models=options.model)
     else:
         place = {"namespace": options.namespace, "service": options.service}
-        body = dashboard_body(region=options.region, models=options.model, **place)
+        body = dashboard_body(region=region, models=options.model, **place)
         alarms = alarm_requests(
             **place,
             prefix=name,
@@ -73,18 +77,35 @@ def _run(options: argparse.Namespace) -> int:
             actions=options.action,
         )
     check_dashboard(name, body)
+    if client is None:
+        note(f"There is no AWS region: the dashboard is of {region}. Name yours with --region.")
     if not options.apply:
-        print(to_json({"dashboard": body, "alarms": alarms}))
+        emit({"dashboard": body, "alarms": alarms}, "", as_json=True)
         return ExitCode.DONE
-    from langchain_bedrock_opt.aws.clients import service_client
-
-    apply(name, body, alarms, service_client("cloudwatch", region_name=options.region))
+    apply(name, body, alarms, client)
     names = [alarm["AlarmName"] for alarm in alarms]
     emit(
-        {"dashboard": name, "alarms": names, "region": options.region},
-        f"Wrote dashboard {name} and {len(alarms)} alarms in {options.region}.",
+        {"dashboard": name, "alarms": names, "region": region},
+        f"Wrote dashboard {name} and {len(alarms)} alarms in {region}.",
         as_json=options.json,
     )
     if alarms and not options.action:
         note("The alarms notify nobody: name an SNS topic with --action ARN.")
     return ExitCode.DONE
+
+
+def _place(options: argparse.Namespace) -> tuple[Any, str]:
+    """A client that writes there, if it is to, and the region of the metrics.
+
+    Raises:
+        ConfigurationError: It is to be written, and there is no region.
+    """
+    from langchain_bedrock_opt.aws.clients import service_client
+
+    try:
+        client = service_client("cloudwatch", region_name=options.region)
+    except ConfigurationError:
+        if options.apply or options.region is not None:
+            raise
+        return None, _PRINTED
+    return client, client.meta.region_name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 from typing import Any
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
 
 
 def add_to(verbs: Any) -> None:
@@ -52,8 +52,5 @@ def _run(options: argparse.Namespace) -> int:
     if options.region is None and not options.real:
         options.region = "us-east-1"
     # Ended from outside it still says what it has spent, and takes its answers off the disk.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with ended_like_ctrl_c():
         return demo(options)
-    finally:
-        signal.signal(signal.SIGTERM, before)

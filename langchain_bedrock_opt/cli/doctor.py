@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit
+from langchain_bedrock_opt.cli.output import emit, is_terminal, say
 
 _MARKS: Final = {"ok": "ok", "warning": "WARN", "failure": "FAIL", "unknown": "?"}
 _COLOURS: Final = {"ok": "32", "warning": "33", "failure": "31", "unknown": "36"}
@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     for finding in examine(bench):
         findings.append(finding)
         if not options.json:
-            print(_text(finding), flush=True)
+            say(_text(finding))
     counts = Counter(finding.status for finding in findings)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     document = {"findings": [asdict(finding) for finding in findings], "counts": counts}
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _text(finding: Any) -> str:
     mark = f"{_MARKS[finding.status]:<4}"
-    if sys.stdout.isatty():
+    if is_terminal(sys.stdout):
         mark = f"\033[{_COLOURS[finding.status]}m{mark}\033[0m"
     fix = f"\n       -> {finding.fix}" if finding.fix else ""
     return f"{mark} {finding.check}: {finding.said}{fix}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import to_json_line
+from langchain_bedrock_opt.cli.output import emit, say, to_json_line
 
 DEFAULT_PORT: Final = 4599
 
@@ -75,18 +77,28 @@ def _run(options: argparse.Namespace) -> int:
     for bucket in options.bucket:
         _make_bucket(emulator, bucket)
     stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
-    with emulator as aws:
+    with _ended_by_signals(stopped), emulator as aws:
         variables = " ".join(f"{name}={value}" for name, value in aws.environment.items())
         if options.json:  # in one line, for who reads it while the server runs
             place = {"endpoint_url": aws.endpoint_url, "environment": aws.environment}
-            print(to_json_line(place), flush=True)
+            emit(place, to_json_line(place), as_json=False)
         else:
-            print(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)")
-            print(f"  export {variables}", flush=True)
+            say(f"Amazon Bedrock, local, at {aws.endpoint_url} (Ctrl-C ends it)")
+            say(f"  export {variables}")
         stopped.wait()
     return ExitCode.DONE
+
+
+@contextmanager
+def _ended_by_signals(stopped: threading.Event) -> Iterator[None]:
+    """Inside the block Ctrl-C and SIGTERM set an event."""
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(name, lambda *_: stopped.set()) for name in names]
+    try:
+        yield
+    finally:
+        for name, handler in zip(names, before, strict=True):
+            signal.signal(name, handler)
 
 
 def _make_bucket(emulator: Any, bucket: str) -> None:

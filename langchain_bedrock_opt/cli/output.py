@@ -2,35 +2,107 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
+from uuid import uuid4
 
 from langchain_bedrock_opt.errors import ConfigurationError
 
+_LONGEST_NAME: Final = 40
+"""Of a file's name, so much is in the name of the one that is written beside it."""
+
+_TOLD: Final = ("arn", "job_arn", "run_uri")
+"""What is told of an error that has it: something may be billed."""
+
+
+@dataclass(slots=True)
+class Told:
+    """What one command has told so far, and what is to be told if it ends in an error.
+
+    Attributes:
+        is_done: Whether its result is on standard output; there is at most one.
+        hint: What to do then, in one line.
+        facts: What its error has as data.
+    """
+
+    is_done: bool = False
+    hint: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+told: Final = Told()
+"""Of the command that this process runs."""
+
+
+def if_it_fails(hint: str, **facts: str) -> None:
+    """From now on an error of this command is told with a hint.
+
+    Args:
+        hint: What to do then, in one line.
+        **facts: What the error has as data.
+    """
+    told.hint = hint
+    told.facts.update(facts)
+
+
+def set_up() -> None:
+    """Begin a command's output, in a form that any result has a place in.
+
+    A pipe or file gets UTF-8, whatever the locale; what a terminal can't show is escaped.
+    """
+    told.is_done, told.hint = False, ""
+    told.facts.clear()
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        if stream.isatty():
+            stream.reconfigure(errors="backslashreplace")
+        else:
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
 
 def emit(document: Any, text: object, *, as_json: bool) -> None:
-    """Print a result.
+    """Print a command's result.
 
     Args:
         document: The result as data.
         text: The result for people.
         as_json: Whether the data is wanted.
     """
-    if as_json:
-        print(to_json(document), flush=True)
-    else:
+    say(to_json(document) if as_json else text)
+    told.is_done = True
+
+
+def say(text: object) -> None:
+    """Print a part of a result, for people."""
+    if sys.stdout is not None:  # it is, where a process was started without one
         print(text, flush=True)
 
 
 def note(text: object) -> None:
     """Say something beside the result."""
-    print(text, file=sys.stderr, flush=True)
+    if sys.stderr is not None:  # else it would go to standard output
+        print(text, file=sys.stderr, flush=True)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sees what is printed on a stream."""
+    return stream is not None and stream.isatty()
+
+
+def discard() -> None:
+    """Have Python print nothing more on standard output, which can't be written."""
+    told.is_done = True
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def to_json(document: Any) -> str:
@@ -57,7 +129,9 @@ def error_document(error: BaseException) -> dict[str, Any]:
         >>> error_document(ConfigurationError("No AWS region."))
         {'type': 'ConfigurationError', 'message': 'No AWS region.'}
     """
-    return {"type": type(error).__name__, "message": one_line(error)}
+    told = {name: getattr(error, name, None) for name in _TOLD}
+    known = {name: value for name, value in told.items() if value}
+    return {"type": type(error).__name__, "message": one_line(error), **known}
 
 
 def one_line(error: BaseException) -> str:
@@ -81,14 +155,49 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def write_file(path: str, text: str) -> None:
-    """Write a text file.
+@contextmanager
+def replaced(path: str) -> Iterator[TextIO]:
+    """A text file to be written, which takes the place of the one there only once it is whole.
+
+    Args:
+        path: The file. What is no file, such as `/dev/null` or a pipe, is written to as it is.
 
     Raises:
         ConfigurationError: It can't be written.
     """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        with _written(path), target.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    part = target.with_name(f".{target.name[:_LONGEST_NAME]}.{uuid4().hex[:8]}.part")
     try:
-        Path(path).write_text(text, "utf-8")
+        with _written(path):
+            with part.open("x", encoding="utf-8") as file:
+                yield file
+            if target.exists():
+                part.chmod(target.stat().st_mode)
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        ConfigurationError: It can't be written.
+    """
+    with replaced(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def _written(path: str) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:  # of a service
+        raise
     except OSError as error:
         raise ConfigurationError(f"Can't write {path}: {error.strerror}.") from error
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from langchain_bedrock_opt.catalog.policies import FEATURES, batch_role_trust, iam_policy
-from langchain_bedrock_opt.cli.output import to_json
+from langchain_bedrock_opt.cli.output import emit
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -52,7 +52,8 @@ def _run(options: argparse.Namespace) -> int:
                 "--trust is of the service role: bedrock-opt policy batch-role --trust "
                 "--account 111122223333."
             )
-        print(to_json(batch_role_trust(options.account, options.region)))
+        trust = batch_role_trust(options.account, options.region, partition=options.partition)
+        emit(trust, "", as_json=True)
         return 0
     document = iam_policy(
         *options.features,
@@ -69,5 +70,5 @@ def _run(options: argparse.Namespace) -> int:
         cache_namespace=options.cache_namespace,
         dashboard=options.dashboard,
     )
-    print(to_json(document))
+    emit(document, "", as_json=True)
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from langchain_bedrock_opt.cli.output import note
+from langchain_bedrock_opt.cli.output import is_terminal, note
 
 Show: TypeAlias = "Callable[[int, int | None, str], object]"
 """Is told how much is done, of how much (None if that is not known), and what to say beside it."""
@@ -16,7 +16,7 @@ Show: TypeAlias = "Callable[[int, int | None, str], object]"
 @contextmanager
 def progress() -> Iterator[Show]:
     """Show how far something is, for as long as the block lasts."""
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         try:
             import rich.progress as rich_progress
             from rich.console import Console

@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_bedrock_opt.cli import values
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, to_json, write_file
+from langchain_bedrock_opt.cli.output import emit, is_terminal, say, write_file
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
         write_file(options.html, report.to_html_page())
         emit({"file": options.html}, f"Wrote {options.html}.", as_json=options.json)
     elif options.json:
-        print(to_json(report.to_dict()))
+        emit(report.to_dict(), "", as_json=True)
     else:
         _show(report)
     return ExitCode.DONE
@@ -59,20 +59,20 @@ def _show_totals(groups: Mapping[tuple[str, ...], Any], *, as_json: bool) -> Non
     """Print a line for each group, or all as JSON."""
     if as_json:
         rows = [{"group": list(group), **asdict(totals)} for group, totals in groups.items()]
-        print(to_json(rows))
+        emit(rows, "", as_json=True)
         return
     for group, totals in groups.items():
         cells = [*group, f"{totals.calls} calls", f"{totals.cost_usd:f} USD"]
         if totals.unpriced_calls:
             cells.append(f"{totals.unpriced_calls} unpriced")
-        print("\t".join(cells))
+        say("\t".join(cells))
 
 
 def _show(report: Any) -> None:
     """Print a report: in colours on a terminal where rich is installed, else whole and plain."""
-    if sys.stdout.isatty() and find_spec("rich") is not None:
+    if is_terminal(sys.stdout) and find_spec("rich") is not None:
         from rich import print as rich_print
 
         rich_print(report)
     else:
-        print(report)
+        emit({}, report, as_json=False)

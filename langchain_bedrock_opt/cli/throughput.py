@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from langchain_bedrock_opt.cli import values
+from langchain_bedrock_opt.cli.clients import LOOKS, Patience, watched_client
 from langchain_bedrock_opt.cli.codes import ExitCode
-from langchain_bedrock_opt.cli.output import emit, note
+from langchain_bedrock_opt.cli.output import emit, if_it_fails, note
 from langchain_bedrock_opt.cli.progress import progress
-from langchain_bedrock_opt.errors import ConfigurationError, UnconfirmedPurchaseError
+from langchain_bedrock_opt.cli.signals import ended_like_ctrl_c
+from langchain_bedrock_opt.errors import ConfigurationError
 
 _COMMITMENTS: Final = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
@@ -167,9 +169,9 @@ def _plan(options: argparse.Namespace) -> int:
         headroom=options.headroom,
         growth=options.growth,
     )
-    emit(plan.to_dict(), plan, as_json=options.json)
     if options.plot:
         _draw(plan, options.plot)
+    emit(plan.to_dict(), plan, as_json=options.json)
     return ExitCode.DONE
 
 
@@ -201,7 +203,7 @@ def _draw(plan: Any, path: str) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    manager = _manager(options)
+    manager = _manager(options, Patience(tries=LOOKS))
     if options.leftovers:
         found = manager.leftovers()
     else:
@@ -211,35 +213,44 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    found = _manager(options).get(options.throughput)
+    found = _manager(options, Patience(tries=LOOKS)).get(options.throughput)
     emit(asdict(found), found, as_json=options.json)
     return ExitCode.NOT_WELL if found.status == "Failed" else ExitCode.DONE
 
 
 def _create(options: argparse.Namespace) -> int:
-    manager = _manager(options)
-    try:
-        bought = manager.create(
-            options.model,
-            name=options.name,
-            units=options.units,
-            commitment=_COMMITMENTS[options.commitment],
-            tags=dict(options.tag),
-            token=options.token,
-            confirm=options.confirm,
-            unit_price=options.unit_price,
-        )
-    except UnconfirmedPurchaseError as error:
-        raise UnconfirmedPurchaseError(f"{error} (On the command line: --confirm.)") from error
+    with ended_like_ctrl_c():
+        return _bought(options, _manager(options, Patience()))
+
+
+def _bought(options: argparse.Namespace, manager: Any) -> int:
+    if options.confirm:
+        again = f"The same command finds {options.name} if it was bought, and buys none twice."
+        if_it_fails(again, name=options.name)
+    bought = manager.create(
+        options.model,
+        name=options.name,
+        units=options.units,
+        commitment=_COMMITMENTS[options.commitment],
+        tags=dict(options.tag),
+        token=options.token,
+        confirm=options.confirm,
+        unit_price=options.unit_price,
+    )
+    note(f"{bought.name} ({bought.arn}) is bought, and {bought.status}.")
+    delete = f"bedrock-opt throughput delete {bought.name} --yes"
+    if_it_fails(f"It bills until it is deleted: {delete}", arn=bought.arn)
     if options.wait:
         bought = _waited(manager, bought, options.timeout)
     emit(asdict(bought), bought, as_json=options.json)
-    note(f"It bills until it is deleted: bedrock-opt throughput delete {bought.name} --yes")
+    note(f"It bills until it is deleted: {delete}")
     return ExitCode.DONE
 
 
 def _wait(options: argparse.Namespace) -> int:
-    found = _waited(_manager(options), options.throughput, options.timeout)
+    manager = _manager(options, Patience(timeout=options.timeout))
+    with ended_like_ctrl_c():
+        found = _waited(manager, options.throughput, options.timeout)
     emit(asdict(found), found, as_json=options.json)
     return ExitCode.DONE
 
@@ -249,7 +260,7 @@ def _delete(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"Calls to {options.throughput} fail once it is deleted: say --yes to delete it."
         )
-    _manager(options).delete(options.throughput)
+    _manager(options, Patience()).delete(options.throughput)
     emit(
         {"throughput": options.throughput, "deleted": True},
         f"{options.throughput} is deleted, and bills no more.",
@@ -268,7 +279,8 @@ def _waited(manager: Any, throughput: Any, timeout: float) -> Any:
         )
 
 
-def _manager(options: argparse.Namespace) -> Any:
+def _manager(options: argparse.Namespace, patience: Patience) -> Any:
     from langchain_bedrock_opt.capacity.provisioned.manager import ProvisionedThroughputManager
 
-    return ProvisionedThroughputManager(region_name=options.region)
+    client = watched_client("bedrock", options.region, patience)
+    return ProvisionedThroughputManager(client)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.lines import numbered_lines, read_text
 
 
 def shipped_prompts() -> list[str]:
@@ -29,13 +30,7 @@ def read_prompts(path: str | Path) -> list[str]:
         ConfigurationError: The file can't be read, holds no prompt, or a line is not what the
             others are; the message names the line.
     """
-    try:
-        text = Path(path).read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"Can't read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8 text (byte {error.start}).") from error
-    prompts = _prompts(text, str(path))
+    prompts = _prompts(read_text(path), str(path))
     if not prompts:
         raise ConfigurationError(
             f"{path} holds no prompt: write one a line, or JSON lines such as "
@@ -45,16 +40,11 @@ def read_prompts(path: str | Path) -> list[str]:
 
 
 def _prompts(text: str, name: str) -> list[str]:
-    # Not `splitlines`, which also cuts at characters that JSON allows inside a text.
-    numbered = [
-        (number, line.rstrip("\r"))
-        for number, line in enumerate(text.split("\n"), 1)
-        if line.strip()
-    ]
+    numbered = numbered_lines(text)
     if not numbered:
         return []
     first = numbered[0][1].lstrip()
-    if first.startswith("["):
+    if first.startswith("[") and _is_array(text):
         raise ConfigurationError(
             f"{name} is one JSON array: write an object a line, such as "
             '{"prompt": "What is the capital of Japan?"}.'
@@ -68,6 +58,14 @@ def _prompts(text: str, name: str) -> list[str]:
                 "them in one way."
             )
     return [line for _, line in numbered]
+
+
+def _is_array(text: str) -> bool:
+    """Whether a text is one JSON array: prompts in words may begin with a bracket, too."""
+    try:
+        return isinstance(json.loads(text), list)
+    except ValueError:
+        return False
 
 
 def _prompt_of(line: str, place: str) -> str:

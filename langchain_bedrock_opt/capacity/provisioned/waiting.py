@@ -14,7 +14,7 @@ from langchain_bedrock_opt.capacity.provisioned.calls import LOOKS, ThroughputCa
 from langchain_bedrock_opt.capacity.provisioned.hints import refusal
 from langchain_bedrock_opt.capacity.provisioned.records import FAILED, ProvisionedThroughput
 from langchain_bedrock_opt.capacity.provisioned.timeouts import Deadline
-from langchain_bedrock_opt.errors import CapacityError
+from langchain_bedrock_opt.errors import CapacityError, ThroughputTimeoutError
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ class Waiter:
 
         Raises:
             PurchaseError: It has failed.
-            CapacityError: It is not in service in time, is not there, or may not be looked at.
+            ThroughputTimeoutError: It is not in service in time.
+            CapacityError: It is not there, or may not be looked at.
         """
         deadline = Deadline(timeout, self._clock)
         misses = 0
@@ -106,8 +107,8 @@ class Waiter:
         return found, found is not None
 
 
-def _late(throughput: ProvisionedThroughput, timeout: float) -> CapacityError:
-    return CapacityError(
+def _late(throughput: ProvisionedThroughput, timeout: float) -> ThroughputTimeoutError:
+    return ThroughputTimeoutError(
         f"{throughput.name} is still {throughput.status} after {timeout:,.0f} seconds. It is "
         f"neither given up nor deleted: wait on with manager.wait({throughput.arn!r}).",
         arn=throughput.arn,

@@ -73,6 +73,9 @@ def credentials(bench: Bench) -> Iterator[Finding]:
 def _identity(bench: Bench, source: str) -> Finding:
     try:
         answer = bench.ask("sts", "get_caller_identity")
+    except ConfigurationError:  # of the region, which has been told
+        said = f"found in {source}, not tried without a region"
+        return Finding(check="credentials", status="unknown", said=said)
     except BOTOCORE_ERRORS as error:
         # Everybody may ask STS this, so a refusal is about the credentials.
         trouble = trouble_of(error)

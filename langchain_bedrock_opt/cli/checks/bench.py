@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final
 
 from langchain_bedrock_opt.aws.clients import client_config, service_client
@@ -79,6 +80,10 @@ class Bench:
         self._note_date(answer)
         return answer
 
+    def asking(self, service: str) -> _Asking:
+        """What stands for a client of a service where one is to be given; it calls `ask`."""
+        return _Asking(self, service)
+
     def _note_date(self, answer: dict[str, Any]) -> None:
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         try:
@@ -86,3 +91,14 @@ class Bench:
         except (KeyError, TypeError, ValueError):
             return
         self.skews.append(self.clock() - told.timestamp())
+
+
+class _Asking:
+    """Stands for a client: each of its operations is asked at the bench."""
+
+    def __init__(self, bench: Bench, service: str) -> None:
+        self._bench = bench
+        self._service = service
+
+    def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
+        return partial(self._bench.ask, self._service, operation)

@@ -28,7 +28,9 @@ from langchain_bedrock_opt.errors import (
 _NOT_IMPLEMENTED: Final = 501  # as a local Bedrock says it
 
 
-def unknown(check: str, what: str, error: BotocoreError, action: str) -> Finding:
+def unknown(
+    check: str, what: str, error: BotocoreError, action: str, *, feature: str = "doctor"
+) -> Finding:
     """What is found where a question is not answered.
 
     Args:
@@ -36,9 +38,10 @@ def unknown(check: str, what: str, error: BotocoreError, action: str) -> Finding
         what: What was asked about.
         error: What came instead of an answer.
         action: The IAM action of the question.
+        feature: What `bedrock-opt policy` calls that which needs it.
     """
     if issubclass(error_class(error), AccessDeniedError):
-        why, fix = "not allowed to ask", f"Allow {action} (`bedrock-opt policy doctor`)."
+        why, fix = "not allowed to ask", f"Allow {action} (`bedrock-opt policy {feature}`)."
     elif status_code(error) == _NOT_IMPLEMENTED:
         why, fix = "the endpoint can't be asked this", ""
     else:
@@ -56,15 +59,15 @@ def models(bench: Bench) -> Iterator[Finding]:
             yield _found(text, "failure", str(error), "Correct the id.")
             continue
         yield from _price(model, region)
-        if model.scope and not may_call(model.scope, region):
+        if not bench.is_offline:
+            yield from _asked(bench, model, region)
+        elif model.scope and not may_call(model.scope, region):  # as far as is known here
             yield _found(
                 text,
                 "failure",
                 f"profiles of {model.scope!r} can't be called from {region}",
                 f"Call from a region of {model.scope!r}, or take a global. profile.",
             )
-        elif not bench.is_offline:
-            yield from _asked(bench, model, region)
 
 
 def _asked(bench: Bench, model: ModelId, region: str) -> Iterator[Finding]:
@@ -117,10 +120,24 @@ def _offer(bench: Bench, model: ModelId, region: str) -> Finding:
 
 
 def _resolved(bench: Bench, model: ModelId) -> Finding:
+    """What is found of an ARN that hides its model."""
     try:
-        base = Resolver().resolve(model, bench.client("bedrock")).base
+        base = Resolver().resolve(model, bench.asking("bedrock")).base
     except ConfigurationError as error:
-        return _found(model.raw, "unknown", str(error))
+        cause = error.__cause__
+        if not isinstance(cause, BOTOCORE_ERRORS):
+            return _found(
+                model.raw,
+                "unknown",
+                "AWS does not say which model is behind it",
+                "Try it with --call; in Python, pass base_model= to the chat model.",
+            )
+        if issubclass(error_class(cause), InvalidRequestError):
+            said = f"AWS does not know it: {in_brief(cause)}"
+            return _found(model.raw, "failure", said, "Check its region, account and id.")
+        # Which operation tells depends on the kind of ARN.
+        action = f"bedrock:{getattr(cause, 'operation_name', 'Get…')}"
+        return unknown("model", model.raw, cause, action, feature="resolve")
     return _found(model.raw, "ok", f"stands for {base}")
 
 

@@ -11,7 +11,8 @@ import pytest
 from langchain_core.prompts import ChatPromptTemplate
 
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
-from langchain_bedrock_opt.errors import ConfigurationError
+from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from langchain_bedrock_opt.errors import CacheStoreError, ConfigurationError
 
 ROWS: list[dict[str, Any]] = [
     {"prompt": "営業時間は?", "answer": "9時から17時です。", "tags": ["hours"]},
@@ -124,3 +125,77 @@ def test_a_file_that_is_not_there(cache: BedrockSemanticCache, model: Any) -> No
     """A path that leads nowhere is named."""
     with pytest.raises(ConfigurationError, match=r"nowhere\.jsonl"):
         cache.warm_up("nowhere.jsonl", model)
+
+
+QUESTIONS: list[dict[str, Any]] = [{"prompt": f"Question {number}"} for number in range(10)]
+
+
+class Failing(InMemoryCacheStore):
+    """A store that takes so many entries and then fails, for good."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def put(self, key: str, value: bytes, ttl: float | None, *, lease: str | None = None) -> bool:
+        """Keep an entry while there is room."""
+        self._room -= 1
+        if self._room < 0:
+            raise OSError("disk full")
+        return super().put(key, value, ttl, lease=lease)
+
+
+class Forgetful(InMemoryCacheStore):
+    """A store that says it has kept an entry, and has not."""
+
+    def get(self, key: str) -> bytes | None:
+        """Nothing."""
+        return None
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [(Failing(0), "OSError: disk full"), (Forgetful(), "does not keep what is put into it")],
+)
+def test_a_store_that_keeps_nothing_costs_nothing(
+    store: InMemoryCacheStore, words: str, fake: Any, make_model: Callable[..., Any]
+) -> None:
+    """A store that does not work is found out before the first answer is paid for."""
+    cache = BedrockSemanticCache(store)
+
+    with pytest.raises(CacheStoreError, match=words):
+        cache.warm_up(QUESTIONS, make_model(fake, cache))
+
+    assert fake.requests == []
+
+
+def test_a_store_that_fails_ends_it(fake: Any, make_model: Callable[..., Any]) -> None:
+    """Once the store fails no further answer is paid for."""
+    cache = BedrockSemanticCache(Failing(5))
+
+    with pytest.raises(CacheStoreError, match="the rows after it were not asked"):
+        cache.warm_up(QUESTIONS, make_model(fake, cache))
+
+    assert len(fake.requests) == cache.stats().stores + 1 < len(QUESTIONS)
+
+
+def test_a_model_that_samples_is_asked_once(
+    cache: BedrockSemanticCache, fake: Any, make_model: Callable[..., Any]
+) -> None:
+    """A model whose answers the cache does not keep is found out by its first answer."""
+    with pytest.raises(ConfigurationError, match="row 1 was answered and is not kept"):
+        cache.warm_up(QUESTIONS, make_model(fake, cache, temperature=1))
+
+    assert len(fake.requests) == 1
+
+
+def test_an_answer_that_is_cut_is_told(
+    bedrock: Any, make_response: Callable[..., Any], make_model: Callable[..., Any]
+) -> None:
+    """An answer that was cut, and is not kept, is told by its row."""
+    replies = (make_response({"text": "Whole."}), make_response(stop="max_tokens"))
+    cache = BedrockSemanticCache()
+
+    done = cache.warm_up(QUESTIONS[:2], make_model(bedrock(*replies), cache))
+
+    assert (done.stored, done.unkept) == (1, (2,))

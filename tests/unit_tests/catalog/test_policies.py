@@ -230,6 +230,16 @@ def test_a_cache_in_dynamodb_shares_its_policy() -> None:
     )
 
 
+def test_looking_into_a_table(aws: Callable[[str], Any], recorder: Recorder) -> None:
+    """How much is in a cache's table is asked under the policy of `cache-dynamodb-stats`."""
+    store = DynamoDBCacheStore("looked-into", client=aws("dynamodb"))
+    store.create_table()
+    recorder.actions.clear()
+
+    assert store.size().entries == 0
+    exactly(iam_policy("cache-dynamodb-stats"), recorder)
+
+
 def test_taking_over_the_guides_table(aws: Callable[[str], Any], recorder: Recorder) -> None:
     """A table like the guide's is only read."""
     client = aws("dynamodb")

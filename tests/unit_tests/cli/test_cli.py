@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
-import subprocess
-import sys
+import threading
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,14 @@ def test_a_prompt_may_hold_any_character(tmp_path: Path) -> None:
     assert read_prompts(path) == [prompt]
 
 
+def test_a_prompt_may_begin_with_a_bracket(tmp_path: Path) -> None:
+    """A prompt in words that begins with a bracket is no JSON array."""
+    path = tmp_path / "prompts.txt"
+    path.write_text("[urgent] What is the capital?\n[2] And of Japan?\n", "utf-8-sig")
+
+    assert read_prompts(path) == ["[urgent] What is the capital?", "[2] And of Japan?"]
+
+
 def test_prompts_that_cannot_be_read_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,15 +194,24 @@ def test_the_emulator_refuses_buckets_that_can_not_be(capsys: pytest.CaptureFixt
     assert "is no number of seconds" in capsys.readouterr().err
 
 
-def test_the_emulator_serves_until_it_is_ended() -> None:
-    """`bedrock-opt emulator` prints its URL, answers there as it was told, ends with SIGTERM."""
-    command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "emulator", "--port", "0"]
-    command += ["--bucket", "tickets", "--job-seconds", "5", "--throughput-seconds", "600"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_emulator_serves_until_it_is_ended(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bedrock-opt emulator` prints its URL, answers there as it was told, ends with a signal."""
+    seen: list[Any] = []
 
+    class Stopped(threading.Event):
+        """Is waited for while the emulator serves."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            line = capsys.readouterr().out
+            url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+            seen.extend(look(url))
+            signal.raise_signal(number)
+            return super().wait(10)
+
+    def look(url: str) -> tuple[Any, Any, Any]:
         with urllib.request.urlopen(f"{url}/foundation-models", timeout=10) as answer:
             models = json.load(answer)["modelSummaries"]
         s3 = service_client("s3", region_name="us-east-1", endpoint_url=url)
@@ -201,13 +220,20 @@ def test_the_emulator_serves_until_it_is_ended() -> None:
         bought = ProvisionedThroughputManager(bedrock).create(
             "amazon.nova-lite-v1:0:24k", name="chat", confirm=True
         )
-        process.terminate()
-        ended = process.wait(timeout=10)
+        return models, buckets, bought.status
 
-    assert bought.status == "Creating"
+    before = signal.getsignal(number)
+    monkeypatch.setattr(
+        "langchain_bedrock_opt.cli.emulator.threading", SimpleNamespace(Event=Stopped)
+    )
+    command = ["emulator", "--port", "0", "--bucket", "tickets", "--job-seconds", "5"]
+    assert main([*command, "--throughput-seconds", "600"]) == 0
+
+    models, buckets, status = seen
+    assert status == "Creating"
     assert len(models) > 50
     assert buckets == ["tickets"]
-    assert ended == 0
+    assert signal.getsignal(number) is before
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from langchain_bedrock_opt import errors
-from langchain_bedrock_opt.cli import demo as demo_verb
+from langchain_bedrock_opt.cli import main
+from langchain_bedrock_opt.cli.advice import in_shell
 from langchain_bedrock_opt.cli.codes import ExitCode, code_of
 from langchain_bedrock_opt.emulator import BedrockEmulator, Fault
 from tests.unit_tests.cli.conftest import Run
@@ -37,6 +38,7 @@ from tests.unit_tests.cli.conftest import Run
         (errors.CacheStoreError("store"), 3),
         (errors.PurchaseError("no units"), 3),
         (errors.CommitmentError("until"), 3),
+        (errors.ThroughputTimeoutError("late"), 1),
         (EndpointConnectionError(endpoint_url="https://example.com"), 3),
     ],
 )
@@ -111,31 +113,66 @@ def test_a_refusal_of_awss(aws: BedrockEmulator, run: Run) -> None:
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["batch list", "throughput list"])
+def test_without_credentials(
+    command: str, aws: BedrockEmulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without credentials a command says how to get some."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    ended = run(*command.split())
+
+    assert ended.code == 3
+    assert "aws configure" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("python", "shell"),
+    [
+        ("see manager.list(), or go", "see `bedrock-opt throughput list`, or go"),
+        ("wait on with manager.wait('a:b').", "wait on with `bedrock-opt throughput wait a:b`."),
+        ("manager.delete('a:b'); then", "`bedrock-opt throughput delete a:b --yes`; then"),
+        ("BatchRun.attach('s3://b/r/').wait()", "`bedrock-opt batch wait s3://b/r/`"),
+        ("again with run_id='nightly' and", "again with --run-id 'nightly' and"),
+        ("within max_cost_usd=5:", "within --max-cost 5:"),
+        ("create it with create_table=True", "create it with `bedrock-opt cache table TABLE --cre"),
+        (
+            "bedrock:CreateModelInvocationJob needs roleArn",
+            "CreateModelInvocationJob needs roleArn",
+        ),
+    ],
+)
+def test_advice_is_of_the_shell(python: str, shell: str) -> None:
+    """What errors say to do in Python is told as a command or an option."""
+    assert shell in in_shell(errors.ConfigurationError(python))
+
+
 def test_an_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends a command with 130, also as data."""
 
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo_verb, "_run", interrupted)
+    monkeypatch.setattr("langchain_bedrock_opt.demo.command.demo", interrupted)
     ended = run("demo", "--json")
 
     assert ended.code == 130
     assert ended.document["error"]["message"] == "Interrupted."
 
 
-def test_a_reader_that_goes() -> None:
-    """Output that nobody reads any more ends with 141 and without a traceback."""
-    command = [sys.executable, "-m", "langchain_bedrock_opt.cli", "policy", "invoke"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        said = process.stderr.read()
-        code = process.wait(timeout=60)
+def test_a_reader_that_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Output that nobody reads any more ends with 141, and nothing is said of it, then or later."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        code = main(["policy", "invoke"])
+        pipe.flush()  # as Python does when it ends
 
     assert code == ExitCode.UNREAD
-    assert said == b""
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_can_not_be_written(run: Run, tmp_path: Path) -> None:

@@ -198,6 +198,16 @@ def test_without_credentials_or_a_region(run: Run, monkeypatch: pytest.MonkeyPat
     assert "models: not looked at" in ended.out
 
 
+def test_a_region_that_can_not_be(run: Run) -> None:
+    """A region that is no name fails once, and the credentials are not tried in it."""
+    ended = run("doctor", "--region", "us east", "--json")
+
+    findings = {each["check"]: each for each in ended.document["findings"]}
+    assert findings["region"]["status"] == "failure"
+    assert findings["credentials"]["said"] == "found in env, not tried without a region"
+    assert ended.document["counts"]["failure"] == 1
+
+
 def test_offline_nobody_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With --offline a region, credentials and profiles are judged by what is known here."""
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -330,8 +340,33 @@ def test_an_arn_that_hides_its_model() -> None:
     other = f"{arn[:-4]}0000"
     findings = looked(emulator.client, "model", arn, other)
 
-    assert [finding.status for finding in findings] == ["ok", "unknown"]
+    assert [finding.status for finding in findings] == ["ok", "failure"]
     assert findings[0].said == f"{arn}: stands for {BASE}"
+    assert "AWS does not know it" in findings[1].said
+
+
+def test_an_arn_that_may_not_be_looked_at() -> None:
+    """An ARN that IAM hides is unknown, with the action and policy; one that tells nothing, too."""
+    arn = "arn:aws:bedrock:us-east-1:111122223333:{}/abcdef123456"
+    denied = [("get_provisioned_model_throughput", "AccessDeniedException")]
+    [finding] = looked(
+        Stand(sts=[IDENTITY], bedrock=denied), "model", arn.format("provisioned-model")
+    )
+    assert finding.status == "unknown"
+    action = "bedrock:GetProvisionedModelThroughput"
+    assert finding.fix == f"Allow {action} (`bedrock-opt policy resolve`)."
+
+    [finding] = looked(Stand(sts=[IDENTITY]), "model", arn.format("imported-model"))
+    assert (finding.status, "--call" in finding.fix) == ("unknown", True)
+
+
+def test_a_profile_is_asked_for_before_it_is_judged() -> None:
+    """Online AWS says whether a profile is there, whatever is known here of its regions."""
+    stand = Stand(sts=[IDENTITY], bedrock=[("get_inference_profile", PROFILE)])
+    stand._clients["bedrock-runtime"] = make_client("bedrock-runtime", "eu-west-1")
+    [finding] = looked(stand, "model")
+
+    assert (finding.status, finding.said) == ("ok", f"{NOVA}: US Nova Lite, ACTIVE")
 
 
 def test_a_call_that_fails(aws: BedrockEmulator, run: Run) -> None:

@@ -41,7 +41,30 @@ def test_the_trust_of_the_batch_role(run: Run) -> None:
     ended = run("policy", "batch-role", "--trust", "--account", ACCOUNT)
     assert ended.document == batch_role_trust(ACCOUNT)
     assert run("policy", "batch-role", "--trust").code == 2
+    trust = run(*("policy", "batch-role", "--trust", "--account", ACCOUNT), "--partition=aws-cn")
+    assert trust.document == batch_role_trust(ACCOUNT, partition="aws-cn")
+    assert "arn:aws-cn:bedrock:" in trust.out
     assert run("policy", "invoke", "--trust", "--account", ACCOUNT).code == 2
+
+
+@pytest.mark.parametrize("which", [["invoke"], ["batch-role", "--trust"]])
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--account", "1111-2222-3333", "write its 12 digits"),
+        ("--partition", "aws-usgov", "name one of aws, aws-cn"),
+    ],
+)
+def test_a_place_that_is_none(
+    which: list[str], option: str, value: str, words: str, run: Run
+) -> None:
+    """An account or a partition that can't be is refused, and no policy is printed."""
+    account = [] if option == "--account" else ["--account", ACCOUNT]
+    ended = run("policy", *which, *account, option, value)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert value in ended.err
+    assert words in ended.err
 
 
 def test_prices_as_data(run: Run) -> None:

@@ -68,6 +68,14 @@ def test_a_plan_that_can_not_be_made(run: Run, ledger: str) -> None:
         assert words in ended.err
 
 
+def test_a_plan_that_can_not_be_drawn(run: Run, ledger: str, tmp_path: Path) -> None:
+    """A drawing of a form that is none is the one document, and no plan beside it."""
+    asked = ["throughput", "plan", "--ledger", ledger, "--model", SONNET, "--unit-price", "20"]
+    ended = run(*asked, "--json", "--plot", str(tmp_path / "plan.xyz"))
+
+    assert (ended.code, ended.document["error"]["type"]) == (2, "ConfigurationError")
+
+
 def test_nothing_is_bought_without_confirm(aws: BedrockEmulator, run: Run, name: str) -> None:
     """Without --confirm the cost is told, the way to buy it too, and nothing is bought."""
     ended = run("throughput", "create", NOVA, "--name", name, "--unit-price", "20", "--units", "2")
@@ -98,6 +106,20 @@ def test_from_purchase_to_deletion(aws: BedrockEmulator, run: Run, name: str) ->
     assert run("throughput", "delete", name, "--yes", "--json").document["deleted"]
     gone = run("throughput", "show", name)
     assert (gone.code, "There is no provisioned throughput" in gone.err) == (3, True)
+
+
+def test_a_wait_that_is_too_long(aws: BedrockEmulator, run: Run, name: str) -> None:
+    """A wait that ran out of time has code 1, and tells what was bought and how to wait on."""
+    aws.throughput.faults.add(ThroughputFault(status="InService", seconds=600, times=1))
+    buying = ["throughput", "create", NOVA, "--name", name, "--confirm", "--wait"]
+    ended = run(*buying, "--timeout", "0", "--json")
+    error = ended.document["error"]
+
+    assert (ended.code, error["type"]) == (1, "ThroughputTimeoutError")
+    assert error["arn"] == run("throughput", "show", name, "--json").document["arn"]
+    assert ended.err.startswith(f"{name} ({error['arn']}) is bought, and Creating.\n")
+    assert f"`bedrock-opt throughput wait {error['arn']}`" in error["message"]
+    assert f"bedrock-opt throughput delete {name} --yes" in ended.err
 
 
 def test_one_that_is_committed_stays(aws: BedrockEmulator, run: Run, name: str) -> None:

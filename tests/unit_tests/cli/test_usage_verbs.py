@@ -182,7 +182,9 @@ def test_a_dashboard_and_alarms_as_json(capsys: pytest.CaptureFixture[str]) -> N
     """Without --apply the dashboard and its alarms are printed, and nothing is asked of AWS."""
     assert main(["dashboard", "--model", LITE, "--daily-budget", "20"]) == 0
 
-    written = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    written = json.loads(captured.out)
+    assert "the dashboard is of us-east-1" in captured.err
     assert written["dashboard"]["widgets"]
     names = [alarm["AlarmName"] for alarm in written["alarms"]]
     assert {"bedrock-budget-80", "bedrock-budget-100"} <= set(names)
@@ -198,11 +200,20 @@ def test_the_guides_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("cloudwatch")
-def test_a_dashboard_is_applied(capsys: pytest.CaptureFixture[str]) -> None:
-    """--apply writes the dashboard and its alarms to CloudWatch."""
-    assert main(["dashboard", "--apply", "--name", "chat", "--cost-per-hour", "5"]) == 0
+def test_a_dashboard_is_applied(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--apply writes the dashboard and its alarms to CloudWatch, in the user's own region."""
+    apply = ["dashboard", "--apply", "--name", "chat", "--cost-per-hour", "5"]
+    assert main(apply) == 2
+    assert "No AWS region" in capsys.readouterr().err
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert main(apply) == 0
 
-    client = boto3.client("cloudwatch", region_name="us-east-1")  # noqa: TID251 - the user's own
+    client = boto3.client("cloudwatch", region_name="eu-west-1")  # noqa: TID251 - the user's own
+    body = client.get_dashboard(DashboardName="chat")["DashboardBody"]
+    assert "eu-west-1" in body
+    assert "us-east-1" not in body
     assert client.list_dashboards()["DashboardEntries"][0]["DashboardName"] == "chat"
     names = [alarm["AlarmName"] for alarm in client.describe_alarms()["MetricAlarms"]]
     assert "chat-cost-per-hour" in names
