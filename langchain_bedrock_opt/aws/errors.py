@@ -224,6 +224,11 @@ def advice_on(error: BotocoreError, model_id: str | None, region: str | None = N
             "AWS_SECRET_ACCESS_KEY."
         )
     kind = error_class(error)
+    if kind is UnknownModelError and ":provisioned-model/" in str(model_id):
+        return (
+            "It was deleted, or is another account's or region's: manager.list() of a "
+            "ProvisionedThroughputManager, or `bedrock-opt throughput list`, shows which there are."
+        )
     if kind is UnknownModelError:
         return _about_model(str(model_id), region, needs_profile="on-demand" in str(error))
     if kind is AccessDeniedError:

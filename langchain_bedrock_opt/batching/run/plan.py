@@ -109,7 +109,10 @@ class BatchPlan:
                 ("  tokens in", f"about {kind.input_tokens:,}"),
                 (
                     "  tokens out",
-                    f"about {kind.expected_output_tokens:,}, at most {kind.output_tokens:,}",
+                    (
+                        f"about {kind.expected_output_tokens:,} (as many as in, unless you say "
+                        f"more), at most {kind.output_tokens:,}"
+                    ),
                 ),
             ]
         rows += [

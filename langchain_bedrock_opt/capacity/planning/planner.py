@@ -304,3 +304,8 @@ def _notes(
             f"A token read from the prompt cache was taken as {float(terms.cache_read_weight):g} "
             "of a token to a unit; how AWS counts it is unverified."
         )
+    if terms.load.days < 1:
+        yield (
+            f"{len(terms.load.tokens):,} minutes of load say little about a day, and less about a "
+            "month: measure a day at least before you buy."
+        )

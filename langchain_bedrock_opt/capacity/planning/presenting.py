@@ -69,11 +69,13 @@ def headline(plan: ThroughputPlan) -> str:
             f"{why}"
         )
     units = "1 unit" if plan.units == 1 else f"{plan.units} units"
-    return (
-        f"Buy {units} {_term(plan.commitment)} at {money(plan.unit_price)} an hour: "
-        f"{money(plan.hourly_cost)} instead of {money(plan.on_demand_hourly)} an hour, "
-        f"{money(plan.saving * HOURS_A_MONTH)} saved a month."
+    what = (
+        f"{units} {_term(plan.commitment)} at {money(plan.unit_price)} an hour: "
+        f"{money(plan.hourly_cost)} instead of {money(plan.on_demand_hourly)} an hour"
     )
+    if plan.days < 1:  # nobody knows the rest of the month by it
+        return f"If all hours were like these {plan.minutes:,} minutes, {what}."
+    return f"Buy {what}, {money(plan.saving * HOURS_A_MONTH)} saved a month."
 
 
 def money(amount: Decimal) -> str:
@@ -84,6 +86,10 @@ def money(amount: Decimal) -> str:
         ('$1,234.50', '$0.0031')
     """
     return f"${amount:,.2f}" if not amount or amount >= Decimal("0.1") else f"${amount:,.4f}"
+
+
+def _length(plan: ThroughputPlan) -> str:
+    return f"{plan.days:,.1f} days" if plan.days >= 1 else f"{plan.minutes:,} minutes"
 
 
 def _term(commitment: str | None) -> str:
@@ -121,7 +127,7 @@ def _row_cells(row: PlanRow, *, is_chosen: bool) -> tuple[str, ...]:
 def _facts(plan: ThroughputPlan) -> Sequence[str]:
     even = plan.break_even
     facts = [
-        f"{plan.days:,.1f} days of load, at most {plan.minute_units.max():,.2f} units a minute.",
+        f"{_length(plan)} of load, at most {plan.minute_units.max():,.2f} units a minute.",
         f"The first unit pays below {money(even.unit_price)} an hour.",
     ]
     if even.unit_value is not None:

@@ -115,6 +115,17 @@ def test_an_unknown_model_is_told_from_other_refusals() -> None:
     assert "\n" not in str(error)
 
 
+def test_a_throughput_that_is_gone_is_not_taken_for_a_model() -> None:
+    """A provisioned throughput that was deleted is told as that, with where to look."""
+    refusal = client_error("ResourceNotFoundException", "The specified resource ARN was not found.")
+    arn = "arn:aws:bedrock:us-east-1:111122223333:provisioned-model/abcdef123456"
+
+    error = service_error(refusal, arn, "us-east-1")
+
+    assert "bedrock-opt throughput list" in str(error)
+    assert "list-foundation-models" not in str(error)
+
+
 def test_a_profile_of_another_geography_names_those_that_are_offered() -> None:
     """A known model under a scope that is not callable here is answered with its other ids."""
     refusal = client_error("ValidationException", "The provided model identifier is invalid.")

@@ -319,5 +319,15 @@ def test_what_the_figures_leave_out_is_noted() -> None:
     assert "above 200,000 tokens" in stepped.notes[0]
     assert (capped.units, len(capped.rows)) == (2, 3)
     assert "max_units" in capped.notes[0]
-    assert plan_throughput([(360_000, 0)], SONNET, 1, PRICE, max_units=2).notes == ()
+    assert plan_throughput([(360_000, 0)], SONNET, 1, PRICE, max_units=2).notes[:-1] == ()
     assert capped.rows[2].overflow_cost > 0
+
+
+def test_an_hour_is_no_month() -> None:
+    """A plan by less than a day of load promises nothing for a month, and says so."""
+    short = plan_throughput([(90_000, 18_000)] * 60, SONNET, 1, PRICE)
+
+    assert str(short).startswith("If all hours were like these 60 minutes, 1 unit ")
+    assert "a month" not in str(short).splitlines()[0]
+    assert "measure a day at least" in short.notes[-1]
+    assert "60 minutes of load" in str(short)
