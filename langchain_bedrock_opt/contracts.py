@@ -117,8 +117,6 @@ class LaneReport(TypedDict, total=False):
     """The service tier the request was sent with; absent if it named none."""
     performance: str
     """`optimized` if latency-optimized inference was asked for."""
-    effort: str
-    """The reasoning effort that was asked for."""
     left_out: list[str]
     """What the lane would have asked for and the model does not offer, such as
     `service_tier`."""

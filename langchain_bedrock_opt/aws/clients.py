@@ -110,9 +110,10 @@ def without_retries(config: Config | None) -> Config:
 
     Example:
         >>> without_retries(Config(read_timeout=7, retries={"mode": "adaptive"})).retries
-        {'total_max_attempts': 1}
+        {'total_max_attempts': 1, 'mode': 'standard'}
     """
-    once = Config(retries={"total_max_attempts": 1})
+    # With no mode the environment's would hold, and the adaptive one waits before the only attempt.
+    once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
     return once if config is None else config.merge(once)
 
 

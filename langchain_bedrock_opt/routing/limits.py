@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final, Protocol, runtime_checkable
 
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -133,20 +134,22 @@ class LatencyLimit:
         return f"a first token within {self.max_ttft_ms:.0f} ms (it took {took:.0f} ms)"
 
     def added_to(
-        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier]
+        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier], at_least: int = 0
     ) -> list[Sequence[str]]:
         """Why each tier can't take a request, slowness included, unless nobody were left.
 
         Args:
             refusals: Why each can't but for that.
-            tiers: The tiers.
+            tiers: The tiers, from the cheapest to the strongest.
+            at_least: The index of the tier below which the request must not go for slowness.
         """
         slow = [self.refusal(tier) for tier in tiers]
         stricter = [
             refused if why is None else [*refused, why]
             for refused, why in zip(refusals, slow, strict=True)
         ]
-        return stricter if not all(stricter) else list(refusals)
+        lowest = 0 if all(refusals[at_least:]) else at_least
+        return list(refusals) if all(stricter[lowest:]) else stricter
 
 
 def latency_limit(
@@ -168,9 +171,19 @@ def latency_limit(
             f"max_ttft_ms={max_ttft_ms!r} and latency={latency!r} go together: give milliseconds "
             "by model id, such as ledger.latency().ttft_ms(percentile=95)."
         )
-    if not max_ttft_ms > 0:
-        raise ConfigurationError(f"max_ttft_ms={max_ttft_ms!r} is not above 0.")
+    if not _is_time(max_ttft_ms) or not max_ttft_ms > 0:
+        raise ConfigurationError(f"max_ttft_ms={max_ttft_ms!r} is not a number above 0.")
+    for model_id, took in latency.items():
+        if not _is_time(took):
+            raise ConfigurationError(
+                f"latency of {model_id!r} is {took!r}: give milliseconds, or leave it out."
+            )
     return LatencyLimit(max_ttft_ms, dict(latency))
+
+
+def _is_time(value: object) -> bool:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and value >= 0  # type: ignore[operator] # it is a number; NaN is not above
 
 
 def checked_headroom(budget: Headroom) -> Headroom:

@@ -80,7 +80,8 @@ class RoutingPolicy:
             `headroom()`.
         headroom_floor: Below this, only the cheapest tier that can serve a request answers.
         max_ttft_ms: Milliseconds that the first token may take; needs `latency`. Tiers that were
-            measured to take longer are passed over, unless no other can serve a request.
+            measured to take longer are passed over, unless no other can serve a request. No
+            conversation goes below its tier for it.
         latency: The measured milliseconds by model id, such as `ledger.latency().ttft_ms()`. A
             model that is not in it is taken to be quick enough.
         effort: In the upper half of a tier's band, ask it for more reasoning effort, where its
@@ -294,11 +295,11 @@ class RoutingPolicy:
         return refusals
 
     def _with_latency(
-        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier]
+        self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier], at_least: int = 0
     ) -> Sequence[Sequence[str]]:
         """Why each of the tiers is passed over; of a slow one only where another is left."""
         limit = self.latency_limit
-        return refusals if limit is None else limit.added_to(refusals, tiers)
+        return refusals if limit is None else limit.added_to(refusals, tiers, at_least)
 
     def choose(
         self,
@@ -328,9 +329,9 @@ class RoutingPolicy:
         serving = [tier for tier, refused in zip(tiers, refusals, strict=True) if not refused]
         if not serving:
             raise ConfigurationError(_refusal(tiers, refusals))
-        refusals = self._with_latency(refusals, tiers)
-        able = [index for index, refused in enumerate(refusals) if not refused]
         at_least = 0 if needs.at_least is None else _index(tiers, needs.at_least)
+        refusals = self._with_latency(refusals, tiers, at_least)
+        able = [index for index, refused in enumerate(refusals) if not refused]
         ladder = Ladder(starts, able, at_least)
         pick = ladder.pick(score) if turn is None else self._dice.pick(ladder, score, turn)
         held = None if turn is None else turn.held

@@ -77,14 +77,14 @@ class Gate:
         """Say that there was no room for a call, which shuts the gate.
 
         Returns:
-            Whether this is news: of many calls that are refused at once, one hears True.
+            Whether the gate was open: of all calls that are refused until it opens, one hears True.
         """
         with self._lock:
-            is_news = turn is Turn.PROBE or self._shut_until is None
+            was_open = self._shut_until is None
             self._shut_until = self._clock() + self._shut_for
             if turn is Turn.PROBE:
                 self._is_probed = False
-            return is_news
+            return was_open
 
     def left(self, turn: Turn) -> None:
         """Say that a call ended in a way that tells nothing of the room there is."""

@@ -23,8 +23,9 @@ from langchain_bedrock_opt.errors import ConfigurationError, ThrottledError
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PROBE_AFTER: Final = 60.0
-"""Seconds: Bedrock counts tokens by the minute."""
+DEFAULT_PROBE_AFTER: Final = 5.0
+"""Seconds. Units count tokens by the minute, and nobody says when a new one begins: for so long at
+the most they stand idle in it, while a probe that is refused costs one round trip."""
 
 Why = Literal["throttled", "cooling", "unavailable"]
 """Why a call went on-demand, as in `LaneReport.overflow`."""
@@ -34,10 +35,10 @@ class Overflow(Layer):
     """Sends what a provisioned throughput has no room for to on-demand, at once.
 
     A call that it throttles goes to on-demand without any wait. For `probe_after` seconds all
-    calls go there; then one at a time tries the provisioned throughput again, and the first
-    that is served brings all back. So do calls that it can't serve for other reasons that pass:
-    it is not ready, Bedrock or the connection fails. Nothing is paid twice: what a provisioned
-    throughput serves costs no tokens.
+    calls go there; then one call in so many seconds tries the provisioned throughput again, and
+    the first that is served brings all back. Calls that it can't serve for other reasons that
+    pass overflow likewise: it is not ready, Bedrock or the connection fails. Nothing is paid
+    twice: what a provisioned throughput serves costs no tokens.
 
     A stream overflows until the first part of its answer is there; an error after that is raised.
     What on-demand refuses is raised, too.
@@ -127,7 +128,7 @@ class Overflow(Layer):
                     raise
                 if self._gate.refused(turn):
                     logger.info(
-                        "model=<%s> is %s: calls go to model=<%s> for seconds=<%s>",
+                        "model=<%s> is %s: calls go to model=<%s>, one in seconds=<%s> tries it",
                         request.get("modelId"),
                         why,
                         self.on_demand,

@@ -56,11 +56,16 @@ def plan_throughput(
 
     A unit is bought if what it takes off on-demand costs more than the unit does: each minute
     fills the first unit, then the second, and so on, and what fits into none overflows to
-    on-demand (as the package's overflow lane sends it). Sizing for a high percentile instead buys
-    units that stand idle most of the time; `plan.sized_for(95)` says what that would cost.
+    on-demand (as the package's overflow lane sends it, see below). Sizing for a high percentile
+    instead buys units that stand idle most of the time; `plan.sized_for(95)` says what that would
+    cost.
 
     Nobody but AWS's account manager knows an account's capacities and unit prices, so both are
     inputs; `catalog.model_units.guide_capacity` has examples.
+
+    A minute here fills its units to the edge. `Overflow` does not know when there is room again,
+    and tries every `probe_after` seconds: up to so many seconds after each minute that was over
+    its units, 5 by default, go on-demand as well. When AWS's own minutes begin is unverified.
 
     Args:
         load: Usage records, such as `ledger.records()`; pairs of input and output tokens, one a

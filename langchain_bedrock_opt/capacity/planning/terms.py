@@ -31,6 +31,9 @@ TokenPrice: TypeAlias = "ModelPrice | tuple[Number, Number]"
 """A row of the price book, or US dollars a million tokens of input and of output."""
 
 _MINUTES_AN_HOUR: Final = 60
+_MOST: Final = 10**6
+"""Of what a user gives: with more, amounts of money would have more digits than decimals keep."""
+
 _MICRO_USD: Final = Decimal("0.000001")
 
 
@@ -61,15 +64,17 @@ def exact(number: Any, what: str) -> Fraction:
 
 
 def at_least(number: Any, least: int, what: str, *, above: bool = False) -> Fraction:
-    """A number that is not below a bound, nor at it where it must be above.
+    """A number that is not below a bound, nor at it where it must be above, nor a typing error.
 
     Raises:
-        ConfigurationError: It is no number, or too small.
+        ConfigurationError: It is no number, too small, or above a million.
     """
     value = exact(number, what)
     if value < least or (above and value == least):
         relation = "above" if above else "at least"
         raise ConfigurationError(f"{what}={number!r} must be {relation} {least}.")
+    if value > _MOST:
+        raise ConfigurationError(f"{what}={number!r} must be at most {_MOST:,}.")
     return value
 
 

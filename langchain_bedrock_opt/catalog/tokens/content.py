@@ -284,15 +284,25 @@ def _format(document: Mapping[str, Any], source: Mapping[str, Any]) -> str:
 
 
 def _tool(tool: Any) -> Any:
-    """A tool as its model is told of it: name, description and schema."""
-    spec = tool.get("toolSpec") if isinstance(tool, Mapping) else None
-    if spec is None:
-        if isinstance(tool, Mapping) and "input_schema" in tool:
-            spec = tool
-        else:
-            from langchain_core.utils.function_calling import convert_to_openai_tool
-
-            spec = convert_to_openai_tool(tool)["function"]
+    """A tool as its model is told of it: name, description and schema; an unknown one as it is."""
+    spec = _spec(tool)
+    if not isinstance(spec, Mapping):
+        return tool
     schema = spec.get("inputSchema") or spec.get("input_schema") or spec.get("parameters") or {}
     schema = schema.get("json", schema) if isinstance(schema, Mapping) else schema
     return {"name": spec.get("name"), "description": spec.get("description"), "schema": schema}
+
+
+def _spec(tool: Any) -> Any:
+    """Where a tool's name and schema stand; None if that is not known."""
+    if isinstance(tool, Mapping):
+        if "toolSpec" in tool:
+            return tool["toolSpec"]
+        if "input_schema" in tool:
+            return tool
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
+    try:
+        return convert_to_openai_tool(tool).get("function")
+    except Exception:  # noqa: BLE001 - by the dozen, and their messages repeat the tool
+        return None  # Bedrock's own tools, and whatever else says nothing of itself

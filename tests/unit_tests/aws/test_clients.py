@@ -22,6 +22,7 @@ from langchain_bedrock_opt.aws.clients import (
     read_timeout,
     service_client,
     shared_client,
+    without_retries,
 )
 from langchain_bedrock_opt.aws.executor import IdleThreadPool
 from langchain_bedrock_opt.errors import ConfigurationError
@@ -66,6 +67,21 @@ def test_a_timeout_and_retries_are_passed_on() -> None:
 
     assert (config.connect_timeout, config.read_timeout) == (3, 3)
     assert config.retries == {"max_attempts": 1}
+
+
+@pytest.mark.parametrize("own", [None, Config(retries={"mode": "adaptive", "max_attempts": 4})])
+def test_without_retries_nothing_is_retried_or_held_back(
+    monkeypatch: pytest.MonkeyPatch, own: Config | None
+) -> None:
+    """Where the environment or a config asks for adaptive retries, one attempt goes out at once."""
+    monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
+    settings = ClientSettings(
+        service="bedrock-runtime", region_name="us-east-1", config=without_retries(own)
+    )
+
+    retries = new_client(settings).meta.config.retries
+
+    assert retries == {"total_max_attempts": 1, "mode": "standard"}
 
 
 def test_equal_settings_share_a_client() -> None:

@@ -62,11 +62,9 @@ def model_on(
     """A model whose two legs are one client of the emulator's, without retries."""
     return overflow_model(
         ARN,
-        on_demand=settings.pop("on_demand", PROFILE),
-        clock=clock or Clock(),
+        **{"on_demand": PROFILE, "probe_after": MINUTE, "clock": clock or Clock(), **settings},
         client=bedrock.client(config=Config(retries={"total_max_attempts": 1})),
         bedrock_client=bedrock.client("bedrock"),
-        **settings,
     )
 
 

@@ -73,6 +73,24 @@ def image_blocks(data: bytes) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"systemTool": {"name": "nova_grounding"}},
+        {"toolSpec": "none"},
+        {"type": "computer_20250124", "name": "computer", "display_width_px": 1024},
+        object(),
+    ],
+)
+def test_a_tool_of_an_unknown_kind_counts_as_it_stands(unknown: Any) -> None:
+    """Bedrock's own tools, and what is newer than the estimate, count by their JSON."""
+    request: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+    counted = estimate_tokens({**request, "toolConfig": {"tools": [unknown]}}, CLAUDE)
+
+    assert counted > estimate_tokens(request, CLAUDE)
+
+
 @pytest.mark.parametrize("form", range(4))
 def test_an_image_counts_by_its_size(form: int) -> None:
     """Claude's rule, pixels by 750 up to 1,600 tokens, holds for every form of a block."""

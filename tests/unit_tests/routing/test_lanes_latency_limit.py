@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -65,6 +66,27 @@ def test_what_a_request_needs_comes_before_how_quick_a_tier_is() -> None:
     assert choice.tier.name == "complex"
 
 
+@pytest.mark.parametrize(
+    ("slow", "needs", "tier"),
+    [
+        ({"large"}, Needs(at_least="complex"), "complex"),
+        ({"medium", "large"}, Needs(at_least="moderate"), "moderate"),
+        ({"medium"}, Needs(at_least="moderate"), "complex"),
+        # Nobody from its tier up can read images: then the limit holds below.
+        ({"small"}, Needs(at_least="complex", images=True), "moderate"),
+    ],
+)
+def test_a_conversation_stays_with_its_tier_though_it_is_slow(
+    slow: set[str], needs: Needs, tier: str
+) -> None:
+    """The limit chooses among the tiers from the conversation's up, if one is quick."""
+    tiers = [*TIERS[:2], Tier(name="complex", model_id="large", images=False)]
+
+    choice = policy(dict.fromkeys(slow, 5000.0)).choose(0.0, tiers, needs)
+
+    assert choice.tier.name == tier
+
+
 def test_a_short_budget_comes_before_how_quick_a_tier_is() -> None:
     """Where money is short, the cheapest tier answers though it is slow."""
     choice = policy({"small": 5000.0}, headroom=lambda: 0.0).choose(0.1, TIERS)
@@ -112,7 +134,11 @@ def test_a_router_goes_by_the_model_ids_of_its_tiers() -> None:
         ({"max_ttft_ms": 800}, "go together"),
         ({"latency": {"small": 1.0}}, "go together"),
         ({"max_ttft_ms": 800, "latency": [("small", 1.0)]}, "by model id"),
-        ({"max_ttft_ms": 0, "latency": {}}, "max_ttft_ms=0 is not above 0"),
+        ({"max_ttft_ms": 0, "latency": {}}, "max_ttft_ms=0 is not a number above 0"),
+        ({"max_ttft_ms": "800", "latency": {}}, "max_ttft_ms='800' is not a number above 0"),
+        ({"max_ttft_ms": math.nan, "latency": {}}, "max_ttft_ms=nan is not a number"),
+        ({"max_ttft_ms": 800, "latency": {"small": None}}, "latency of 'small' is None"),
+        ({"max_ttft_ms": 800, "latency": {"small": math.nan}}, "latency of 'small' is nan"),
     ],
 )
 def test_mistakes_are_told_at_construction(options: dict[str, Any], says: str) -> None:
