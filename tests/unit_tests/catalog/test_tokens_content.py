@@ -9,17 +9,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_aws import ChatBedrockConverse
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.messages.utils import trim_messages
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 
+from langchain_bedrock_opt.aws.replay import CaptureClient
 from langchain_bedrock_opt.catalog.tokens import TokenCounter, estimate_tokens
 from langchain_bedrock_opt.catalog.tokens.images import image_size
 from langchain_bedrock_opt.errors import ConfigurationError
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 LONG = "The quick brown fox jumps over the lazy dog. " * 20
+BASE64 = base64.b64encode(LONG.encode()).decode()
 
 
 def png(width: int, height: int) -> bytes:
@@ -80,6 +89,8 @@ def image_blocks(data: bytes) -> list[dict[str, Any]]:
         {"toolSpec": "none"},
         {"type": "computer_20250124", "name": "computer", "display_width_px": 1024},
         object(),
+        {("no", "JSON"): 1},
+        "nova_grounding",
     ],
 )
 def test_a_tool_of_an_unknown_kind_counts_as_it_stands(unknown: Any) -> None:
@@ -128,6 +139,15 @@ def test_an_image_that_is_only_named_counts_flat() -> None:
         {"type": "reasoning_content", "reasoning_content": {"text": LONG, "signature": "x" * 500}},
         {"type": "thinking", "thinking": LONG, "signature": "x" * 500},
         {"guardContent": {"text": {"text": LONG}}},
+        {"type": "guard_content", "text": LONG},
+        {"type": "guard_content", "guard_content": {"type": "text", "text": LONG}},
+        {"type": "non_standard", "value": {"guardContent": {"text": {"text": LONG}}}},
+        {"tool_result": {"tool_use_id": "1", "content": [{"json": {"found": LONG}}]}},
+        {"type": "document", "source": {"type": "text", "data": LONG, "media_type": "text/plain"}},
+        {"type": "file", "base64": BASE64, "mime_type": "text/plain"},
+        {"type": "file", "base64": BASE64, "mime_type": "text/plain; charset=utf-8"},
+        {"document": {"format": "txt", "name": "n", "source": {"bytes": BASE64}}},
+        {"type": "reasoning_content", "reasoning_content": LONG},
         {"citationsContent": {"content": [{"text": LONG}], "citations": []}},
         {"somethingNew": {"text": LONG}},
     ],
@@ -224,6 +244,95 @@ def test_a_request_counts_what_its_messages_do() -> None:
     found = estimate_tokens(messages, CLAUDE, tools=[TOOL_FORMS[1]])
     assert estimate_tokens(request, CLAUDE) == pytest.approx(found, abs=5)  # a system is no message
     assert estimate_tokens(prompt.invoke({}), CLAUDE, tools=[TOOL_FORMS[1]]) == found
+
+
+def asked_with_tools(*content: Any) -> list[BaseMessage]:
+    """A question, a tool call, and what is given as its result."""
+    call = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": LONG}, "id": "1"}])
+    return [HumanMessage("And?"), call, ToolMessage([*content], tool_call_id="1")]
+
+
+PICTURE = base64.b64encode(png(300, 300)).decode()
+PDF = base64.b64encode(b"%PDF-1.4" + bytes(300_000)).decode()
+CONVERTED: dict[str, list[BaseMessage]] = {
+    "text": [HumanMessage(LONG)],
+    "guard": [HumanMessage([{"type": "guard_content", "text": LONG}])],
+    "cache point": [HumanMessage([{"type": "text", "text": LONG}, {"cachePoint": {"type": "x"}}])],
+    "text file": [
+        HumanMessage([{"type": "file", "base64": BASE64, "mime_type": "text/plain", "name": "n"}])
+    ],
+    "pdf": [
+        HumanMessage([{"type": "file", "base64": PDF, "mime_type": "application/pdf", "name": "n"}])
+    ],
+    "images": [HumanMessage([*image_blocks(png(640, 480))])],
+    "system": [SystemMessage(LONG), HumanMessage(LONG)],
+    "reasoning": [
+        HumanMessage("And?"),
+        AIMessage(
+            [
+                {
+                    "type": "reasoning_content",
+                    "reasoning_content": {"text": LONG, "signature": "x"},
+                },
+                {"type": "text", "text": LONG},
+            ]
+        ),
+        HumanMessage("And?"),
+    ],
+    "wrapped": [
+        HumanMessage(
+            [{"type": "non_standard", "value": {"guardContent": {"text": {"text": LONG}}}}]
+        )
+    ],
+    "text result": asked_with_tools({"type": "text", "text": LONG}),
+    "JSON result": asked_with_tools({"type": "json", "json": {"found": LONG}}),
+    "image result": asked_with_tools(
+        {"type": "image", "base64": PICTURE, "mime_type": "image/png"}
+    ),
+    "server tools": [
+        HumanMessage("And?"),
+        AIMessage(
+            [{"type": "server_tool_use", "id": "1", "name": "find", "input": {"query": LONG}}]
+        ),
+        HumanMessage(
+            [{"type": "server_tool_result", "tool_use_id": "1", "content": [{"text": LONG}]}]
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_messages_count_as_what_is_sent_of_them(name: str) -> None:
+    """Each form that langchain-aws takes counts what the request it makes of it does."""
+    client: Any = CaptureClient()
+    model = ChatBedrockConverse(model=CLAUDE, client=client, bedrock_client=client)
+    model.bind_tools([weather]).invoke(CONVERTED[name])
+    (request,) = client.requests
+
+    found = estimate_tokens(CONVERTED[name], CLAUDE, tools=[weather])
+
+    assert found == pytest.approx(estimate_tokens(request, CLAUDE), abs=25)
+
+
+KEYS = st.sampled_from(["type", "text", "content", "document", "toolResult", "bytes", "json"])
+KINDS = st.sampled_from(["text", "document", "guard_content", "reasoning", "tool_use", "function"])
+INNER: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers() | st.text() | st.binary() | KINDS,
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS | KINDS, inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(KEYS | KINDS, INNER)), st.lists(INNER))
+def test_no_block_and_no_tool_stops_an_estimate(content: list[Any], tools: list[Any]) -> None:
+    """Whatever stands in a message or among its tools, a request has an estimate."""
+    request = {
+        "messages": [{"role": "user", "content": content}],
+        "toolConfig": {"tools": tools},
+    }
+
+    assert estimate_tokens(request, CLAUDE) > 0
 
 
 def test_tool_calls_beside_a_text_count_once() -> None:
