@@ -19,6 +19,7 @@ from typing import Any, Final
 from langchain_bedrock_opt.catalog.tokens.classes import CLASSES
 from langchain_bedrock_opt.catalog.tokens.content import Measured
 from langchain_bedrock_opt.catalog.tokens.families import Weights, base_id_of, family_of
+from langchain_bedrock_opt.catalog.tokens.given import given_model
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _SIZE: Final = len(CLASSES) + 1
@@ -206,6 +207,7 @@ def _parts(found: Measured, weights: Weights) -> list[float]:
 
 def _key(model: Any) -> str:
     """What a model is remembered by: profiles of one model count alike."""
+    model = given_model(model).model
     name = model if isinstance(model, str) else getattr(model, "model_id", None)
     return base_id_of(model) or (name if isinstance(name, str) else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.utils import trim_messages
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 
@@ -246,6 +248,11 @@ def test_a_request_counts_what_its_messages_do() -> None:
     assert estimate_tokens(prompt.invoke({}), CLAUDE, tools=[TOOL_FORMS[1]]) == found
 
 
+def chat_model(**settings: Any) -> ChatBedrockConverse:
+    client: Any = CaptureClient()
+    return ChatBedrockConverse(model=CLAUDE, client=client, bedrock_client=client, **settings)
+
+
 def asked_with_tools(*content: Any) -> list[BaseMessage]:
     """A question, a tool call, and what is given as its result."""
     call = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": LONG}, "id": "1"}])
@@ -304,10 +311,9 @@ CONVERTED: dict[str, list[BaseMessage]] = {
 @pytest.mark.parametrize("name", CONVERTED)
 def test_messages_count_as_what_is_sent_of_them(name: str) -> None:
     """Each form that langchain-aws takes counts what the request it makes of it does."""
-    client: Any = CaptureClient()
-    model = ChatBedrockConverse(model=CLAUDE, client=client, bedrock_client=client)
+    model = chat_model()
     model.bind_tools([weather]).invoke(CONVERTED[name])
-    (request,) = client.requests
+    (request,) = model.client.requests
 
     found = estimate_tokens(CONVERTED[name], CLAUDE, tools=[weather])
 
@@ -333,6 +339,35 @@ def test_no_block_and_no_tool_stops_an_estimate(content: list[Any], tools: list[
     }
 
     assert estimate_tokens(request, CLAUDE) > 0
+
+
+WRAPPERS: dict[str, Callable[[ChatBedrockConverse], Any]] = {
+    "tools": lambda model: model.bind_tools([weather]),
+    "retry": lambda model: model.bind_tools([weather]).with_retry(),
+    "fallbacks": lambda model: model.bind_tools([weather]).with_fallbacks([model]),
+    "chain": lambda model: model.bind_tools([weather]) | StrOutputParser(),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_a_chat_model_sends_along_counts(wrapper: str) -> None:
+    """A chat model's own system prompt and bound tools count with messages, through any wrapper."""
+    given = WRAPPERS[wrapper](chat_model(system=[LONG]))
+    messages = [HumanMessage("Hi")]
+    whole = estimate_tokens([SystemMessage(LONG), *messages], CLAUDE, tools=[weather])
+
+    assert estimate_tokens(messages, given) == pytest.approx(whole, abs=5)
+    assert estimate_tokens(messages, given, tools=[weather]) == pytest.approx(whole, abs=5)
+    assert TokenCounter(given)(messages) == estimate_tokens(messages, given)
+
+
+def test_a_text_and_a_request_count_as_they_are() -> None:
+    """What a chat model sends along is no part of a text, and is in a request already."""
+    given = chat_model(system=[LONG]).bind_tools([weather])
+    request = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+    assert estimate_tokens(LONG, given) == estimate_tokens(LONG, CLAUDE)
+    assert estimate_tokens(request, given) == estimate_tokens(request, CLAUDE)
 
 
 def test_tool_calls_beside_a_text_count_once() -> None:
