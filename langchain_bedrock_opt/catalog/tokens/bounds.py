@@ -68,8 +68,8 @@ _LEAST: Final = Most(request=0, tools=800, image=5_000)
 def most_tokens(text: str) -> int:
     """The most tokens that a text has by any family's tokenizer.
 
-    It is about 1.7 times what most models count for English, and more for figures. Only long runs
-    of random letters, or of rare Chinese characters, can have more.
+    It is about 1.8 times what most models count for English, and more for figures. Only runs of
+    random small letters, or of rare Chinese and Korean characters, can have more.
 
     Args:
         text: Any text; lone surrogates are allowed.

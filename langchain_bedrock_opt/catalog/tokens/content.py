@@ -198,7 +198,7 @@ class Reader:
         """A block of a provider's own, as LangChain passes it on."""
         self.content([block.get("value")])
 
-    def json(self, block: Mapping[str, Any]) -> None:
+    def json_result(self, block: Mapping[str, Any]) -> None:
         """A result that is JSON."""
         self._json(block.get("json"))
 
@@ -258,7 +258,7 @@ _READERS: Final[Mapping[str, Callable[[Reader, Mapping[str, Any]], None]]] = {
     **dict.fromkeys(
         ("guardContent", "guard_content", "citationsContent", "citations_content"), Reader.inside
     ),
-    "json": Reader.json,
+    "json": Reader.json_result,
     "non_standard": Reader.wrapped,
     **dict.fromkeys(("cachePoint", "cache_point"), Reader.nothing),
 }
