@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from langchain_bedrock_opt.aws.layers import Call, Event, EventStream, Layer, Request, Response
 from langchain_bedrock_opt.aws.resolution import known_resolution
 from langchain_bedrock_opt.catalog.tokens import TokenCorrection
-
-_MALFORMED: Final = (AttributeError, KeyError, TypeError, ValueError)
-"""What reading a request or a usage of a form that is not known raises."""
 
 
 class CorrectTokens(Layer):
@@ -65,8 +61,8 @@ class CorrectTokens(Layer):
         try:
             model = self._model or _model_of(request["modelId"])
             self._correction.observe(request, told["usage"], model)
-        except _MALFORMED:
-            return  # an estimate that stays as it was harms no call
+        except Exception:  # noqa: BLE001 - an answer that was paid for is not lost for an estimate
+            return
 
 
 def _model_of(called: str) -> str:

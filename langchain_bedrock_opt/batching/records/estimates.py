@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from langchain_bedrock_opt.batching.parts import JobKind
 from langchain_bedrock_opt.batching.records.native.codec import most_output, parsed
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 
-FILE_TOKENS: Final = 1600
-"""What an image or another file counts for: what an image of the size that models scale to has."""
-
 # Where the formats say how long an answer may get.
 _LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_gen_len")
 _CONFIGS: Final = ("inferenceConfig", "textGenerationConfig")
 _CONFIG_LIMITS: Final = ("maxTokens", "maxTokenCount")
-# Under what the formats have base64: it is no text.
-_FILES: Final = frozenset({"bytes", "data", "redactedContent", "url"})
-_NO_TEXT: Final = frozenset({"role", "type", "anthropic_version", "schemaVersion"})
 
 
 def estimate(body: bytes, kind: JobKind) -> tuple[int, int]:
@@ -29,18 +23,23 @@ def estimate(body: bytes, kind: JobKind) -> tuple[int, int]:
         kind: The kind of its job.
 
     Returns:
-        The tokens its prompt is likely to have, and the most its answer can have.
+        The tokens its prompt is likely to have, as its model counts them, and the most its answer
+        can have.
 
     Example:
         >>> body = b'{"messages":[{"role":"user","content":[{"text":"What is the capital?"}]}],'
         >>> body += b'"inferenceConfig":{"maxTokens":50}}'
         >>> estimate(body, JobKind("amazon.nova-lite-v1:0", "Converse"))
-        (5, 50)
+        (6, 50)
     """
     document = parsed(body)
-    texts: list[str] = []
-    files = _collect(document, texts)
-    return estimate_tokens("\n".join(texts)) + files * FILE_TOKENS, _limit(document, kind)
+    if "messages" in document:
+        # A body of OpenAI's or Anthropic's format has its tools beside the messages.
+        tools = document.get("tools") or ()
+        tokens = estimate_tokens(document, kind.model_id, tools=tools)
+    else:
+        tokens = estimate_tokens("\n".join(_texts(document)), kind.model_id)
+    return tokens, _limit(document, kind)
 
 
 def _limit(document: Mapping[str, Any], kind: JobKind) -> int:
@@ -54,26 +53,13 @@ def _limit(document: Mapping[str, Any], kind: JobKind) -> int:
     return most_output(kind.model_id)
 
 
-def _collect(value: Any, texts: list[str]) -> int:
-    """Put all texts of a document into a list, and count its files."""
-    if type(value) is str:
-        texts.append(value)
-        return 0
-    if type(value) is list:
-        return sum([_collect(item, texts) for item in value])
-    if type(value) is not dict:
-        return 0
-    files = 0
-    for key, item in value.items():
-        if key in _FILES and type(item) is str and not _is_text(key, item, value):
-            files += 1
-        elif key not in _NO_TEXT:
-            files += _collect(item, texts)
-    return files
-
-
-def _is_text(key: str, item: str, around: Mapping[str, Any]) -> bool:
-    """Whether a text in the place of a file is one."""
-    if key == "url":
-        return not item.startswith("data:")
-    return around.get("type") == "text"
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of a document that is one prompt: Llama's, Titan's, Cohere's."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

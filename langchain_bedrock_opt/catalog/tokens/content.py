@@ -6,6 +6,7 @@ block is read by its `type`, or else by its one key, as Converse names it.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,7 +91,7 @@ class Reader:
         elif isinstance(message, Mapping):
             self.content(message.get("content"))
             self._calls(message.get("tool_calls"), message.get("content"))
-        elif isinstance(message, tuple):
+        elif isinstance(message, (tuple, list)):
             self.content(message[-1])
         else:
             self.content(message.content)
@@ -134,7 +135,7 @@ class Reader:
 
     def document(self, block: Mapping[str, Any]) -> None:
         """A document: as text if it is one, else by its pages or its size."""
-        document = block.get("document", block)
+        document = _inner(block, "document")
         source = document.get("source")
         source = source if isinstance(source, Mapping) else document
         for name in ("name", "title", "context"):
@@ -144,6 +145,8 @@ class Reader:
             self._texts.append(source["text"])
         elif isinstance(source.get("content"), (str, list)):
             self.content(source["content"])
+        elif source.get("type") == "text" and isinstance(source.get("data"), str):
+            self._texts.append(source["data"])  # Anthropic's form of a text: no base64
         else:
             self._file(next(_inline(block), None), _format(document, source))
 
@@ -151,8 +154,7 @@ class Reader:
         if data is None:
             self._flat += FILE_TOKENS
         elif kind in _TEXT_FORMATS:
-            text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-            self._texts.append(text)
+            self._texts.append(_decoded(data).decode("utf-8", "replace"))
         else:
             # Base64 has four characters for three bytes.
             size = len(data) * 3 // 4 if isinstance(data, str) else len(data)
@@ -164,8 +166,7 @@ class Reader:
 
     def call(self, block: Mapping[str, Any]) -> None:
         """A tool call."""
-        call = block.get("toolUse", block)
-        function = call.get("function", call)
+        function = _inner(_inner(block, "toolUse", "tool_use"), "function")
         self._flat += TOOL_CALL_TOKENS
         self._texts.append(str(function.get("name") or ""))
         for name in ("input", "args", "arguments"):
@@ -175,22 +176,31 @@ class Reader:
     def result(self, block: Mapping[str, Any]) -> None:
         """The result of a tool call."""
         self._flat += TOOL_CALL_TOKENS
-        self.content(block.get("toolResult", block).get("content"))
+        self.content(_inner(block, "toolResult", "tool_result").get("content"))
 
     def reasoning(self, block: Mapping[str, Any]) -> None:
         """Reasoning; its signature is the service's own mark, and redacted it can't be read."""
-        inner = block.get("reasoningContent") or block.get("reasoning_content") or block
-        inner = inner.get("reasoningText", inner)
-        for name in ("text", "reasoning", "thinking"):
+        inner = _inner(block, "reasoningContent", "reasoning_content")
+        inner = _inner(inner, "reasoningText", "reasoning_text")
+        for name in ("text", "reasoning", "reasoning_content", "thinking"):
             if isinstance(inner.get(name), str):
                 self._texts.append(inner[name])
 
     def inside(self, block: Mapping[str, Any]) -> None:
         """A block that holds others: text for a guardrail, or with citations."""
+        self.text(block)
         for value in block.values():
             if isinstance(value, Mapping):
                 inner = value.get("text", value.get("content"))
                 self.content([inner] if isinstance(inner, Mapping) else inner)
+
+    def wrapped(self, block: Mapping[str, Any]) -> None:
+        """A block of a provider's own, as LangChain passes it on."""
+        self.content([block.get("value")])
+
+    def json_result(self, block: Mapping[str, Any]) -> None:
+        """A result that is JSON."""
+        self._json(block.get("json"))
 
     def nothing(self, _block: Mapping[str, Any]) -> None:
         """A cache point: no part of what the model reads."""
@@ -209,7 +219,18 @@ class Reader:
         if isinstance(value, str):
             self._texts.append(value)
         else:
-            self._texts.append(json.dumps(value, ensure_ascii=False, default=_no_json))
+            text = json.dumps(value, ensure_ascii=False, skipkeys=True, default=_no_json)
+            self._texts.append(text)
+
+
+def _decoded(data: bytes | str) -> bytes:
+    """The bytes of a file; a text that is no base64 stands for itself."""
+    if isinstance(data, bytes):
+        return data
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError:
+        return data.encode("utf-8", "surrogatepass")
 
 
 def _no_json(value: Any) -> str:
@@ -222,7 +243,8 @@ _READERS: Final[Mapping[str, Callable[[Reader, Mapping[str, Any]], None]]] = {
     **dict.fromkeys(("video", "audio", "input_audio"), Reader.media),
     **dict.fromkeys(("document", "file", "input_file"), Reader.document),
     **dict.fromkeys(("toolUse", "tool_use", "tool_call", "function"), Reader.call),
-    **dict.fromkeys(("toolResult", "tool_result"), Reader.result),
+    **dict.fromkeys(("server_tool_use", "invalid_tool_call"), Reader.call),
+    **dict.fromkeys(("toolResult", "tool_result", "server_tool_result"), Reader.result),
     **dict.fromkeys(
         (
             "reasoningContent",
@@ -233,11 +255,15 @@ _READERS: Final[Mapping[str, Callable[[Reader, Mapping[str, Any]], None]]] = {
         ),
         Reader.reasoning,
     ),
-    **dict.fromkeys(("guardContent", "guard_content", "citationsContent"), Reader.inside),
+    **dict.fromkeys(
+        ("guardContent", "guard_content", "citationsContent", "citations_content"), Reader.inside
+    ),
+    "json": Reader.json_result,
+    "non_standard": Reader.wrapped,
     **dict.fromkeys(("cachePoint", "cache_point"), Reader.nothing),
 }
 
-_CALLS: Final = frozenset({"toolUse", "tool_use", "tool_call"})
+_CALLS: Final = frozenset({"toolUse", "tool_use", "tool_call", "server_tool_use"})
 _NO_TOOLS: Final = frozenset({"cachePoint", "cache_point"})
 
 
@@ -253,6 +279,12 @@ def _kind(block: Any) -> str:
     if isinstance(kind, str) and kind in _READERS:
         return kind
     return next((key for key in block if key in _READERS), "")
+
+
+def _inner(block: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """What stands in a block under one of the names, as Converse nests it; else the block."""
+    found = (block[name] for name in names if isinstance(block.get(name), Mapping))
+    return next(found, block)
 
 
 _DATA: Final = ("bytes", "data", "base64", "file_data", "url")
@@ -279,7 +311,7 @@ def _format(document: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     for place in (document, source):
         for name in ("format", "media_type", "mime_type"):
             if isinstance(place.get(name), str):
-                return str(place[name]).rpartition("/")[2]
+                return str(place[name]).partition(";")[0].rpartition("/")[2]
     return ""
 
 

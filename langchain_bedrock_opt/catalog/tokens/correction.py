@@ -9,6 +9,7 @@ model lean on each other a little: where everything counts 30 % more, one call t
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final
 from langchain_bedrock_opt.catalog.tokens.classes import CLASSES
 from langchain_bedrock_opt.catalog.tokens.content import Measured
 from langchain_bedrock_opt.catalog.tokens.families import Weights, base_id_of, family_of
+from langchain_bedrock_opt.catalog.tokens.given import given_model
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _SIZE: Final = len(CLASSES) + 1
@@ -37,8 +39,11 @@ _ROUNDING: Final = 2.0
 _SURPRISE: Final = 3.0
 """Standard deviations beyond which a count pulls no harder: one odd call ruins nothing."""
 
-_LEAST, _MOST = 0.2, 5.0
-"""Bounds of a factor."""
+_STEP: Final = 0.3
+"""How far one call moves a factor at most: the first calls may be the odd ones."""
+
+_LEAST, _MOST = 0.4, 2.5
+"""Bounds of a factor: hardly two tokenizers differ by more in a whole text."""
 
 _NONSENSE: Final = 10.0
 """A count so many times off is another request's, and taught from not at all."""
@@ -152,8 +157,9 @@ class TokenCorrection:
         for key, kept in document.get("models", {}).items():
             if not _is_sound(kept):
                 raise ConfigurationError(
-                    f"The token correction of {key!r} is damaged: it needs {_SIZE} factors and "
-                    "their matrix. Take the model out, or start with a new TokenCorrection()."
+                    f"The token correction of {key!r} is damaged: it needs {_SIZE} factors from "
+                    f"{_LEAST} to {_MOST} and their matrix. Take the model out, or start with a "
+                    "new TokenCorrection()."
                 )
             made._models[key] = _Filter(kept["factors"], kept["doubt"])
         return made
@@ -176,14 +182,20 @@ def _is_sound(kept: object) -> bool:
     if not isinstance(kept, Mapping) or not _are_numbers(kept.get("factors")):
         return False
     doubt = kept.get("doubt")
-    return isinstance(doubt, list) and len(doubt) == _SIZE and all(map(_are_numbers, doubt))
+    return (
+        all(_LEAST <= factor <= _MOST for factor in kept["factors"])
+        and isinstance(doubt, list)
+        and len(doubt) == _SIZE
+        and all(map(_are_numbers, doubt))
+        and all(doubt[i][i] >= 0 for i in range(_SIZE))
+    )
 
 
 def _are_numbers(values: object) -> bool:
     return (
         isinstance(values, list)
         and len(values) == _SIZE
-        and all(isinstance(value, (int, float)) for value in values)
+        and all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
     )
 
 
@@ -195,6 +207,7 @@ def _parts(found: Measured, weights: Weights) -> list[float]:
 
 def _key(model: Any) -> str:
     """What a model is remembered by: profiles of one model count alike."""
+    model = given_model(model).model
     name = model if isinstance(model, str) else getattr(model, "model_id", None)
     return base_id_of(model) or (name if isinstance(name, str) else "")
 
@@ -219,8 +232,10 @@ class _Filter:
         pull = [sum(map(mul, row, shares)) for row in self.doubt]
         variance = sum(map(mul, pull, shares)) + noise
         surprise = ratio - sum(map(mul, self.factors, shares))
-        bound = _SURPRISE * variance**0.5
-        surprise = min(bound, max(-bound, surprise))
+        # What is too odd is taken for noise: it pulls less, and makes nothing surer. So the next
+        # call, an ordinary one, takes back what an odd one did.
+        variance *= max(1.0, abs(surprise) / (_SURPRISE * variance**0.5))
+        variance = max(variance, max(map(abs, pull)) * abs(surprise) / _STEP)
         for i, strength in enumerate(pull):
             gain = strength / variance
             moved = self.factors[i] + gain * surprise

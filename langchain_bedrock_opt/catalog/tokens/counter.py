@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from langchain_bedrock_opt.catalog.tokens.classes import NOTHING, class_counts
@@ -14,6 +15,7 @@ from langchain_bedrock_opt.catalog.tokens.families import (
     family_of,
     weighed,
 )
+from langchain_bedrock_opt.catalog.tokens.given import given_model
 from langchain_bedrock_opt.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,8 +38,10 @@ def estimate_tokens(
     Args:
         what: A text; a message, messages or a prompt value of LangChain's; or a Converse request
             with `messages`, `system` and `toolConfig`.
-        model: A model id of any form, or a chat model; None counts for no model in particular.
-        tools: Tools that go with the messages: LangChain's, Converse's, OpenAI's or functions.
+        model: A model id of any form, or a chat model, whose own `system` and bound tools count
+            with messages, as it sends them along; None counts for no model in particular.
+        tools: Tools that go with the messages: LangChain's, Converse's, OpenAI's or functions;
+            they count instead of those that are bound to the model.
         correction: What returned usage has taught.
 
     Returns:
@@ -99,8 +103,10 @@ class TokenCounter:
     tools count twice there: it keeps less than it could, never too much.
 
     Args:
-        model: A model id of any form, or a chat model; None counts for no model in particular.
-        tools: The tools that every request has; they are counted once, here.
+        model: A model id of any form, or a chat model, whose own `system` and bound tools count
+            with messages, as it sends them along; None counts for no model in particular.
+        tools: The tools that every request has; they are counted once, here, and instead of
+            those that are bound to the model.
         correction: What returned usage has taught.
 
     Example:
@@ -124,6 +130,19 @@ class TokenCounter:
         self._family = family_of(model)
         self._correction = correction
         self._tools = measured("", self._family, tools) if tools else Measured(NOTHING, 0.0)
+        self._around = self._sent_along(self._tools)
+
+    def _sent_along(self, tools: Measured) -> Measured:
+        """The tools, and what a chat model adds to messages by itself."""
+        given = given_model(self._model)
+        if not given.system and not given.tools:
+            return tools
+        reader = Reader(self._family)
+        reader.content(given.system)
+        if tools.counts is NOTHING:
+            reader.tools(given.tools)
+        own = reader.measured()
+        return Measured(tuple(map(add, tools.counts, own.counts)), tools.flat + own.flat)
 
     def text(self, text: str) -> int:
         """Estimate the tokens of a piece of text.
@@ -150,7 +169,8 @@ class TokenCounter:
         """Estimate the tokens of a text, of messages or of a request, with the tools.
 
         Args:
-            what: As `estimate_tokens` takes it.
+            what: As `estimate_tokens` takes it. Messages count with what the chat model sends
+                along; a text and a Converse request, which has all that in it, without.
 
         Raises:
             ConfigurationError: It is none of what `estimate_tokens` takes.
@@ -158,9 +178,11 @@ class TokenCounter:
         if type(what) is str and self._tools.counts is NOTHING:
             return self.text(what)
         found = measured(what, self._family)
+        is_whole = isinstance(what, str) or (isinstance(what, Mapping) and "messages" in what)
+        around = self._tools if is_whole else self._around
         weights, flat = self._factored()
-        total = weighed(found.counts, weights) + weighed(self._tools.counts, weights)
-        total += flat * (found.flat + self._tools.flat)
+        total = weighed(found.counts, weights) + weighed(around.counts, weights)
+        total += flat * (found.flat + around.flat)
         return max(1, round(total)) if total else 0
 
     def _factored(self) -> tuple[Weights, float]:

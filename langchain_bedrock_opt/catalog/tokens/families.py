@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from langchain_bedrock_opt.catalog.model_ids import parse_model_id
 from langchain_bedrock_opt.catalog.tokens.classes import CLASSES, Counts
+from langchain_bedrock_opt.catalog.tokens.given import given_model
 from langchain_bedrock_opt.errors import ModelIdError
 
 Weights: TypeAlias = tuple[float, ...]
@@ -118,7 +119,8 @@ def base_id_of(model: object) -> str | None:
     """The base id of a model; None if it is not known.
 
     Args:
-        model: A model id of any form, or a chat model with a `base_model_id` and a `model_id`.
+        model: A model id of any form, or a chat model with a `base_model_id` and a `model_id`,
+            with tools bound to it or not.
 
     Example:
         >>> base_id_of("us.amazon.nova-lite-v1:0")
@@ -127,6 +129,7 @@ def base_id_of(model: object) -> str | None:
     if isinstance(model, str):
         names: tuple[object, ...] = (model,)
     else:
+        model = given_model(model).model
         names = (getattr(model, "base_model_id", None), getattr(model, "model_id", None))
     for name in names:
         if isinstance(name, str):

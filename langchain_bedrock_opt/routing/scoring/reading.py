@@ -24,7 +24,7 @@ _IMAGE_TOKENS: Final = 1600
 """What a picture of full size costs on Claude: width x height / 750, at 1,568 x 764 pixels."""
 
 _ASCII_TOKENS_PER_CHAR: Final = 0.3
-"""English prose has 0.25 to 0.3 tokens a character by `estimate_tokens`, code a little more."""
+"""By `estimate_tokens` English prose has 0.22 tokens a character, code 0.26, JSON 0.3: the most."""
 
 _FOLLOW_UP_CHARS: Final = 40
 """A human turn this short ("go on") is read with the human turn before it."""

@@ -1,6 +1,6 @@
 """What a request can cost at most, read from what a callback is told when a run starts.
 
-Token counts are upper estimates: text by `catalog.tokens`, which is within about 10 %, the rest
+Token counts are upper bounds, not estimates: text and images by `catalog.tokens.bounds`, the rest
 by the flat rules below, which lie above what models charge.
 """
 
@@ -13,17 +13,11 @@ from typing import Any, Final
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_bedrock_opt.catalog.specs import spec_of
-from langchain_bedrock_opt.catalog.tokens import estimate_tokens
+from langchain_bedrock_opt.catalog.tokens.bounds import Most, most_around, most_tokens
 from langchain_bedrock_opt.usage.recording.records import asked_tier, model_id_at_start
-
-IMAGE_TOKENS: Final = 5_000
-"""An image; the largest that models take count fewer."""
 
 MESSAGE_TOKENS: Final = 8
 """The role and the marks around one message."""
-
-TOOLS_TOKENS: Final = 800
-"""The instructions a model is given once if there are tools at all."""
 
 KEY_TOKENS: Final = 3
 """A key with its marks where a model reads JSON."""
@@ -52,12 +46,14 @@ class _Size:
     """What a prompt holds.
 
     Attributes:
+        most: What the model can count for images, tools and what is around a prompt.
         tokens: Text and images.
         media: Documents, video and audio: a token for each of their bytes, which is far more
             than models charge.
         is_bounded: False if a document is only named, as by an S3 location.
     """
 
+    most: Most
     tokens: int = 0
     media: int = 0
     is_bounded: bool = True
@@ -76,7 +72,7 @@ class _Size:
     def add_plain(self, value: Any) -> None:
         """Count what the model reads as text or JSON, whatever its keys are called."""
         if isinstance(value, str):
-            self.tokens += estimate_tokens(value)
+            self.tokens += most_tokens(value)
         elif isinstance(value, dict):
             self.tokens += KEY_TOKENS * len(value)
             for key, item in value.items():
@@ -88,13 +84,13 @@ class _Size:
         elif isinstance(value, (bytes, bytearray)):
             self.media += len(value)
         elif value is not None:
-            self.tokens += estimate_tokens(str(value))
+            self.tokens += most_tokens(str(value))
 
     def _add_block(self, block: dict[str, Any]) -> None:
         # LangChain's blocks name their type; Converse's have one key, which is the type.
         kind = str(block.get("type") or next(iter(block), ""))
         if kind in _IMAGES:
-            self.tokens += IMAGE_TOKENS
+            self.tokens += self.most.image
             return
         if kind in _MEDIA:
             inline = sum(_inline_bytes(block))
@@ -175,7 +171,9 @@ def read_request(
     base = params.get("base_model_id") or fields.get("base_model_id") or fields.get("base_model")
     model_ids = (called, base) if base else (called,)
     specs = [spec for name in model_ids if (spec := spec_of(name)) is not None]
-    size = _prompt_size(prompt, fields, params)
+    size = _Size(most_around(base or called))
+    size.tokens += size.most.request
+    _add_prompt(size, prompt, fields, params)
     return Request(
         model_ids=model_ids,
         tier=asked_tier(serialized, params),
@@ -189,25 +187,26 @@ def read_request(
     )
 
 
-def _prompt_size(
-    prompt: Sequence[BaseMessage] | str, fields: Mapping[str, Any], params: Mapping[str, Any]
-) -> _Size:
-    size = _Size()
+def _add_prompt(
+    size: _Size,
+    prompt: Sequence[BaseMessage] | str,
+    fields: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> None:
     size.add_content(fields.get("system"))
     for name in _READ_BY_THE_MODEL:
         if value := params.get(name):
             size.add_plain(value)
-            size.tokens += TOOLS_TOKENS
+            size.tokens += size.most.tools
     if isinstance(prompt, str):
         size.add_plain(prompt)
-        return size
+        return
     for message in prompt:
         size.tokens += MESSAGE_TOKENS
         size.add_content(message.content)
         # Blocks of Converse hold the calls; a message that is a text has them beside it.
         if isinstance(message, AIMessage) and message.tool_calls and not _has_calls(message):
             size.add_plain(message.tool_calls)
-    return size
 
 
 def _has_calls(message: AIMessage) -> bool:

@@ -1,43 +1,48 @@
-"""What an unmetered run is likely to be billed for, from its texts."""
+"""What an unmetered run is likely to be billed for, from its prompt and what came of its answer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, LLMResult
 
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.contracts import TokenUsage
+from langchain_bedrock_opt.usage.recording.records import model_id_at_start
 from langchain_bedrock_opt.usage.recording.runs import Run
-
-_MESSAGE_TOKENS: Final = 4
-"""What a message costs beside its text: its role and its marks. A rule of thumb."""
 
 
 def estimate_usage(run: Run, response: LLMResult | None) -> TokenUsage:
-    """Estimate the tokens of a run whose tokens nobody said.
+    """Estimate the tokens of a run whose tokens nobody said, as its model counts them.
 
-    Texts, tool calls and tool schemas count; images and documents don't, and neither does what
-    the model wrote after its reader had left. Prompt tokens are taken as plain input.
+    What the model wrote after its reader had left does not count. Prompt tokens are taken as
+    plain input.
 
     Args:
         run: The run, with the prompt it was given.
         response: What came of the answer, if LangChain says so.
     """
-    messages = list(_flat(run.prompt))
     params: Mapping[str, Any] = run.event.get("invocation_params") or {}
     fields: Mapping[str, Any] = (run.serialized or {}).get("kwargs") or {}
-    prompt = [*_json(fields.get("system")), *_json(params.get("tools"))]
-    for message in messages:
-        prompt += _texts(message)
+    model = (
+        params.get("base_model_id")
+        or fields.get("base_model_id")
+        or fields.get("base_model")
+        or model_id_at_start(run.serialized, params, run.event.get("metadata"))
+    )
+    request = {
+        "messages": list(_flat(run.prompt)),
+        "system": fields.get("system"),
+        "toolConfig": params.get("toolConfig") or {"tools": params.get("tools")},
+    }
     answer = [text for part in _answer(run, response) for text in _texts(part)]
     return TokenUsage(
-        input=estimate_tokens("\n".join(prompt)) + len(messages) * _MESSAGE_TOKENS,
+        input=estimate_tokens(request, model),
         # A stream's deltas are parts of words, so they are put together first.
-        output=estimate_tokens("".join(answer)),
+        output=estimate_tokens("".join(answer), model),
     )
 
 

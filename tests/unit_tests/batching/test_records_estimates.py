@@ -12,9 +12,10 @@ from langchain_aws import ChatBedrockConverse
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_bedrock_opt.batching.parts import JobKind
-from langchain_bedrock_opt.batching.records.estimates import FILE_TOKENS, estimate
+from langchain_bedrock_opt.batching.records.estimates import estimate
 from langchain_bedrock_opt.batching.records.recorder import Recorder
 from langchain_bedrock_opt.catalog.tokens import estimate_tokens
+from langchain_bedrock_opt.catalog.tokens.families import family_of
 
 CLAUDE = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 MODELS = [
@@ -38,13 +39,14 @@ def chat(model: str, **settings: Any) -> ChatBedrockConverse:
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("invocation", ["Converse", "InvokeModel"])
 def test_each_format_is_estimated(model: str, invocation: Any) -> None:
-    """The prompt's tokens are those of its texts, and the answer's the limit that was set."""
+    """A prompt's tokens are those of its texts by its model, an answer's the limit that was set."""
     recorder = Recorder(chat(model, max_tokens=77), invocation=invocation)
     body = recorder.record([SystemMessage("Be brief."), HumanMessage(TEXT)])
 
     given, most = estimate(body, recorder.kind)
 
-    assert given == pytest.approx(estimate_tokens(TEXT), rel=0.08)  # Llama's template has marks
+    template = family_of(model).request
+    assert given - template == pytest.approx(estimate_tokens(TEXT, model), rel=0.08)
     assert most == 77
 
 
@@ -61,7 +63,36 @@ def test_images_count_as_images(model: str, invocation: Any) -> None:
 
     body = recorder.record([HumanMessage([{"type": "text", "text": "See"}, picture])])
 
-    assert estimate(body, recorder.kind)[0] == pytest.approx(FILE_TOKENS, abs=10)
+    image = family_of(model).image.flat  # the picture is none, so its size can't be read
+    assert estimate(body, recorder.kind)[0] == pytest.approx(image, abs=15)
+
+
+@pytest.mark.parametrize("model", [CLAUDE, "amazon.nova-lite-v1:0", "qwen.qwen3-32b-v1:0"])
+def test_a_record_counts_as_its_messages_do(model: str) -> None:
+    """Texts, tools and what is around them count by the family of the job's model."""
+    tool = {
+        "name": "find",
+        "description": "Finds a page.",
+        "input_schema": {"type": "object", "properties": {"query": {"type": "string"}}},
+    }
+    bound: Any = chat(model, max_tokens=77).bind_tools([tool])
+    recorder = Recorder(chat(model, max_tokens=77), kwargs=bound.kwargs)
+    messages = [SystemMessage("Be brief."), HumanMessage(TEXT)]
+
+    found = estimate(recorder.record(messages), recorder.kind)[0]
+
+    assert found == pytest.approx(estimate_tokens(messages, model, tools=[tool]), abs=15)
+
+
+def test_a_dearer_tokenizer_is_estimated_dearer() -> None:
+    """The plan of a job counts as its model does: Opus 4.7 more than models before it."""
+    body = Recorder(chat(CLAUDE, max_tokens=77)).record([HumanMessage("Tell me more. " * 200)])
+    new, old = (
+        estimate(body, JobKind(model, "Converse"))[0]
+        for model in ("us.anthropic.claude-opus-4-7", CLAUDE)
+    )
+
+    assert 1.2 < new / old < 1.4
 
 
 def test_tools_and_documents_count() -> None:
@@ -72,15 +103,18 @@ def test_tools_and_documents_count() -> None:
 
     body = recorder.record([HumanMessage([document])])
 
-    assert estimate(body, recorder.kind)[0] == pytest.approx(2 * estimate_tokens(TEXT), rel=0.02)
+    texts = 2 * estimate_tokens(TEXT, CLAUDE) + family_of(CLAUDE).tools
+    assert estimate(body, recorder.kind)[0] == pytest.approx(texts, rel=0.02)
 
 
 def test_a_text_that_is_cut_within_a_character_is_estimated() -> None:
     """Half of a surrogate pair in a record does not stop its estimate."""
     recorder = Recorder(chat(CLAUDE, max_tokens=77))
-    body = recorder.record([HumanMessage("cut \ud83d")])
+    messages = [HumanMessage("cut \ud83d")]
 
-    assert estimate(body, recorder.kind) == (estimate_tokens("cut \ud83d"), 77)
+    found = estimate(recorder.record(messages), recorder.kind)
+
+    assert found == (estimate_tokens(messages, CLAUDE), 77)
 
 
 @pytest.mark.parametrize(("model", "most"), [(CLAUDE, 64_000), ("acme.frontier-v9", 4096)])

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_aws import ChatBedrockConverse
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.messages.utils import trim_messages
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 
+from langchain_bedrock_opt.aws.replay import CaptureClient
 from langchain_bedrock_opt.catalog.tokens import TokenCounter, estimate_tokens
 from langchain_bedrock_opt.catalog.tokens.images import image_size
 from langchain_bedrock_opt.errors import ConfigurationError
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 LONG = "The quick brown fox jumps over the lazy dog. " * 20
+BASE64 = base64.b64encode(LONG.encode()).decode()
 
 
 def png(width: int, height: int) -> bytes:
@@ -80,6 +91,8 @@ def image_blocks(data: bytes) -> list[dict[str, Any]]:
         {"toolSpec": "none"},
         {"type": "computer_20250124", "name": "computer", "display_width_px": 1024},
         object(),
+        {("no", "JSON"): 1},
+        "nova_grounding",
     ],
 )
 def test_a_tool_of_an_unknown_kind_counts_as_it_stands(unknown: Any) -> None:
@@ -128,6 +141,15 @@ def test_an_image_that_is_only_named_counts_flat() -> None:
         {"type": "reasoning_content", "reasoning_content": {"text": LONG, "signature": "x" * 500}},
         {"type": "thinking", "thinking": LONG, "signature": "x" * 500},
         {"guardContent": {"text": {"text": LONG}}},
+        {"type": "guard_content", "text": LONG},
+        {"type": "guard_content", "guard_content": {"type": "text", "text": LONG}},
+        {"type": "non_standard", "value": {"guardContent": {"text": {"text": LONG}}}},
+        {"tool_result": {"tool_use_id": "1", "content": [{"json": {"found": LONG}}]}},
+        {"type": "document", "source": {"type": "text", "data": LONG, "media_type": "text/plain"}},
+        {"type": "file", "base64": BASE64, "mime_type": "text/plain"},
+        {"type": "file", "base64": BASE64, "mime_type": "text/plain; charset=utf-8"},
+        {"document": {"format": "txt", "name": "n", "source": {"bytes": BASE64}}},
+        {"type": "reasoning_content", "reasoning_content": LONG},
         {"citationsContent": {"content": [{"text": LONG}], "citations": []}},
         {"somethingNew": {"text": LONG}},
     ],
@@ -224,6 +246,128 @@ def test_a_request_counts_what_its_messages_do() -> None:
     found = estimate_tokens(messages, CLAUDE, tools=[TOOL_FORMS[1]])
     assert estimate_tokens(request, CLAUDE) == pytest.approx(found, abs=5)  # a system is no message
     assert estimate_tokens(prompt.invoke({}), CLAUDE, tools=[TOOL_FORMS[1]]) == found
+
+
+def chat_model(**settings: Any) -> ChatBedrockConverse:
+    client: Any = CaptureClient()
+    return ChatBedrockConverse(model=CLAUDE, client=client, bedrock_client=client, **settings)
+
+
+def asked_with_tools(*content: Any) -> list[BaseMessage]:
+    """A question, a tool call, and what is given as its result."""
+    call = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": LONG}, "id": "1"}])
+    return [HumanMessage("And?"), call, ToolMessage([*content], tool_call_id="1")]
+
+
+PICTURE = base64.b64encode(png(300, 300)).decode()
+PDF = base64.b64encode(b"%PDF-1.4" + bytes(300_000)).decode()
+CONVERTED: dict[str, list[BaseMessage]] = {
+    "text": [HumanMessage(LONG)],
+    "guard": [HumanMessage([{"type": "guard_content", "text": LONG}])],
+    "cache point": [HumanMessage([{"type": "text", "text": LONG}, {"cachePoint": {"type": "x"}}])],
+    "text file": [
+        HumanMessage([{"type": "file", "base64": BASE64, "mime_type": "text/plain", "name": "n"}])
+    ],
+    "pdf": [
+        HumanMessage([{"type": "file", "base64": PDF, "mime_type": "application/pdf", "name": "n"}])
+    ],
+    "images": [HumanMessage([*image_blocks(png(640, 480))])],
+    "system": [SystemMessage(LONG), HumanMessage(LONG)],
+    "reasoning": [
+        HumanMessage("And?"),
+        AIMessage(
+            [
+                {
+                    "type": "reasoning_content",
+                    "reasoning_content": {"text": LONG, "signature": "x"},
+                },
+                {"type": "text", "text": LONG},
+            ]
+        ),
+        HumanMessage("And?"),
+    ],
+    "wrapped": [
+        HumanMessage(
+            [{"type": "non_standard", "value": {"guardContent": {"text": {"text": LONG}}}}]
+        )
+    ],
+    "text result": asked_with_tools({"type": "text", "text": LONG}),
+    "JSON result": asked_with_tools({"type": "json", "json": {"found": LONG}}),
+    "image result": asked_with_tools(
+        {"type": "image", "base64": PICTURE, "mime_type": "image/png"}
+    ),
+    "server tools": [
+        HumanMessage("And?"),
+        AIMessage(
+            [{"type": "server_tool_use", "id": "1", "name": "find", "input": {"query": LONG}}]
+        ),
+        HumanMessage(
+            [{"type": "server_tool_result", "tool_use_id": "1", "content": [{"text": LONG}]}]
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_messages_count_as_what_is_sent_of_them(name: str) -> None:
+    """Each form that langchain-aws takes counts what the request it makes of it does."""
+    model = chat_model()
+    model.bind_tools([weather]).invoke(CONVERTED[name])
+    (request,) = model.client.requests
+
+    found = estimate_tokens(CONVERTED[name], CLAUDE, tools=[weather])
+
+    assert found == pytest.approx(estimate_tokens(request, CLAUDE), abs=25)
+
+
+KEYS = st.sampled_from(["type", "text", "content", "document", "toolResult", "bytes", "json"])
+KINDS = st.sampled_from(["text", "document", "guard_content", "reasoning", "tool_use", "function"])
+INNER: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.integers() | st.text() | st.binary() | KINDS,
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS | KINDS, inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(KEYS | KINDS, INNER)), st.lists(INNER))
+def test_no_block_and_no_tool_stops_an_estimate(content: list[Any], tools: list[Any]) -> None:
+    """Whatever stands in a message or among its tools, a request has an estimate."""
+    request = {
+        "messages": [{"role": "user", "content": content}],
+        "toolConfig": {"tools": tools},
+    }
+
+    assert estimate_tokens(request, CLAUDE) > 0
+
+
+WRAPPERS: dict[str, Callable[[ChatBedrockConverse], Any]] = {
+    "tools": lambda model: model.bind_tools([weather]),
+    "retry": lambda model: model.bind_tools([weather]).with_retry(),
+    "fallbacks": lambda model: model.bind_tools([weather]).with_fallbacks([model]),
+    "chain": lambda model: model.bind_tools([weather]) | StrOutputParser(),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_a_chat_model_sends_along_counts(wrapper: str) -> None:
+    """A chat model's own system prompt and bound tools count with messages, through any wrapper."""
+    given = WRAPPERS[wrapper](chat_model(system=[LONG]))
+    messages = [HumanMessage("Hi")]
+    whole = estimate_tokens([SystemMessage(LONG), *messages], CLAUDE, tools=[weather])
+
+    assert estimate_tokens(messages, given) == pytest.approx(whole, abs=5)
+    assert estimate_tokens(messages, given, tools=[weather]) == pytest.approx(whole, abs=5)
+    assert TokenCounter(given)(messages) == estimate_tokens(messages, given)
+
+
+def test_a_text_and_a_request_count_as_they_are() -> None:
+    """What a chat model sends along is no part of a text, and is in a request already."""
+    given = chat_model(system=[LONG]).bind_tools([weather])
+    request = {"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+
+    assert estimate_tokens(LONG, given) == estimate_tokens(LONG, CLAUDE)
+    assert estimate_tokens(request, given) == estimate_tokens(request, CLAUDE)
 
 
 def test_tool_calls_beside_a_text_count_once() -> None:

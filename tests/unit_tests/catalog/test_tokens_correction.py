@@ -88,6 +88,31 @@ def test_odd_calls_ruin_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize("odd", [0.11, 0.3, 3, 9.5])
+def test_a_first_call_that_is_odd_ruins_nothing(odd: float) -> None:
+    """A first usage far off moves estimates by 30 % at most, and ordinary calls take it back."""
+    correction, request = taught(ENGLISH, odd, calls=1), asked(ENGLISH)
+    actual = estimate_tokens(request, CLAUDE)
+    assert estimate_tokens(request, CLAUDE, correction=correction) == pytest.approx(actual, rel=0.3)
+
+    for _ in range(3):
+        correction.observe(request, {"inputTokens": actual}, CLAUDE)
+
+    assert estimate_tokens(request, CLAUDE, correction=correction) == pytest.approx(
+        actual, rel=0.05
+    )
+
+
+@pytest.mark.parametrize("factor", [0.12, 9])
+def test_no_estimate_is_moved_beyond_what_tokenizers_differ_by(factor: float) -> None:
+    """However often a usage is far off, no estimate becomes more than 2.5 times as large."""
+    correction = taught(ENGLISH, factor, calls=60)
+    share = estimate_tokens(ENGLISH, CLAUDE, correction=correction) / estimate_tokens(
+        ENGLISH, CLAUDE
+    )
+    assert 0.39 <= share <= 2.51
+
+
 def test_what_changed_is_learned_anew() -> None:
     """When a model begins to count differently, the estimate follows."""
     correction = taught(ENGLISH, 0.8, calls=100)
@@ -120,6 +145,10 @@ def test_a_correction_survives_as_json() -> None:
         {"models": {"m": {"factors": [1.0], "doubt": []}}},
         {"models": {"m": {"factors": "1", "doubt": [[]]}}},
         {"models": {"m": 5}},
+        {"models": {"m": {"factors": [float("nan")] * 16, "doubt": [[0.1] * 16] * 16}}},
+        {"models": {"m": {"factors": [9.0] * 16, "doubt": [[0.1] * 16] * 16}}},
+        {"models": {"m": {"factors": [1.0] * 16, "doubt": [[float("inf")] * 16] * 16}}},
+        {"models": {"m": {"factors": [1.0] * 16, "doubt": [[-0.1] * 16] * 16}}},
     ],
 )
 def test_a_correction_that_can_not_be_read_is_refused(damage: dict[str, Any]) -> None:

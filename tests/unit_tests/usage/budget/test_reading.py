@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.catalog.price_book import PriceBook
 from langchain_bedrock_opt.catalog.prices import ModelPrice
+from langchain_bedrock_opt.catalog.tokens.families import family_of
 from langchain_bedrock_opt.errors import BudgetExceededError
 from langchain_bedrock_opt.usage.budget import Budget
 from langchain_bedrock_opt.usage.budget.costs import worst_case
 from langchain_bedrock_opt.usage.budget.reading import (
-    IMAGE_TOKENS,
     MESSAGE_TOKENS,
     Request,
     read_request,
@@ -80,7 +82,44 @@ def test_images(block: dict[str, Any]) -> None:
     """An image counts as the largest one does, whatever its form and wherever it stands."""
     found = tokens([{"type": "text", "text": "What is it?"}, block])
 
-    assert IMAGE_TOKENS < found < IMAGE_TOKENS + 100
+    assert 5_000 < found < 5_000 + 100
+
+
+@pytest.mark.parametrize("model", ["qwen.qwen3-vl-235b-a22b", "openai.gpt-5.4", "arn:unknown"])
+def test_an_image_counts_as_the_largest_of_its_model(model: str) -> None:
+    """Models that take large images as they are reserve what those cost, not what Claude's do."""
+    block = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
+    request = read([HumanMessage([block])], {"model_id": model})
+
+    assert request.input_tokens is not None
+    assert request.input_tokens >= 14_000
+
+
+@pytest.mark.parametrize("model", ["openai.gpt-oss-20b-1:0", "amazon.nova-2-lite-v1:0"])
+def test_what_a_template_puts_around_a_prompt_is_reserved(model: str) -> None:
+    """The marks around a prompt, its messages and its tools are bound as its family has them."""
+    family, tool = family_of(model), {"name": "f", "input_schema": {"type": "object"}}
+    fields = {"model_id": model}
+    bare, tooled = (
+        read([HumanMessage("2+2?")], fields),
+        read([HumanMessage("2+2?")], fields, tools=[tool]),
+    )
+
+    assert bare.input_tokens is not None
+    assert tooled.input_tokens is not None
+    assert bare.input_tokens >= family.request + family.message + 3
+    assert tooled.input_tokens - bare.input_tokens >= family.tools + family.tool
+
+
+HARD: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "catalog" / "token_hard_texts.json").read_text("utf-8")
+)["texts"]
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_figures_are_reserved_as_the_dearest_tokenizer_counts_them(name: str) -> None:
+    """CSV of metrics, UUIDs or base64 cost no more than was reserved, by any tokenizer."""
+    assert tokens(HARD[name]["text"]) >= max(HARD[name]["tokens"].values())
 
 
 @pytest.mark.parametrize(
@@ -118,7 +157,7 @@ def test_a_word_in_json_is_no_document() -> None:
 
 def test_a_margin_stops_at_the_context_window() -> None:
     """The margin goes on top of the estimate, and not beyond what the model takes."""
-    some, much, too_much = ("word " * 1_000, "word " * 120_000, "word " * 300_000)
+    some, much, too_much = ("word " * 1_000, "word " * 100_000, "word " * 300_000)
 
     assert tokens(some, margin=2) == pytest.approx(2 * tokens(some), rel=0.01)
     assert tokens(much) < tokens(much, margin=2) == 200_000

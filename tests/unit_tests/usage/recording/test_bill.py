@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from langchain_aws import ChatBedrockConverse
 from langchain_core.caches import InMemoryCache
+from langchain_core.messages import HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
@@ -17,6 +18,7 @@ from langchain_core.tools import tool
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.aws.layers import Layer, LayeredClient, report
 from langchain_bedrock_opt.catalog.price_book import PriceBook
+from langchain_bedrock_opt.catalog.tokens import estimate_tokens
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.emulator.faults import Fault
 from langchain_bedrock_opt.errors import ThrottledError
@@ -223,7 +225,26 @@ def test_tool_schemas_are_in_the_estimate(chat: Chat, usage: BedrockUsageCallbac
     plain, with_tools = (record.estimate for record in usage.ledger.records())
     assert plain is not None
     assert with_tools is not None
-    assert with_tools.input > plain.input + 20
+    hello = [HumanMessage("Hello")]
+    assert plain.input == estimate_tokens(hello, NOVA)
+    assert with_tools.input == estimate_tokens(hello, NOVA, tools=[weather]) > plain.input + 340
+
+
+def test_an_estimate_counts_as_its_model_does(
+    chat: Chat, usage: BedrockUsageCallbackHandler
+) -> None:
+    """An unmetered run is estimated by its model's family, its system prompt with it."""
+    story, claude = "Tell me a long story of a fox. " * 40, "us.anthropic.claude-opus-4-7"
+    for model in (NOVA, claude):
+        stream: Any = chat(model, system=[story]).stream(story, {"callbacks": [usage]})
+        next(stream)
+        stream.close()
+    nova, opus = (record.estimate for record in usage.ledger.records())
+    assert nova is not None
+    assert opus is not None
+    assert nova.input == pytest.approx(2 * estimate_tokens(story, NOVA), abs=10)
+    assert opus.input == pytest.approx(2 * estimate_tokens(story, claude), abs=10)
+    assert opus.input > 1.2 * nova.input
 
 
 def test_path_names_the_runs_around(chat: Chat, usage: BedrockUsageCallbackHandler) -> None:
