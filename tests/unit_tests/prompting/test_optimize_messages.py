@@ -14,8 +14,8 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.prompting.optimizing import PromptOptimizer, optimize_prompt
 
-UNTIDY = "One.\n\n\n\nTwo  words.  "
-TIDY = "One.\n\nTwo words."
+UNTIDY = "One.\n\n\n\nTwo words.  Yes.  "
+TIDY = "One.\n\nTwo words. Yes."
 MODEL = "us.amazon.nova-lite-v1:0"
 
 
@@ -55,14 +55,14 @@ def test_only_texts_of_a_message_are_optimized() -> None:
     point = {"cachePoint": {"type": "default"}}
     texts: list[str | dict[str, Any]] = [
         {"type": "text", "text": UNTIDY, "cache_control": {"type": "ephemeral"}},
-        "a  b",
+        "It is so.  Yes",
     ]
 
     (changed,) = optimize_prompt([HumanMessage([*texts, picture, guard, point])])
 
     assert changed.content == [
         {"type": "text", "text": f"{TIDY}  ", "cache_control": {"type": "ephemeral"}},
-        "a b",
+        "It is so. Yes",
         picture,
         guard,
         point,
