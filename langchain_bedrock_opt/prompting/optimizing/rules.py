@@ -135,31 +135,37 @@ def _sentence_gaps(text: str, start: int, end: int) -> list[Removal]:
 
 def _line_ends(text: str, block: int, block_end: int) -> Iterator[Removal]:
     """Spaces at ends of lines; two that break a line in Markdown stay."""
-    has_values = _VALUES.search(text, block, block_end + 1) is not None
-    if has_values or text.find(",", block, block_end) >= 0:
-        if _are_values(text[block:block_end]):
-            return
+    values = len(_VALUES.findall(text, block, block_end + 1))
+    if _are_values(text, block, block_end, values):
+        return
     is_plain = not _NO_PARAGRAPH.search(text, block, block_end)
+    is_simple = is_plain and not values
     for found in _SPACE_BEFORE_END.finditer(text, block, block_end + 1):
         end = found.start()
         start = text.rfind("\n", 0, end) + 1
-        line = text[start:end]
-        stripped = line.rstrip(SPACES)
-        if not _may_be_stripped(line, stripped, is_plain=is_plain):
-            continue
-        if has_values and _VALUES.search(text, start, end + 1):
-            continue
-        keep = len(stripped)
-        if (not is_plain or line.endswith("  ")) and not (
-            _HEADING.match(line) or _PARAGRAPH_END.match(text, end + 1)
-        ):
-            if not is_plain:
+        # One space behind a line that begins with a letter: most lines are such.
+        if is_simple and text[start].isalpha() and text[end - 2] not in " \t\u3000\\":
+            if text[end - 1] == " ":
+                yield end - 1, end, "line_ends"
                 continue
-            keep += 2
-        if keep < len(line):
-            # The two that stay are the last two.
-            start += len(stripped)
-            yield start, start + len(line) - keep, "line_ends"
+        if not (values and _VALUES.search(text, start, end + 1)):
+            first, last = _end_of(text, start, end, is_plain=is_plain)
+            if first < last:
+                yield first, last, "line_ends"
+
+
+def _end_of(text: str, start: int, end: int, *, is_plain: bool) -> tuple[int, int]:
+    """The spaces at the end of one line that go; those of a line break are the last two."""
+    line = text[start:end]
+    stripped = line.rstrip(SPACES)
+    if not _may_be_stripped(line, stripped, is_plain=is_plain):
+        return end, end
+    first = start + len(stripped)
+    if _HEADING.match(line) or _PARAGRAPH_END.match(text, end + 1):
+        return first, end
+    if not is_plain:
+        return end, end
+    return first, end - 2 if line.endswith("  ") else end
 
 
 def _may_be_stripped(line: str, stripped: str, *, is_plain: bool) -> bool:
@@ -174,7 +180,9 @@ def _may_be_stripped(line: str, stripped: str, *, is_plain: bool) -> bool:
     )
 
 
-def _are_values(block: str) -> bool:
-    """Whether each line has as many commas, as CSV may have with a space behind each."""
-    commas = {line.count(",") for line in block.split("\n")}
-    return len(commas) == 1 and "\n" in block
+def _are_values(text: str, start: int, end: int, values: int) -> bool:
+    """Whether lines look like CSV: as many values as lines, or as many commas in each line."""
+    if not values and text.find(",", start, end) < 0:
+        return False
+    lines = text[start:end].split("\n")
+    return values >= len(lines) or len({line.count(",") for line in lines}) == 1 < len(lines)

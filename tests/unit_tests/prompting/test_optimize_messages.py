@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pickle import dumps, loads
 from typing import Any
 
 import pytest
@@ -100,6 +103,18 @@ def test_a_chain_has_it_as_a_step() -> None:
     assert answer.content == again.content == model.invoke(TIDY).content
     assert optimizer.saved.prompts == 2
     assert optimizer.saved.removed_chars == 2 * (len(UNTIDY) - len(TIDY))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: loads(dumps(one))])
+def test_a_copy_goes_on_by_itself(copied: Callable[[PromptOptimizer], PromptOptimizer]) -> None:
+    """An optimizer can be copied and sent to another process, with what it saved so far."""
+    optimizer = PromptOptimizer()
+    optimizer.invoke(UNTIDY)
+    other = copied(optimizer)
+
+    assert other.invoke(UNTIDY) == TIDY
+    assert other.saved.prompts == 2
+    assert optimizer.saved.prompts == 1
 
 
 def test_savings_of_many_threads_add_up() -> None:
