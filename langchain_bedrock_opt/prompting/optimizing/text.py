@@ -27,7 +27,9 @@ from langchain_bedrock_opt.prompting.optimizing.rules import (
 _BOM: Final = "\ufeff"
 _RUN: Final = re.compile(r"  (?<=\S  )")
 _MARKUP: Final = re.compile(r"<\?xml|<!DOCTYPE|<html", re.IGNORECASE)
-_INDENTED_OR_MARKED: Final = re.compile(r"[\n|\t](?:(?<=\n)(?:[ \t]+[^\s]|[`~<>])|(?<=\|)|(?<=\t) *[^\s])")
+_INDENTED_OR_MARKED: Final = re.compile(
+    r"[\n|\t](?:(?<=\n)(?:[ \t]+[^\s]|[`~<>])|(?<=\|)|(?<=\t) *[^\s])"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
