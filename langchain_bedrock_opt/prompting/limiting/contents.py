@@ -9,7 +9,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_bedrock_opt.prompting.messages import text_of, with_content, with_text
 
-
 Place: TypeAlias = tuple[int, ...]
 """Where a text stands in a content: its block's index, and that in a tool's result in the block."""
 

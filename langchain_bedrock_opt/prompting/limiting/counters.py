@@ -164,8 +164,8 @@ def default_budget(model: Any) -> int:
     # Some models may fill their whole window with an answer; that says nothing about a prompt.
     if window is None or output is None or window - output < window // 4:
         raise ConfigurationError(
-            f"The room for input of model={_said(model_id)} is not known: pass max_tokens=, the tokens "
-            "that the prompt may have."
+            f"The room for input of model={_said(model_id)} is not known: pass max_tokens=, the "
+            "tokens that the prompt may have."
         )
     return window - output
 

@@ -39,7 +39,7 @@ def limit_context(  # type: ignore[overload-overlap]  # a text is a sequence of 
 
 @overload
 def limit_context(
-    context: Sequence[MessageLikeRepresentation],
+    context: BaseMessage | Sequence[MessageLikeRepresentation],
     max_tokens: int | None = None,
     *,
     model: Any = None,
@@ -52,7 +52,7 @@ def limit_context(
 
 
 def limit_context(
-    context: str | Sequence[MessageLikeRepresentation],
+    context: str | BaseMessage | Sequence[MessageLikeRepresentation],
     max_tokens: int | None = None,
     *,
     model: Any = None,
@@ -75,8 +75,8 @@ def limit_context(
       all that follows) are kept, and the tools count. If these are too long by themselves, the
       last turn loses the oldest of its answers with their tools' results, never the last one, and
       then its longest texts their middle, at ends of sentences; answers of the model with tool
-      calls or reasoning, and results in JSON, are kept as they are. The messages given are not changed; those
-      that are shortened are copies with the same id.
+      calls or reasoning, and results in JSON, are kept as they are. The messages given are not
+      changed; those that are shortened are copies with the same id.
 
     Args:
         context: A text, a message, or messages in any form that LangChain takes.
@@ -218,7 +218,7 @@ class Limits:
         counters = counters_for(counter, model, tools)
         object.__setattr__(self, "counters", counters)
 
-    def applied_to(self, context: LanguageModelInput) -> str | list[BaseMessage]:
+    def applied_to(self, context: LanguageModelInput | BaseMessage) -> str | list[BaseMessage]:
         """A text or messages within the budget."""
         if isinstance(context, StringPromptValue):
             context = context.text

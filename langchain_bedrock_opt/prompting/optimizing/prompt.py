@@ -42,8 +42,8 @@ def optimize_prompt(prompt: Any) -> Any:
     sentence, and white space around the whole prompt. Left as they are: code (fenced, indented or
     plain), tables and aligned columns, CSV and TSV, JSON, YAML, logs, patches, HTML, quotations,
     inline code, Markdown's line breaks, all other gaps within a line, and whatever could be one of
-    these. Optimizing again changes nothing, and equal prompts stay equal, so a prompt cache's prefix
-    stays one.
+    these. Optimizing again changes nothing, and equal prompts stay equal, so a prompt cache's
+    prefix stays one.
 
     Args:
         prompt: A text, messages in any form that LangChain knows, or a prompt value. Of messages,

@@ -6,8 +6,8 @@ line's block to its last one's is one span: whatever lies between, such as a tex
 quotes, may be a part of it.
 
 Where a text could be read in two ways, such as a fence whose end is indented otherwise or a
-backtick without a second one, nothing more is touched to the end of the text. A span too many costs a few spaces; one too few would
-change what somebody wrote.
+backtick without a second one, nothing more is touched to the end of the text. A span too many
+costs a few spaces; one too few would change what somebody wrote.
 
 All functions take a text that begins and ends with a newline, and give spans that begin and end
 with lines, without the last newline.

@@ -144,11 +144,14 @@ def _line_ends(text: str, block: int, block_end: int) -> Iterator[Removal]:
         end = found.start()
         start = text.rfind("\n", 0, end) + 1
         # One space behind a line that begins with a letter: most lines are such.
-        if is_simple and text[start].isalpha() and text[end - 2] not in " \t\u3000\\":
-            if text[end - 1] == " ":
-                yield end - 1, end, "line_ends"
-                continue
-        if not (values and _VALUES.search(text, start, end + 1)):
+        if (
+            is_simple
+            and text[start].isalpha()
+            and text[end - 1] == " "
+            and text[end - 2] not in " \t\u3000\\"
+        ):
+            yield end - 1, end, "line_ends"
+        elif not (values and _VALUES.search(text, start, end + 1)):
             first, last = _end_of(text, start, end, is_plain=is_plain)
             if first < last:
                 yield first, last, "line_ends"

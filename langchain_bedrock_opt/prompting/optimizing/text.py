@@ -20,8 +20,8 @@ from langchain_bedrock_opt.prompting.optimizing.rules import (
     Removal,
     blank_lines,
     in_block,
-    next_line_end,
     next_gap,
+    next_line_end,
 )
 
 _BOM: Final = "\ufeff"
@@ -41,9 +41,9 @@ class Optimized:
         removed_chars: How many characters are gone.
         saved_tokens: How many tokens that are: an estimate.
         removed: The characters by kind: `blank_lines` (blank lines beyond one, and spaces in
-            them), `line_ends` (spaces at ends of lines), `runs` (the second space
-            between sentences), `edges` (white space around the whole text), `line_breaks` (carriage returns
-            and a byte order mark).
+            them), `line_ends` (spaces at ends of lines), `runs` (the second space between
+            sentences), `edges` (white space around the whole text), `line_breaks` (carriage
+            returns and a byte order mark).
     """
 
     text: str

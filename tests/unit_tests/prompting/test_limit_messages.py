@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from pickle import dumps, loads
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import pytest
@@ -17,34 +16,20 @@ from langchain_core.messages import (
     HumanMessage,
     RemoveMessage,
     SystemMessage,
-    ToolMessage,
     convert_to_messages,
     trim_messages,
 )
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
-from langchain_core.tools import tool
 
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.catalog.tokens import TokenCounter
 from langchain_bedrock_opt.errors import ConfigurationError, ContextTooLongError
 from langchain_bedrock_opt.prompting.limiting import ContextLimiter, limit_context
-from langchain_bedrock_opt.prompting.limiting.contents import texts_that_may_be_cut
 from langchain_bedrock_opt.prompting.limiting.text import Keep
+from tests.conversations import COUNT, HISTORY, IMAGE, call, check, step, weather
 
-COUNT = TokenCounter()
 KEEPS: tuple[Keep, ...] = get_args(Keep)
-IMAGE = {
-    "type": "image",
-    "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
-}
-
-
-@tool
-def weather(city: str) -> str:
-    """Says what the weather is like."""
-    return city
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +39,6 @@ def model() -> Any:
         model="us.anthropic.claude-haiku-4-5-20251001-v1:0", client=client, max_tokens=100
     )
     return model.bind_tools([weather])
-
-
-def call(identifier: str) -> dict[str, Any]:
-    return {"name": "weather", "args": {"city": "京都"}, "id": identifier}
-
-
-def step(number: int, calls: int, text: str) -> list[BaseMessage]:
-    """A step of an agent: calls side by side, signed reasoning, and the tools' results."""
-    ids = [f"call_{number}_{index}" for index in range(calls)]
-    signed = {
-        "type": "reasoning_content",
-        "reasoning_content": {"text": "Ask the tool.", "signature": f"signature {number}"},
-    }
-    return [
-        AIMessage(
-            [signed, {"type": "text", "text": "I ask."}],
-            tool_calls=[call(identifier) for identifier in ids],
-        ),
-        *(ToolMessage(text or "sunny", tool_call_id=identifier) for identifier in ids),
-    ]
 
 
 @st.composite
@@ -136,33 +101,6 @@ def last_turn(messages: Sequence[BaseMessage]) -> list[tuple[str, Any]]:
     kinds = [kind for kind in kinds if kind[0] != "system"]
     humans = [index for index, kind in enumerate(kinds) if kind[0] == "human"]
     return kinds[humans[-1] :]
-
-
-def check(messages: Sequence[BaseMessage]) -> None:
-    """A conversation begins with the user, and each call has its result before the next answer."""
-    said = [message for message in messages if message.type != "system"]
-    assert said[0].type == "human"
-    waiting: set[Any] = set()
-    for message in said:
-        if isinstance(message, AIMessage):
-            assert not waiting
-            waiting = {made["id"] for made in message.tool_calls}
-        elif isinstance(message, ToolMessage):
-            waiting.remove(message.tool_call_id)
-    assert not waiting
-
-
-HISTORY: list[BaseMessage] = [
-    SystemMessage("You are brief.", id="system"),
-    HumanMessage("What is the weather like in Kyoto? " * 5, id="first"),
-    *step(1, 2, "It is sunny. " * 10),
-    AIMessage("It is sunny."),
-    HumanMessage("And in Osaka? " * 5, id="second"),
-    AIMessage("It rains in Osaka. " * 5),
-    HumanMessage("Thank you. " * 5, id="third"),
-    AIMessage("You are welcome."),
-    HumanMessage("Where shall I go?", id="last"),
-]
 
 
 def ids(messages: Sequence[BaseMessage]) -> list[str | None]:
@@ -319,135 +257,6 @@ def test_orders_to_a_state_stay() -> None:
     remove = RemoveMessage(id="old")
 
     assert limit_context([remove, *HISTORY], COUNT(HISTORY) // 2)[0] is remove
-
-
-def agent(rounds: int, text: str = "It is sunny in this city. ") -> list[BaseMessage]:
-    """One question, and an agent's many rounds of calls on it."""
-    done = [message for number in range(rounds) for message in step(number, 2, text * 10)]
-    return [SystemMessage("Be brief."), HumanMessage("Compare the cities.", id="last"), *done]
-
-
-def test_an_agents_oldest_rounds_are_left_out() -> None:
-    """A single turn of many rounds keeps the question and its latest rounds, each as it is."""
-    messages = agent(30)
-    result = limit_context(messages, COUNT(messages) // 3)
-
-    assert result[0] is messages[0]
-    assert result[1].content == "Compare the cities.\n\n[… earlier messages omitted]"
-    assert result[1].id == "last"
-    assert 20 < len(result) < 33
-    assert all(kept is old for kept, old in zip(result[2:], messages[-len(result) + 2 :]))
-    check(result)
-    with_turns = limit_context([*HISTORY, *messages[1:]], COUNT(messages) // 3)
-    note = "[… earlier messages omitted]"
-    assert with_turns[1].content == f"{note}\n\nCompare the cities.\n\n{note}"
-
-
-def test_rounds_are_left_out_before_results_are_emptied() -> None:
-    """A last result that is too long is cut to a fair length, and then rounds go before more."""
-    *earlier, last = agent(12, "It is sunny. ")
-    messages = [*earlier, last.model_copy(update={"content": "A line of the log. " * 900})]
-    result = limit_context(messages, 900)
-
-    assert COUNT(result) <= 900
-    assert 256 <= COUNT.text(result[-1].text) + 8
-    assert len(result) > 5
-    assert all(message.text in {"It is sunny. " * 10, "I ask."} for message in result[2:-1])
-    check(result)
-
-
-def test_a_turn_without_its_question_is_cut_as_it_is() -> None:
-    """Rounds without a message of the user before them are not left out, only their texts cut."""
-    messages = agent(3)[2:]
-    result = limit_context(messages, COUNT(messages) - 50)
-
-    assert [message.type for message in result] == [message.type for message in messages]
-
-
-@pytest.mark.parametrize(
-    "block",
-    [
-        lambda text: {"type": "tool_result", "tool_use_id": "1", "content": text},
-        lambda text: {
-            "type": "tool_result",
-            "tool_use_id": "1",
-            "content": [{"type": "text", "text": text}, IMAGE],
-        },
-        lambda text: {"toolResult": {"toolUseId": "1", "content": [{"text": text}]}},
-    ],
-)
-def test_results_in_blocks_are_cut(block: Callable[[str], dict[str, Any]]) -> None:
-    """A long result inside a block of a message of the user loses its middle, and nothing else."""
-    text = "A line of the log. " * 900
-    question = HumanMessage("What is it?")
-    asked = AIMessage([{"type": "tool_use", "id": "1", "name": "f", "input": {}}])
-    [_, _, result] = limit_context([question, asked, HumanMessage([block(text)])], 3000)
-    [(_, short)] = texts_that_may_be_cut(result).items()
-
-    assert "[… omitted]" in short
-    assert result.content == [block(short)]
-
-
-def test_the_models_own_system_prompt_takes_its_part(model: Any) -> None:
-    """A system prompt set in the model, and tools bound to it, count against the budget."""
-    system = "You are a lawyer. " * 20
-    bare = model.bound
-    lawyer = bare.model_copy(update={"system": [system]})
-    budget = TokenCounter(bare.model_id)(HISTORY)
-
-    assert limit_context(HISTORY, budget, model=bare) == HISTORY
-    kept = limit_context(HISTORY, budget, model=lawyer)
-    assert TokenCounter(bare.model_id)([SystemMessage(system), *kept]) <= budget
-    retrying = bare.bind_tools([weather]).with_retry()
-    with_tools = limit_context(HISTORY, budget + 200, model=bare, tools=[weather])
-    assert limit_context(HISTORY, budget + 200, model=retrying) == with_tools
-    assert len(with_tools) < len(HISTORY)
-    with pytest.raises(ContextTooLongError, match=r"about \d\d\d are of the system prompt"):
-        limit_context([HumanMessage("word " * 500)], 60, model=lawyer)
-
-
-def test_a_wrapped_model_is_unwrapped_and_never_told(model: Any) -> None:
-    """A model in a retry or a binding counts as itself; of what can't, the type alone is told."""
-    secret = model.bound.model_copy(update={"system": ["secret"], "model_id": "acme.frontier-v9"})
-    budget = ContextLimiter(model="us.amazon.nova-lite-v1:0").max_tokens
-    nova = model.bound.model_copy(update={"model_id": "us.amazon.nova-lite-v1:0"})
-
-    assert ContextLimiter(model=nova.with_retry()).max_tokens == budget
-    assert ContextLimiter(model=nova.with_fallbacks([secret])).max_tokens == budget
-    for arguments in (
-        {"model": secret.with_retry()},
-        {"model": RunnableLambda(secret.invoke)},
-        {"max_tokens": 9, "model": ChatPromptTemplate(["hello"]) | secret},
-        {"max_tokens": 9, "counter": RunnableLambda(secret.invoke)},
-        {"max_tokens": 9, "counter": {"a": secret}},
-    ):
-        with pytest.raises(ConfigurationError) as told:
-            ContextLimiter(**arguments)  # type: ignore[arg-type]
-        assert "secret" not in str(told.value)
-        assert len(str(told.value)) < 200
-
-
-def test_one_message_is_a_context_and_a_dict_is_none() -> None:
-    """A message alone is a list of one; a dict is refused: its keys are no prompt."""
-    question = HumanMessage("Why?")
-
-    assert limit_context(question, 50) == [question]
-    for wrong in ({"context": "secret", "question": "Why?"}, 7, None):
-        with pytest.raises(TypeError, match="A context can't be a (dict|int|NoneType): pass"):
-            limit_context(wrong, 50)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="can't be a dict"):
-        (RunnablePassthrough() | ContextLimiter(50)).invoke({"context": "secret"})
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: loads(dumps(one))])
-def test_a_limiter_can_be_sent_to_another_process(
-    model: Any, copied: Callable[[ContextLimiter], ContextLimiter]
-) -> None:
-    """A limiter can be copied and pickled, also one for a model with clients."""
-    limiter = ContextLimiter(500, model=model)
-
-    assert copied(limiter).invoke(HISTORY) == limiter.invoke(HISTORY)
-    assert copied(ContextLimiter(5, counter=len)).invoke("one, two, three") == "one,"
 
 
 def test_tools_take_their_part_of_the_budget() -> None:
