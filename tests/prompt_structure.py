@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import random
 import re
@@ -18,6 +19,9 @@ _BOM: Final = "\ufeff"
 _NOISE: Final = 0.1
 _SPACES: Final = re.compile(r"[ \t\n]+")
 _LINE_END: Final = re.compile(r"[ \t\u3000]+(?=\n|\Z)")
+_GAP: Final = re.compile(r"(?<=\S)[ \u3000]{2,}(?=\S)")
+_CLOSING: Final = ")'”’」』"
+_SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 _VERBATIM: Final = frozenset({"fence", "code_block", "code_inline", "html_block", "html_inline"})
 
 
@@ -85,14 +89,35 @@ def words(text: str) -> list[str]:
 
 
 def rows(text: str) -> list[str]:
-    """The lines of tables, byte for byte."""
-    lines = text.lstrip(_BOM).replace("\r\n", "\n").split("\n")
-    return [line for line in lines if "|" in line or "\t" in line.strip()]
+    """The lines of tables, byte for byte: with a bar or a tab in them."""
+    return [line for line in _lines(text) if line.strip() and ("|" in line or "\t" in line)]
+
+
+def columns(text: str) -> list[str]:
+    """The lines with a gap of two spaces or more that stands behind no sentence."""
+    return [line.rstrip(" \u3000") for line in _lines(text) if _has_columns(line)]
+
+
+def _has_columns(line: str) -> bool:
+    gaps = _GAP.finditer(line)
+    return any(not line[: gap.start()].rstrip(_CLOSING).endswith(_SENTENCE_ENDS) for gap in gaps)
+
+
+def _lines(text: str) -> list[str]:
+    return text.lstrip(_BOM).replace("\r\n", "\n").split("\n")
+
+
+def csv_rows(text: str) -> list[list[str]]:
+    """The rows of CSV or TSV, with each value as it is; rows of white space alone are none."""
+    rows = csv.reader(text.lstrip(_BOM).splitlines(), delimiter="\t" if "\t" in text else ",")
+    return [row for row in rows if len(row) > 1 or "".join(row).strip()]
 
 
 READERS: Final[dict[str, tuple[Callable[[str], Any], ...]]] = {
     ".py": (python, markdown),
     ".json": (json_value, str),
+    ".csv": (csv_rows, markdown),
+    ".tsv": (csv_rows, markdown),
     ".yml": (yaml_value, markdown),
     ".yaml": (yaml_value, markdown),
     ".ipynb": (json_value, str),
@@ -102,7 +127,7 @@ READERS: Final[dict[str, tuple[Callable[[str], Any], ...]]] = {
 
 def violations(kind: str, before: str, after: str) -> list[str]:
     """The names of the readers that see another document."""
-    readers = (words, rows, *READERS.get(kind, (markdown,)))
+    readers = (words, rows, columns, *READERS.get(kind, (markdown,)))
     seen = ((reader.__name__, reader(before), reader(after)) for reader in readers)
     return [name for name, old, new in seen if old is not None and old != new]
 

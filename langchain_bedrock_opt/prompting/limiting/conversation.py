@@ -1,24 +1,26 @@
-"""What is left of a conversation if only some of its turns are kept."""
+"""What is left of a conversation if only some of its turns, or of its last rounds, are kept."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Final
 
 from langchain_core.messages import BaseMessage
 
-from langchain_bedrock_opt.prompting.limiting.contents import with_note
+from langchain_bedrock_opt.prompting.limiting.contents import with_note, with_note_behind
 from langchain_bedrock_opt.prompting.limiting.text import Keep
-from langchain_bedrock_opt.prompting.limiting.turns import turns_of
+from langchain_bedrock_opt.prompting.limiting.turns import rounds_of, turns_of
 from langchain_bedrock_opt.prompting.messages import text_of
 
 _BLOCK: Final = 500  # about the characters that an image or a tool call is worth
 
 
 class Conversation:
-    """A conversation and the order in which its turns are kept beside the last one.
+    """A conversation and the order in which its pieces are kept.
+
+    What the user said last and the last answer with its results are always kept. Beside them come
+    the earlier rounds of the same turn, the latest first: an agent's, which may be many. Then come
+    the other turns.
 
     Args:
         messages: All of them.
@@ -26,43 +28,54 @@ class Conversation:
         head_share: With both ends, the share of the characters that the first turns get.
 
     Attributes:
-        choices: How many turns there are beside the last one.
-        sizes: About how many characters are kept with 0, 1, 2, … of them.
+        last_turn: The indices of the last turn's messages.
+        rounds: How many pieces are earlier rounds of the last turn: they are chosen first.
+        choices: How many pieces there are beside what is always kept.
     """
 
     def __init__(self, messages: Sequence[BaseMessage], keep: Keep, head_share: float) -> None:
         self._messages = messages
-        self._fixed, turns = turns_of(messages)
+        fixed, turns = turns_of(messages)
         self._turns = turns or [[]]
-        sizes = [sum(_size(messages[index]) for index in turn) for turn in self._turns]
-        self._order = _order(sizes[:-1], keep, head_share)
-        self.choices = len(self._order)
-        self.sizes = list(accumulate((sizes[turn] for turn in self._order), initial=0))
+        self.last_turn = self._turns[-1]
+        self._opening, *rounds = rounds_of(messages, self.last_turn)
+        if not self._opening:  # a conversation without its beginning
+            rounds = [self.last_turn]
+        sizes = [sum(_size(messages[index]) for index in turn) for turn in self._turns[:-1]]
+        self._order = _order(sizes, keep, head_share)
+        self._kept = {*fixed, *self._opening, *(rounds.pop() if rounds else ())}
+        self._rounds = rounds[::-1]
+        self.rounds = len(rounds)
+        self.choices = self.rounds + len(self._order)
 
-    def kept(self, choices: int, note: str) -> list[BaseMessage]:
-        """The messages that stay if so many turns are kept beside the last one.
+    def kept(
+        self, choices: int, note: str, messages: Sequence[BaseMessage] = ()
+    ) -> list[BaseMessage]:
+        """The messages that stay if so many pieces are kept.
 
         Args:
             choices: How many.
-            note: What stands where turns were left out, before the next message.
+            note: What stands where messages were left out: before the next message of the user,
+                or behind the last one.
+            messages: All messages, with others in the place of some; the default is as they are.
         """
-        turns = {*self._order[:choices], len(self._turns) - 1}
-        indices = {*self._fixed, *(index for turn in turns for index in self._turns[turn])}
-        messages = {index: self._messages[index] for index in sorted(indices)}
+        turns = {*self._order[: max(0, choices - self.rounds)], self._last}
+        pieces = [*self._rounds[:choices], *(self._turns[turn] for turn in turns - {self._last})]
+        indices = sorted(self._kept.union(*pieces))
+        kept = {index: (messages or self._messages)[index] for index in indices}
         if note:
             for turn in turns:
                 if turn and turn - 1 not in turns:
                     first = self._turns[turn][0]
-                    messages[first] = with_note(messages[first], note)
-        return list(messages.values())
+                    kept[first] = with_note(kept[first], note)
+            if choices < self.rounds:
+                behind = self._opening[-1]
+                kept[behind] = with_note_behind(kept[behind], note)
+        return list(kept.values())
 
-    def last_turn_noted(self, messages: Sequence[BaseMessage], note: str) -> list[BaseMessage]:
-        """What stays of the last turn and no other, shortened before, with a note."""
-        noted = list(messages)
-        if note and self.choices:
-            place = bisect_left(self._fixed, self._turns[-1][0])
-            noted[place] = with_note(noted[place], note)
-        return noted
+    @property
+    def _last(self) -> int:
+        return len(self._turns) - 1
 
 
 def _order(sizes: Sequence[int], keep: Keep, head_share: float) -> list[int]:

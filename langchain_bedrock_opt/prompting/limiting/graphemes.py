@@ -32,13 +32,18 @@ def boundary_before(text: str, position: int) -> int:
         return position - 1 if left == "\r" and right == "\n" else position
     if "\ud800" <= left <= "\udbff" and "\udc00" <= right <= "\udfff":
         return position - 1  # two halves of one character, as a careless decoder leaves them
-    safe, cluster = _patterns()
-    anchor = safe.search(text, 0, position)
-    for match in cluster.finditer(text, anchor.start() if anchor else 0):
-        if match.end() == position:
+    safe, cluster, flags = _patterns()
+    half_flags = flags.match(text, 0, position)
+    if half_flags:  # two make one, and a run of them may be long
+        anchor = position - 2 + len(half_flags.group()) % 2
+    else:
+        found = safe.search(text, 0, position)
+        anchor = found.start() if found else 0
+    for match in cluster.finditer(text[anchor : position + 1]):
+        if anchor + match.end() == position:
             return position
-        if match.end() > position:
-            return match.start()
+        if anchor + match.end() > position:
+            return anchor + match.start()
     return position
 
 
@@ -55,10 +60,18 @@ def boundary_after(text: str, position: int) -> int:
 
 
 @lru_cache(maxsize=1)
-def _patterns() -> tuple[Pattern[str], Pattern[str]]:
-    """A place where one certainly begins, looked for backwards; and one itself."""
+def _patterns() -> tuple[Pattern[str], Pattern[str], Pattern[str]]:
+    """A place where one certainly begins, one itself, and halves of flags.
+
+    The first and the last look backwards.
+    """
     import regex
 
+    half = r"\p{GCB=Regional_Indicator}"
     joined = r"\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}"
     alone = r"\p{GCB=Other}\p{GCB=Control}\p{GCB=LF}"
-    return regex.compile(rf"(?r)(?<=[{alone}])[^{joined}]"), regex.compile(r"\X")
+    return (
+        regex.compile(rf"(?r)(?<=[{alone}])[^{joined}]|(?<={half})[^{half}{joined}]"),
+        regex.compile(r"\X"),
+        regex.compile(rf"(?r){half}+"),
+    )

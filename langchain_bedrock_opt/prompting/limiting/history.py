@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_bedrock_opt.errors import ContextTooLongError
-from langchain_bedrock_opt.prompting.limiting.contents import texts_that_may_be_cut, with_texts
+from langchain_bedrock_opt.prompting.limiting.contents import (
+    Place,
+    texts_that_may_be_cut,
+    with_texts,
+)
 from langchain_bedrock_opt.prompting.limiting.conversation import Conversation
 from langchain_bedrock_opt.prompting.limiting.counters import Counters
 from langchain_bedrock_opt.prompting.limiting.markers import SAMPLE, marker_for
@@ -19,9 +23,10 @@ from langchain_bedrock_opt.prompting.limiting.text import Keep, TextCut
 LEAST: Final = 16
 """Tokens below which a text of a message is not cut."""
 
-_GUESSES: Final = 4  # after so many, the search goes by halves
+FAIR: Final = 256
+"""Tokens below which a text is not cut while there are rounds of calls to be left out."""
 
-Texts: TypeAlias = dict[tuple[int, int], str]
+Texts: TypeAlias = Mapping[tuple[int, Place], str]
 """Texts by the index of their message and their place in its content."""
 
 
@@ -55,33 +60,54 @@ class HistoryCut:
         note = marker_for(_sample(whole)).messages if self.marker is None else self.marker
         notes = (note, "") if note else ("",)
         for used in notes:
-
-            def cost(choices: int, used: str = used) -> int:
-                return self.counters.messages(conversation.kept(choices, used))
-
-            choices = _most(cost, conversation.sizes, total, max_tokens)
-            if choices is not None:
+            choices = self._most(conversation, conversation.choices, used, whole, max_tokens)
+            if choices >= 0:
                 return conversation.kept(choices, used)
-        return self._shortened(conversation, notes, max_tokens)
+        return self._shortened(conversation, whole, notes, max_tokens)
+
+    def _most(
+        self,
+        conversation: Conversation,
+        most: int,
+        note: str,
+        messages: Sequence[BaseMessage],
+        max_tokens: int,
+    ) -> int:
+        """The most pieces of a conversation that fit; -1 if not even none does."""
+
+        def cost(choices: int) -> int:
+            return self.counters.messages(conversation.kept(choices, note, messages))
+
+        return bisect_right(range(most + 1), max_tokens, key=cost) - 1
 
     def _shortened(
-        self, conversation: Conversation, notes: Sequence[str], max_tokens: int
+        self,
+        conversation: Conversation,
+        whole: Sequence[BaseMessage],
+        notes: Sequence[str],
+        max_tokens: int,
     ) -> list[BaseMessage]:
-        """The last turn alone, with its longest texts cut until it fits."""
-        kept = conversation.kept(0, "")
+        """The last turn alone, with its longest texts cut until it fits.
+
+        Rounds are left out before any text is cut to less than `FAIR` tokens.
+        """
         texts = {
             (index, place): text
-            for index, message in enumerate(kept)
-            for place, text in texts_that_may_be_cut(message).items()
+            for index in conversation.last_turn
+            for place, text in texts_that_may_be_cut(whole[index]).items()
         }
         sizes = {key: self.counters.part(text) for key, text in texts.items()}
-        shortest: list[BaseMessage] = []
+        fair = self._levelled(whole, texts, sizes, FAIR)
+        rounds = max(0, self._most(conversation, conversation.rounds, notes[0], fair, max_tokens))
+        shortest = kept = conversation.kept(rounds, "")
+        stay = {id(message) for message in kept}
+        sizes = {key: size for key, size in sizes.items() if id(whole[key[0]]) in stay}
         for note in notes:
             over, step = 0, 0
             while True:
                 level = _level(list(sizes.values()), over)
-                cut = self._levelled(kept, texts, sizes, level)
-                shortest = conversation.last_turn_noted(cut, note)
+                cut = self._levelled(whole, texts, sizes, level)
+                shortest = conversation.kept(rounds, note, cut)
                 excess = self.counters.messages(shortest) - max_tokens
                 if excess <= 0:
                     return shortest
@@ -94,16 +120,16 @@ class HistoryCut:
         self,
         messages: Sequence[BaseMessage],
         texts: Texts,
-        sizes: dict[tuple[int, int], int],
+        sizes: Mapping[tuple[int, Place], int],
         level: int,
     ) -> list[BaseMessage]:
         """The messages with each text cut to so many tokens that has more."""
         # Instructions stand at either end of a prompt, so that its middle goes.
         how = TextCut(count=self.counters.part, keep="ends", marker=self.marker)
-        changed: dict[int, dict[int, str]] = {}
-        for (index, place), text in texts.items():
-            if sizes[index, place] > level:
-                shorter = how.cut(text, level)
+        changed: dict[int, dict[Place, str]] = {}
+        for (index, place), size in sizes.items():
+            if size > level:
+                shorter = how.cut(texts[index, place], level)
                 if shorter.strip():  # Bedrock refuses a blank text
                     changed.setdefault(index, {})[place] = shorter
         return [
@@ -113,7 +139,7 @@ class HistoryCut:
 
     def _too_long(self, messages: Sequence[BaseMessage], max_tokens: int) -> ContextTooLongError:
         needed = self.counters.messages(list(messages))
-        system = sum(
+        system = self.counters.system() + sum(
             self.counters.part(message.text)
             for message in messages
             if isinstance(message, SystemMessage)
@@ -127,37 +153,6 @@ class HistoryCut:
             needed_tokens=needed,
             max_tokens=max_tokens,
         )
-
-
-def _most(
-    cost: Callable[[int], int], sizes: Sequence[int], total: int, max_tokens: int
-) -> int | None:
-    """The most choices that fit; None if none does.
-
-    Args:
-        cost: The tokens of so many choices.
-        sizes: About how long these are, to guess by.
-        total: The tokens of all choices, which are too many.
-        max_tokens: The budget.
-    """
-    low, high = 0, len(sizes) - 1
-    below, above = cost(0), total
-    if below > max_tokens:
-        return None
-    guesses = 0
-    while high - low > 1:
-        guess = (low + high) // 2
-        if guesses < _GUESSES and above > below:
-            share = (max_tokens - below) / (above - below)
-            aim = sizes[low] + share * (sizes[high] - sizes[low])
-            guess = min(max(bisect_right(sizes, aim) - 1, low + 1), high - 1)
-        guesses += 1
-        tokens = cost(guess)
-        if tokens <= max_tokens:
-            low, below = guess, tokens
-        else:
-            high, above = guess, tokens
-    return low
 
 
 def _level(sizes: Sequence[int], over: int) -> int:

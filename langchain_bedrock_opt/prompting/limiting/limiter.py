@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Final, get_args, overload
 
 from langchain_core.language_models import LanguageModelInput
@@ -39,7 +39,7 @@ def limit_context(  # type: ignore[overload-overlap]  # a text is a sequence of 
 
 @overload
 def limit_context(
-    context: Sequence[MessageLikeRepresentation],
+    context: BaseMessage | Sequence[MessageLikeRepresentation],
     max_tokens: int | None = None,
     *,
     model: Any = None,
@@ -52,7 +52,7 @@ def limit_context(
 
 
 def limit_context(
-    context: str | Sequence[MessageLikeRepresentation],
+    context: str | BaseMessage | Sequence[MessageLikeRepresentation],
     max_tokens: int | None = None,
     *,
     model: Any = None,
@@ -73,15 +73,18 @@ def limit_context(
     * **Of a conversation** whole turns are left out, the oldest first; a tool's result always
       stays with its call. The system prompt and the last turn (the last message of the user and
       all that follows) are kept, and the tools count. If these are too long by themselves, the
-      longest texts in the last turn lose their middle, at ends of sentences; answers of the model
-      with tool calls or reasoning are kept as they are. The messages given are not changed; those
-      that are shortened are copies with the same id.
+      last turn loses the oldest of its answers with their tools' results, never the last one, and
+      then its longest texts their middle, at ends of sentences; answers of the model with tool
+      calls or reasoning, and results in JSON, are kept as they are. The messages given are not
+      changed; those that are shortened are copies with the same id.
 
     Args:
-        context: A text, or messages in any form that LangChain takes.
+        context: A text, a message, or messages in any form that LangChain takes.
         max_tokens: The budget. The default is what the model's window leaves beside its longest
             answer, where the catalog knows both.
-        model: The model that the prompt is for, by an id of any form, or a chat model.
+        model: The model that the prompt is for, by an id of any form, or a chat model. Of a chat
+            model the system prompt set in it, and tools bound to it, take a part of the budget
+            of messages.
         keep: `"head"` keeps the beginning, `"tail"` the end, `"ends"` both without the middle. Of
             a conversation these are its turns; its last one is always kept. The default is
             `"head"` for a text, `"tail"` for a conversation.
@@ -100,6 +103,7 @@ def limit_context(
     Raises:
         ContextTooLongError: What must stay of a conversation is over the budget by itself.
         ConfigurationError: An argument makes no sense, or no budget is given or known.
+        TypeError: The context is none of these, such as a dict.
 
     Example:
         >>> log = "The server started. It listened on port 80. A client came. It left again."
@@ -186,17 +190,19 @@ class Limits:
         counters: Count them.
     """
 
-    max_tokens: int | None = None
-    model: Any = None
+    max_tokens: InitVar[int | None] = None
+    model: InitVar[Any] = None
     keep: Keep | None = None
     head_share: float = 0.5
     marker: str | None = None
-    tools: Sequence[Any] = ()
-    counter: Any = None
+    tools: InitVar[Sequence[Any]] = ()
+    counter: InitVar[Any] = None
     budget: int = field(init=False)
     counters: Counters = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(
+        self, max_tokens: int | None, model: Any, tools: Sequence[Any], counter: Any
+    ) -> None:
         """Look at the arguments: mistakes are found before anything is to be cut."""
         if self.keep is not None and self.keep not in _KEEPS:
             raise ConfigurationError(f"keep={self.keep!r} is none of {', '.join(_KEEPS)}.")
@@ -205,24 +211,20 @@ class Limits:
                 f"head_share={self.head_share!r} is no share: pass one above 0 and below 1, or "
                 "keep='head' or keep='tail'."
             )
-        budget = default_budget(self.model) if self.max_tokens is None else self.max_tokens
+        budget = default_budget(model) if max_tokens is None else max_tokens
         if budget < 0:
             raise ConfigurationError(f"max_tokens={budget} is below 0: pass how many may stay.")
         object.__setattr__(self, "budget", budget)
-        counters = counters_for(self.counter, self.model, self.tools)
+        counters = counters_for(counter, model, tools)
         object.__setattr__(self, "counters", counters)
 
-    def applied_to(self, context: LanguageModelInput) -> str | list[BaseMessage]:
+    def applied_to(self, context: LanguageModelInput | BaseMessage) -> str | list[BaseMessage]:
         """A text or messages within the budget."""
         if isinstance(context, StringPromptValue):
             context = context.text
         if isinstance(context, str):
             return self._text(context)
-        messages = (
-            context.to_messages()
-            if isinstance(context, PromptValue)
-            else convert_to_messages(context)
-        )
+        messages = context.to_messages() if isinstance(context, PromptValue) else _messages(context)
         cut = HistoryCut(
             counters=self.counters,
             keep=self.keep or "tail",
@@ -239,3 +241,14 @@ class Limits:
             marker=self.marker,
         )
         return cut.cut(text, self.budget)
+
+
+def _messages(context: Any) -> list[BaseMessage]:
+    if isinstance(context, BaseMessage):
+        return [context]
+    if not isinstance(context, Sequence):
+        raise TypeError(
+            f"A context can't be a {type(context).__name__}: pass a text, a list of messages or a "
+            "prompt value."
+        )
+    return convert_to_messages(context)

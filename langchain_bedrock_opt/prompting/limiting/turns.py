@@ -8,7 +8,7 @@ its call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from langchain_core.messages import (
     AIMessage,
@@ -18,6 +18,8 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+
+from langchain_bedrock_opt.prompting.limiting.contents import is_result
 
 
 class Turns(NamedTuple):
@@ -52,6 +54,27 @@ def turns_of(messages: Sequence[BaseMessage]) -> Turns:
     return Turns(fixed, turns)
 
 
+def rounds_of(messages: Sequence[BaseMessage], turn: Sequence[int]) -> list[list[int]]:
+    """Take a turn apart into what the user said and each answer with the results of its calls.
+
+    Returns:
+        The indices of the opening, which may be empty, and those of each round.
+
+    Example:
+        >>> rounds_of(
+        ...     [HumanMessage("Hi"), AIMessage("I ask."), ToolMessage("", tool_call_id="1")],
+        ...     [0, 1, 2],
+        ... )
+        [[0], [1, 2]]
+    """
+    rounds: list[list[int]] = [[]]
+    for index in turn:
+        if isinstance(messages[index], AIMessage):
+            rounds.append([])
+        rounds[-1].append(index)
+    return rounds
+
+
 def _beginnings(messages: Sequence[BaseMessage]) -> set[int]:
     """Where a conversation may begin: with the user, if no tool's result is to come."""
     found: set[int] = set()
@@ -73,8 +96,4 @@ def _has_result(message: BaseMessage) -> bool:
     if isinstance(message, ToolMessage):
         return True
     content = message.content
-    return isinstance(content, list) and any(map(_is_result, content))
-
-
-def _is_result(block: Any) -> bool:
-    return isinstance(block, dict) and (block.get("type") == "tool_result" or "toolResult" in block)
+    return isinstance(content, list) and any(map(is_result, content))

@@ -38,12 +38,12 @@ def optimize_prompt(prompt: Sequence[MessageLikeRepresentation]) -> list[BaseMes
 def optimize_prompt(prompt: Any) -> Any:
     r"""Take out white space that means nothing, and nothing else.
 
-    Taken out are blank lines beyond one, spaces at ends of lines, spaces beyond one between words
-    of a sentence, and white space around the whole prompt. Left as they are: code (fenced,
-    indented or plain), tables and aligned columns, JSON, YAML, logs, patches, HTML, quotations,
-    inline code, Markdown's line breaks, spaces between Japanese words, and whatever could be one of
-    them. Optimizing again changes nothing, and equal prompts stay equal, so a prompt cache's prefix
-    stays one.
+    Taken out are blank lines beyond one, spaces at ends of lines, the second space behind a
+    sentence, and white space around the whole prompt. Left as they are: code (fenced, indented or
+    plain), tables and aligned columns, CSV and TSV, JSON, YAML, logs, patches, HTML, quotations,
+    inline code, Markdown's line breaks, all other gaps within a line, and whatever could be one of
+    these. Optimizing again changes nothing, and equal prompts stay equal, so a prompt cache's
+    prefix stays one.
 
     Args:
         prompt: A text, messages in any form that LangChain knows, or a prompt value. Of messages,

@@ -5,9 +5,9 @@ of lines. Code or data that stands in no fence has no such ends, so all from its
 line's block to its last one's is one span: whatever lies between, such as a text in triple
 quotes, may be a part of it.
 
-Where Markdown could be read in two ways, such as a fence whose end is indented otherwise, nothing
-more is touched to the end of the text. A span too many costs a few spaces; one too few would
-change what somebody wrote.
+Where a text could be read in two ways, such as a fence whose end is indented otherwise or a
+backtick without a second one, nothing more is touched to the end of the text. A span too many
+costs a few spaces; one too few would change what somebody wrote.
 
 All functions take a text that begins and ends with a newline, and give spans that begin and end
 with lines, without the last newline.
@@ -16,6 +16,7 @@ with lines, without the last newline.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -44,7 +45,9 @@ _FRONT_MATTER: Final = re.compile(
     r"\n(---|\+\+\+)[ \t]*\n(?=[\w\"'-][^\n]*[:=])(?:(?!---|\.\.\.|\+\+\+)[^\n]*\n)*?"
     r"(?:\1|\.\.\.)[ \t]*(?=\n)"
 )
-_HEREDOC: Final = re.compile(r"<<[-~]?(['\"]?)([A-Z_]{2,40})\1[^\n]*(?=\n)")
+_HEREDOC: Final = re.compile(r"<<(?<!<<<)[-~]? ?(['\"]?)([A-Za-z_]\w{1,40})\1[^\n]*(?=\n)")
+_POWERSHELL: Final = re.compile(r"@[\"'][ \t]*\n")
+_UNESCAPED: Final = re.compile(r"`(?<!\\`)")
 
 # Lines that tell of code or data. Each alternative begins at a newline and looks at the line that
 # ended there or at the one that begins: so the search leaps from newline to newline.
@@ -88,6 +91,10 @@ _TELLING: Final = re.compile(
     + r"|(?P<begins> {0,3}(?:"
     + "|".join(_LINE_BEGINNINGS)
     + ")))"
+)
+# The same with spaces behind, which a rule would take out.
+_SPACED_ENDS: Final = re.compile(
+    rf"[{{(\[\\>;|+\-](?:{'|'.join(rf'(?<={end})' for end in _LINE_ENDS)})[ \t]+\n"
 )
 _WINDOW: Final = 4096
 _HUNK: Final = re.compile(r"\n@@[^\n]*(?:\n[ +\-\\][^\n]*|\n(?=\n))*")
@@ -254,16 +261,45 @@ def _unmarked(text: str, spans: list[Span]) -> Span | None:
     last = -1
     if first < len(text):
         last = next(place for gap in reversed(outside) if (place := _last(text, *gap)) >= 0)
-    for quotes in ('"""', "'''"):
-        places = (text.find(quotes, *gap) for gap in outside)
-        opening = next((place for place in places if place >= 0), -1)
-        if opening >= 0:  # to the last ones of all: fences may stand between
-            first, last = min(first, opening), max(last, text.rfind(quotes))
+    for place, end in (*_quoted(text, outside), *_spaced(text, outside)):
+        first, last = min(first, place), max(last, end)
     if last < 0:
         return None
     last = max(last, _patch_end(text, outside))
     first_line = text.rfind("\n", 0, first) + 1
     return _block_start(text, first_line), _block_end(text, last)
+
+
+def _quoted(text: str, outside: list[Span]) -> Iterator[Span]:
+    """Where texts of several lines may begin and end; those without an end reach to the last."""
+    for quotes in ('"""', "'''"):
+        places = (text.find(quotes, *gap) for gap in outside)
+        opening = next((place for place in places if place >= 0), -1)
+        if opening >= 0:  # to the last ones of all: fences may stand between
+            yield opening, text.rfind(quotes)
+    if "`" in text:
+        yield from ((place, len(text) - 1) for gap in outside for place in _odd(text, *gap))
+    if "@" in text:
+        found = (_POWERSHELL.search(text, *gap) for gap in outside)
+        yield from ((match.start(), len(text) - 1) for match in found if match)
+
+
+def _odd(text: str, start: int, end: int) -> Iterator[int]:
+    """The first backtick of the first block that opens one and does not close it."""
+    while (place := text.find("`", start, end)) >= 0:
+        start = min(end, _block_end(text, place))
+        ticks = text.count("`", place, start)
+        # A backslash stands for itself in Go, and not in JavaScript: both are odd to somebody.
+        if ticks % 2 or len(_UNESCAPED.findall(text, place, start)) % 2:
+            yield place
+            return
+
+
+def _spaced(text: str, outside: list[Span]) -> Iterator[Span]:
+    """Ends of telling lines that have spaces behind them."""
+    if " \n" in text or "\t\n" in text:
+        for gap in outside:
+            yield from (found.span() for found in _SPACED_ENDS.finditer(text, *gap))
 
 
 def _patch_end(text: str, outside: list[Span]) -> int:

@@ -36,6 +36,15 @@ class SavingsCounter:
         """What was saved so far."""
         return self._total
 
+    def __getstate__(self) -> Savings:
+        """What a copy, or another process, goes on from: a lock can't be copied."""
+        return self._total
+
+    def __setstate__(self, total: Savings) -> None:
+        """Go on from there."""
+        self._lock = Lock()
+        self._total = total
+
     def add(self, texts: Iterable[Optimized]) -> Savings:
         """Count one prompt with the texts in it, and return what it alone saved."""
         kept = [*texts]

@@ -16,19 +16,20 @@ from langchain_bedrock_opt.prompting.optimizing.protection import (
 )
 from langchain_bedrock_opt.prompting.optimizing.rules import (
     BLANK_LINES,
-    Block,
     Kind,
     Removal,
     blank_lines,
     in_block,
+    next_gap,
     next_line_end,
-    next_run,
 )
 
 _BOM: Final = "\ufeff"
 _RUN: Final = re.compile(r"  (?<=\S  )")
 _MARKUP: Final = re.compile(r"<\?xml|<!DOCTYPE|<html", re.IGNORECASE)
-_INDENTED_OR_MARKED: Final = re.compile(r"\n(?:[ \t]+[^\s]|[`~<>])|\||\t *[^\s]")
+_INDENTED_OR_MARKED: Final = re.compile(
+    r"[\n|\t](?:(?<=\n)(?:[ \t]+[^\s]|[`~<>])|(?<=\|)|(?<=\t) *[^\s])"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +41,9 @@ class Optimized:
         removed_chars: How many characters are gone.
         saved_tokens: How many tokens that are: an estimate.
         removed: The characters by kind: `blank_lines` (blank lines beyond one, and spaces in
-            them), `line_ends` (spaces at ends of lines), `runs` (spaces beyond one between
-            words), `edges` (white space around the whole text), `line_breaks` (carriage returns
-            and a byte order mark).
+            them), `line_ends` (spaces at ends of lines), `runs` (the second space between
+            sentences), `edges` (white space around the whole text), `line_breaks` (carriage
+            returns and a byte order mark).
     """
 
     text: str
@@ -86,7 +87,7 @@ def shorten(text: str, *, edges: bool = True) -> tuple[str, dict[Kind, int]]:
         return text, {}
     if "\r" in text:
         return _shorten_crlf(text, edges=edges)
-    return _shorten(text, edges=edges)
+    return _shorten(text, *_framed(text), edges=edges)
 
 
 def _may_shorten(text: str, *, edges: bool) -> bool:
@@ -112,37 +113,39 @@ def _shorten_crlf(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
     if text.count("\r\n") != returns:
         return text, {}
     plain = text.replace("\r\n", "\n")
-    is_prose = (
-        not _INDENTED_OR_MARKED.search("\n" + plain) and not find_protected(f"\n{plain}\n").spans
-    )
-    shorter, removed = _shorten(plain, edges=edges)
+    framed, protection = _framed(plain)
+    is_prose = not (protection.spans or _INDENTED_OR_MARKED.search(framed))
+    shorter, removed = _shorten(plain, framed, protection, edges=edges)
     if is_prose:
         return shorter, {**removed, "line_breaks": removed.get("line_breaks", 0) + returns}
-    if returns != text.count("\n"):
-        return text, {}
-    if shorter is plain:
+    if returns != text.count("\n") or shorter is plain:
         return text, {}
     shorter = shorter.replace("\n", "\r\n")
     lost = len(text) - len(shorter) - sum(removed.values())
     return shorter, {**removed, "line_breaks": removed.get("line_breaks", 0) + lost}
 
 
-def _shorten(text: str, *, edges: bool) -> tuple[str, dict[Kind, int]]:
-    body = text.lstrip(_BOM)
-    # With a newline at both ends every line is between two of them.
-    framed = f"\n{body}\n"
-    protection = find_protected(framed)
+def _framed(text: str) -> tuple[str, Protection]:
+    """A text between two newlines, so that every line is, and what is to be left of it."""
+    framed = f"\n{text.lstrip(_BOM)}\n"
+    return framed, find_protected(framed)
+
+
+def _shorten(
+    text: str, framed: str, protection: Protection, *, edges: bool
+) -> tuple[str, dict[Kind, int]]:
+    marks = len(text) - (len(framed) - len("\n\n"))
     code = protection.code
-    if len(body) < len(text) and code is not None and code[0] == 1:
+    if marks and code is not None and code[0] == 1:
         return text, {}
     removals = sorted(_removals(framed, protection, edges=edges))
-    if not removals and len(body) == len(text):
+    if not removals and not marks:
         return text, {}
     removed: Counter[Kind] = Counter()
     for start, end, kind in removals:
         removed[kind] += end - start
-    if len(body) < len(text):
-        removed["line_breaks"] += len(text) - len(body)
+    if marks:
+        removed["line_breaks"] += marks
     return _without(framed, removals), dict(removed)
 
 
@@ -166,31 +169,28 @@ def _removals(text: str, protection: Protection, *, edges: bool) -> Iterator[Rem
     if edges:
         is_free = text[start] != _BOM and (code is None or code[0] > start)
         if start > 1 and is_free:
-            yield Removal(1, start, "edges")
+            yield 1, start, "edges"
         is_free = not spans or spans[-1][1] <= end
         if end < len(text) - 1 and is_free and (code is None or code[1] < end):
-            yield Removal(end, len(text) - 1, "edges")
+            yield end, len(text) - 1, "edges"
     for gap in gaps(spans, start - 1, end + 1):
         yield from _removals_between(text, *gap)
 
 
 def _removals_between(text: str, start: int, end: int) -> Iterator[Removal]:
     """What is to be removed from one newline to another, with nothing protected in between."""
-    position, before = start, -1
+    position = start
     # Most blocks have nothing to remove and are not looked at: the next that may is known.
-    line_end, run = next_line_end(text, start, end), next_run(text, start, end)
+    line_end, gap = next_line_end(text, start, end), next_gap(text, start, end)
     for found in BLANK_LINES.finditer(text, start, end):
         first, last = found.span()
-        if first > position:
-            if line_end <= first or run <= first:
-                after = last if last < end else -1
-                yield from in_block(text, Block(position + 1, first, before, after))
-                line_end = next_line_end(text, last - 1, end) if line_end < last else line_end
-                run = next_run(text, last - 1, end) if run < last else run
-            before = first
+        if first > position and (line_end <= first or gap <= first):
+            yield from in_block(text, position + 1, first)
+            line_end = next_line_end(text, last - 1, end) if line_end < last else line_end
+            gap = next_gap(text, last - 1, end) if gap < last else gap
         removal = blank_lines(text, first, last)
         if removal is not None:
             yield removal
         position = last - 1
-    if end - 1 > position and (line_end < end or run < end):
-        yield from in_block(text, Block(position + 1, end - 1, before, -1))
+    if end - 1 > position and (line_end < end or gap < end):
+        yield from in_block(text, position + 1, end - 1)

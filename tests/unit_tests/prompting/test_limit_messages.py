@@ -16,32 +16,20 @@ from langchain_core.messages import (
     HumanMessage,
     RemoveMessage,
     SystemMessage,
-    ToolMessage,
     convert_to_messages,
     trim_messages,
 )
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
-from langchain_core.tools import tool
 
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.catalog.tokens import TokenCounter
 from langchain_bedrock_opt.errors import ConfigurationError, ContextTooLongError
 from langchain_bedrock_opt.prompting.limiting import ContextLimiter, limit_context
 from langchain_bedrock_opt.prompting.limiting.text import Keep
+from tests.conversations import COUNT, HISTORY, IMAGE, call, check, step, weather
 
-COUNT = TokenCounter()
 KEEPS: tuple[Keep, ...] = get_args(Keep)
-IMAGE = {
-    "type": "image",
-    "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
-}
-
-
-@tool
-def weather(city: str) -> str:
-    """Says what the weather is like."""
-    return city
 
 
 @pytest.fixture(scope="module")
@@ -51,26 +39,6 @@ def model() -> Any:
         model="us.anthropic.claude-haiku-4-5-20251001-v1:0", client=client, max_tokens=100
     )
     return model.bind_tools([weather])
-
-
-def call(identifier: str) -> dict[str, Any]:
-    return {"name": "weather", "args": {"city": "京都"}, "id": identifier}
-
-
-def step(number: int, calls: int, text: str) -> list[BaseMessage]:
-    """A step of an agent: calls side by side, signed reasoning, and the tools' results."""
-    ids = [f"call_{number}_{index}" for index in range(calls)]
-    signed = {
-        "type": "reasoning_content",
-        "reasoning_content": {"text": "Ask the tool.", "signature": f"signature {number}"},
-    }
-    return [
-        AIMessage(
-            [signed, {"type": "text", "text": "I ask."}],
-            tool_calls=[call(identifier) for identifier in ids],
-        ),
-        *(ToolMessage(text or "sunny", tool_call_id=identifier) for identifier in ids),
-    ]
 
 
 @st.composite
@@ -117,7 +85,11 @@ def test_a_conversation_is_within_its_budget_and_valid(
     assert COUNT(result) <= budget
     assert limit_context(result, budget, keep=keep) == result
     assert [m for m in result if m.type == "system"] == [m for m in messages if m.type == "system"]
-    assert last_turn(result) == last_turn(messages)
+    # Of the last turn the question is kept, and its last rounds, never none of them.
+    (question, *kept), (asked, *rounds) = last_turn(result), last_turn(messages)
+    assert question == asked
+    assert kept == rounds[len(rounds) - len(kept) :]
+    assert bool(kept) == bool(rounds)
     check(result)
     if budget % 5 == 0:
         model.invoke(result)
@@ -129,33 +101,6 @@ def last_turn(messages: Sequence[BaseMessage]) -> list[tuple[str, Any]]:
     kinds = [kind for kind in kinds if kind[0] != "system"]
     humans = [index for index, kind in enumerate(kinds) if kind[0] == "human"]
     return kinds[humans[-1] :]
-
-
-def check(messages: Sequence[BaseMessage]) -> None:
-    """A conversation begins with the user, and each call has its result before the next answer."""
-    said = [message for message in messages if message.type != "system"]
-    assert said[0].type == "human"
-    waiting: set[Any] = set()
-    for message in said:
-        if isinstance(message, AIMessage):
-            assert not waiting
-            waiting = {made["id"] for made in message.tool_calls}
-        elif isinstance(message, ToolMessage):
-            waiting.remove(message.tool_call_id)
-    assert not waiting
-
-
-HISTORY: list[BaseMessage] = [
-    SystemMessage("You are brief.", id="system"),
-    HumanMessage("What is the weather like in Kyoto? " * 5, id="first"),
-    *step(1, 2, "It is sunny. " * 10),
-    AIMessage("It is sunny."),
-    HumanMessage("And in Osaka? " * 5, id="second"),
-    AIMessage("It rains in Osaka. " * 5),
-    HumanMessage("Thank you. " * 5, id="third"),
-    AIMessage("You are welcome."),
-    HumanMessage("Where shall I go?", id="last"),
-]
 
 
 def ids(messages: Sequence[BaseMessage]) -> list[str | None]:

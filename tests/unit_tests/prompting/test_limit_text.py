@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 import pytest
@@ -243,3 +244,14 @@ def test_mistakes_are_told_with_their_fix(arguments: dict[str, Any], message: st
     """A call that makes no sense is refused in one line, also for a text that would fit."""
     with pytest.raises(ConfigurationError, match=message):
         limit_context("short", **arguments)
+
+
+def test_a_run_of_flags_takes_one_look() -> None:
+    """A long run of flags is cut between two of them, also with a letter behind or before."""
+    flags = "🇯🇵" * 100_000
+
+    for text in (flags, f"{flags}e", f"a{flags}", f"{flags} {flags}e\u0301", f"b {flags}\u0301"):
+        for keep in get_args(Keep):
+            kept = limit_context(text, 50_001, keep=keep, marker="")
+            assert all(len(run) % 2 == 0 for run in re.findall("[🇯🇵]+", kept))
+            assert kept

@@ -13,7 +13,7 @@ from tests.prompt_structure import untidy, violations
 
 @pytest.fixture(scope="module")
 def found() -> list[Document]:
-    return list(documents(per_kind={".py": 900, ".md": 90, ".json": 60, ".txt": 40}))
+    return list(documents(per_kind={".py": 900, ".md": 90, ".json": 60, ".txt": 40, ".csv": 10}))
 
 
 def test_a_thousand_documents_keep_their_structure(found: list[Document]) -> None:
@@ -41,6 +41,14 @@ def test_untidy_documents_keep_their_structure(found: list[Document]) -> None:
         saved += len(text) - len(shorter)
 
     assert saved > 0
+
+
+def test_the_readers_see_columns_and_values() -> None:
+    """A column's gap, a value's spaces, an empty last value: to lose one is another structure."""
+    assert violations(".txt", "new york  san jose", "new york san jose") == ["columns"]
+    assert violations(".rst", "It is so.  Yes", "It is so. Yes") == []
+    assert violations(".csv", "1,a \n2,b", "1,a\n2,b") == ["csv_rows"]
+    assert violations(".tsv", "Bob\t\nAl\t1", "Bob\nAl\t1") == ["rows", "csv_rows"]
 
 
 def test_japanese_prose_keeps_its_words() -> None:

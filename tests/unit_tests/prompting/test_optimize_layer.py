@@ -12,8 +12,8 @@ from langchain_bedrock_opt import BedrockEmulator, BedrockSemanticCache, ChatBed
 from langchain_bedrock_opt.aws.layers import Call, Layer, LayeredClient, Request, Response
 from langchain_bedrock_opt.prompting.optimizing import PromptOptimizationLayer
 
-UNTIDY = "One.\n\n\n\nTwo  words.  "
-TIDY = "One.\n\nTwo words."
+UNTIDY = "One.\n\n\n\nTwo words.  Yes.  "
+TIDY = "One.\n\nTwo words. Yes."
 MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 
@@ -107,14 +107,18 @@ def test_nothing_else_of_a_request_is_touched(sent: Sent) -> None:
 def test_a_request_that_is_changed_is_a_new_one(sent: Sent) -> None:
     """The caller's request is left as it was, and the order of its blocks is kept."""
     point = {"cachePoint": {"type": "default"}}
-    content = [{"text": "a  b  "}, point, {"text": "c  d"}]
+    content = [{"text": "It is.  B  "}, point, {"text": "It was.  D"}]
     request = {"modelId": MODEL, "messages": [{"role": "user", "content": content}]}
     before = copy.deepcopy(request)
 
     LayeredClient(_Nothing(), [PromptOptimizationLayer(), sent]).converse(**request)
 
     assert request == before
-    assert sent.requests[0]["messages"][0]["content"] == [{"text": "a b  "}, point, {"text": "c d"}]
+    assert sent.requests[0]["messages"][0]["content"] == [
+        {"text": "It is. B  "},
+        point,
+        {"text": "It was. D"},
+    ]
 
 
 def test_prompts_that_differ_in_idle_white_space_share_an_answer() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pickle import dumps, loads
 from typing import Any
 
 import pytest
@@ -14,8 +17,8 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_bedrock_opt import BedrockEmulator, ChatBedrockOptimized
 from langchain_bedrock_opt.prompting.optimizing import PromptOptimizer, optimize_prompt
 
-UNTIDY = "One.\n\n\n\nTwo  words.  "
-TIDY = "One.\n\nTwo words."
+UNTIDY = "One.\n\n\n\nTwo words.  Yes.  "
+TIDY = "One.\n\nTwo words. Yes."
 MODEL = "us.amazon.nova-lite-v1:0"
 
 
@@ -55,14 +58,14 @@ def test_only_texts_of_a_message_are_optimized() -> None:
     point = {"cachePoint": {"type": "default"}}
     texts: list[str | dict[str, Any]] = [
         {"type": "text", "text": UNTIDY, "cache_control": {"type": "ephemeral"}},
-        "a  b",
+        "It is so.  Yes",
     ]
 
     (changed,) = optimize_prompt([HumanMessage([*texts, picture, guard, point])])
 
     assert changed.content == [
         {"type": "text", "text": f"{TIDY}  ", "cache_control": {"type": "ephemeral"}},
-        "a b",
+        "It is so. Yes",
         picture,
         guard,
         point,
@@ -100,6 +103,18 @@ def test_a_chain_has_it_as_a_step() -> None:
     assert answer.content == again.content == model.invoke(TIDY).content
     assert optimizer.saved.prompts == 2
     assert optimizer.saved.removed_chars == 2 * (len(UNTIDY) - len(TIDY))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: loads(dumps(one))])
+def test_a_copy_goes_on_by_itself(copied: Callable[[PromptOptimizer], PromptOptimizer]) -> None:
+    """An optimizer can be copied and sent to another process, with what it saved so far."""
+    optimizer = PromptOptimizer()
+    optimizer.invoke(UNTIDY)
+    other = copied(optimizer)
+
+    assert other.invoke(UNTIDY) == TIDY
+    assert other.saved.prompts == 2
+    assert optimizer.saved.prompts == 1
 
 
 def test_savings_of_many_threads_add_up() -> None:

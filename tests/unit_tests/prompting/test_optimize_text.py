@@ -14,11 +14,11 @@ from tests.prompt_structure import violations, words
 @pytest.mark.parametrize(
     ("prompt", "optimized"),
     [
-        ("Explain   the   theory.", "Explain the theory."),
         ("It rains.  It pours.  The end", "It rains. It pours. The end"),
+        ("It rains.\nIt (really!)  Pours.", "It rains.\nIt (really!) Pours."),
         ("One.\n\n\n\nTwo.", "One.\n\nTwo."),
         ("One.\n  \n\t\nTwo.", "One.\n\nTwo."),
-        ("One. \nTwo.\t\n\nThree.   ", "One.\nTwo.\n\nThree."),
+        ("One. \nTwo.   \n\nThree.   ", "One.\nTwo.\n\nThree."),
         ("One.     \nTwo.", "One.  \nTwo."),
         ("- one  \n- two  \n* three", "- one\n- two\n* three"),
         ("# Title  \nText", "# Title\nText"),
@@ -76,6 +76,30 @@ def test_idle_white_space_goes(prompt: str, optimized: str) -> None:
         pytest.param("cat <<EOF\n```\na  b \n\n\n\nEOF\nOne  two", id="a fence in a here-document"),
         pytest.param(" ```\na  b \n\n\n\n ```\nOne  two", id="a fence that its text leaves"),
         pytest.param("One \r\n\r\n\r\n```\na\n```", id="code, and two kinds of line ends"),
+        pytest.param("cat <<eof\na  b \n\n\n\nc\neof", id="a here-document in small letters"),
+        pytest.param("cat << 'End'\na \n\n\n\nc\nEnd", id="a here-document behind a space"),
+        pytest.param("s := `a \n\n\n\nb`", id="a text of several lines in Go"),
+        pytest.param("f(`a`, `b\\`c \n\n\n\nd`)", id="a text of several lines in JavaScript"),
+        pytest.param("w := `C:\\` + `a \n\n\n\nb`", id="a backslash in Go"),
+        pytest.param('Say @"\na \n\n\n\nb\n"@', id="a text of several lines in PowerShell"),
+        pytest.param("It is  so.\n\n12 34\nserver {   ", id="a block with spaces behind it"),
+        pytest.param("It runs \nf() =>  ", id="an arrow with spaces behind it"),
+        pytest.param("Bob\t\nAl\t", id="TSV with an empty last column"),
+        pytest.param("a\tb\n\t\n1\t2", id="TSV with an empty row"),
+        pytest.param("1,Bob,likes  cats   \n2,Al,  ", id="CSV with spaces in values"),
+        pytest.param("name, town \nBob, Rome  \nAl, Bonn ", id="CSV with a space behind commas"),
+        pytest.param("Bye\n\n-- \nAda", id="a signature in a mail"),
+        pytest.param("Explain   the   theory.", id="gaps in a sentence"),
+        pytest.param("a dog      at the cat.  Fill in the gap.", id="a gap to fill in"),
+        pytest.param("It is so.   Run it.", id="more than a typewriter's gap"),
+        pytest.param(
+            "build       Build the project from\n            its source\nrun         Run it",
+            id="columns with lines that go on",
+        ),
+        pytest.param("Run it.  Run all\n         of it", id="a column with a line that goes on"),
+        pytest.param("Run it now.  Yes.\nStop it.     No.", id="columns behind sentences"),
+        pytest.param("Monday\nnew york      san jose\nTuesday", id="columns under a heading"),
+        pytest.param("city of birth     mother tongue\nKyoto", id="a table's heading alone"),
         pytest.param("> a  b \n> c  d", id="a quotation"),
         pytest.param('[a](/u "b  c") is', id="a link's title"),
         pytest.param('He said "wait  here" twice', id="words in quotes"),
@@ -104,11 +128,11 @@ def test_carriage_returns_stay_with_code() -> None:
 
 def test_the_report_adds_up() -> None:
     """The report names each kind of white space that went, and the kinds are the whole."""
-    prompt = "\ufeffOne.  \n\n\n\nTwo  words.\n"
+    prompt = "\ufeffOne.  \n\n\n\nTwo words.  Yes.\n"
 
     report = PromptOptimizer().report(prompt)
 
-    assert report.text == "One.\n\nTwo words."
+    assert report.text == "One.\n\nTwo words. Yes."
     assert report.removed == {
         "line_breaks": 1,
         "line_ends": 2,
