@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel
 
 from langchain_bedrock_opt.catalog.specs import spec_of
 from langchain_bedrock_opt.catalog.tokens import TokenCounter
 from langchain_bedrock_opt.catalog.tokens.families import base_id_of
+from langchain_bedrock_opt.catalog.tokens.given import given_model
 from langchain_bedrock_opt.errors import ConfigurationError
 
 
@@ -81,18 +81,12 @@ def chat_model_of(model: Any) -> tuple[Any, Sequence[Any]]:
     Raises:
         ConfigurationError: It is a Runnable of another kind.
     """
-    given, tools = model, ()
-    while isinstance(model, Runnable) and not isinstance(model, BaseLanguageModel):
-        kwargs = getattr(model, "kwargs", None) or {}
-        tools = tools or kwargs.get("tools") or (kwargs.get("toolConfig") or {}).get("tools") or ()
-        fields = type(model).model_fields if isinstance(model, BaseModel) else {}
-        inner = next((name for name in ("bound", "runnable", "first") if name in fields), None)
-        if inner is None:
-            raise ConfigurationError(
-                f"A {type(given).__name__} is no chat model: pass the model itself, or its id."
-            )
-        model = getattr(model, inner)
-    return model, tools
+    given = given_model(model)
+    if isinstance(given.model, Runnable) and not isinstance(given.model, BaseLanguageModel):
+        raise ConfigurationError(
+            f"A {type(model).__name__} is no chat model: pass the model itself, or its id."
+        )
+    return given.model, given.tools
 
 
 def _estimating(model: Any, tools: Sequence[Any]) -> Counters:
