@@ -10,6 +10,7 @@ from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
 from langchain_bedrock_opt.usage.reporting.findings import findings
 
 DEAR = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+BOUGHT = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefabcdef"
 CHEAP = "us.amazon.nova-lite-v1:0"
 LONG = TokenUsage(input=5000, output=50)
 Make = Callable[..., UsageRecord]
@@ -64,6 +65,28 @@ def test_models_that_are_throttled(record: Make) -> None:
     calls = [record(model_id=CHEAP)] * 19
     assert kinds([*calls, record(model_id=CHEAP, throttles=1)]) == []
     assert kinds([*calls, record(model_id=CHEAP, throttles=2)]) == [("throttled", CHEAP, 1)]
+
+
+def test_no_token_is_saved_where_the_hours_are_paid(record: Make) -> None:
+    """Calls of provisioned throughput are told nothing that would make their tokens cheaper."""
+    call = {"resolved_id": DEAR, "usage": LONG, "cost_pico_usd": 0, "price_source": "hourly"}
+    bought = [record(model_id=BOUGHT, price_tier="provisioned", **call) for _ in range(20)]
+    assert kinds(bought) == []
+    assert kinds([*bought, record(model_id=DEAR, usage=LONG, cost_pico_usd=7)]) == [
+        ("waste", DEAR, 1)
+    ]
+
+
+def test_throttles_of_provisioned_throughput(record: Make) -> None:
+    """A provisioned throughput needs units, no quota; one that overflowed may need either."""
+    bought = {"model_id": BOUGHT, "resolved_id": CHEAP, "price_tier": "provisioned"}
+    [of_units] = findings([record(**bought, throttles=1)])
+    [of_both] = findings([record(model_id=CHEAP, throttles=1)])
+
+    assert "more model units" in of_units.text
+    assert "quota" not in of_units.text
+    assert "cross-region profile" not in of_units.text
+    assert "more quota (or more model units" in of_both.text
 
 
 def test_who_spends_the_most(record: Make) -> None:
