@@ -21,11 +21,7 @@ _REPEATED: Final = 10  # calls from which on a prompt cache may pay
 _MUCH: Final = 0.5
 _MANY_THROTTLES: Final = 0.05
 _MORE_UNITS: Final = "buy more model units, let it overflow to on-demand, or send less at once"
-_MORE_QUOTA: Final = (
-    # A call that overflowed is one of the on-demand model, with the throttles of both.
-    "use a cross-region profile, ask for more quota (or more model units, if a provisioned "
-    "throughput overflowed), or send less at once"
-)
+_MORE_QUOTA: Final = "use a cross-region profile, ask for more quota, or send less at once"
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -165,9 +161,9 @@ def _throttled(records: Iterable[UsageRecord]) -> Iterable[Finding]:
     for (model, is_by_hour), group in _grouped(
         records, lambda record: (model_of(record), is_provisioned(record))
     ).items():
-        throttles = sum(record.throttles for record in group)
+        throttles = sum(map(_throttles, group))
         if throttles > _MANY_THROTTLES * len(group):
-            throttled = [record for record in group if record.throttles]
+            throttled = [record for record in group if _throttles(record)]
             yield Finding(
                 kind="throttled",
                 where=model,
@@ -176,6 +172,17 @@ def _throttled(records: Iterable[UsageRecord]) -> Iterable[Finding]:
                 text=f"{throttles:,} attempts were throttled: "
                 + (_MORE_UNITS if is_by_hour else _MORE_QUOTA),
             )
+
+
+def _throttles(record: UsageRecord) -> int:
+    """How many attempts the model of a call throttled.
+
+    Each throttle of a call that was answered led to a retry, or to another model: a provisioned
+    throughput that overflows, as it is meant to, is not tried again.
+    """
+    if record.status == "error":
+        return record.throttles
+    return min(record.throttles, record.retries)
 
 
 def _top_spenders(records: Sequence[UsageRecord]) -> Iterable[Finding]:
