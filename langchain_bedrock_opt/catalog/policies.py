@@ -228,6 +228,12 @@ def _throughput(place: _Place, *actions: str) -> list[Statement]:
     return [_allow(actions, place.bedrock("provisioned-model/*"))]
 
 
+def _throughput_use(place: _Place) -> list[Statement]:
+    if place.models:
+        return _invoke(place)
+    return [*_throughput(place, *INVOKE), *_invoke(place)]
+
+
 def _throughput_read(place: _Place) -> list[Statement]:
     return [
         *_throughput(place, "bedrock:GetProvisionedModelThroughput"),
@@ -237,7 +243,9 @@ def _throughput_read(place: _Place) -> list[Statement]:
 
 def _throughput_buy(place: _Place) -> list[Statement]:
     models = [
-        place.foundation_model(model.base, place.region) if model.base else model.raw
+        place.foundation_model(model.base, model.region or place.region)
+        if model.base
+        else model.raw
         for model in place.models
     ] or [place.foundation_model("*", place.region), *place.bedrock("custom-model/*")]
     buying = (
@@ -308,6 +316,7 @@ _MAKERS: Final[Mapping[str, tuple[str, Callable[[_Place], list[Statement]]]]] = 
         lambda place: [_allow((*_BUDGET, *_TABLE), place.dynamodb())],
     ),
     "throughput-read": ("looking at provisioned throughput", _throughput_read),
+    "throughput-use": ("calls of provisioned throughput, and what overflows", _throughput_use),
     "throughput-buy": ("buying and changing provisioned throughput", _throughput_buy),
     "throughput-delete": ("deleting provisioned throughput", _throughput_delete),
     "doctor": ("bedrock-opt doctor", _doctor),

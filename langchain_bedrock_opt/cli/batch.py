@@ -214,13 +214,14 @@ def _list(options: argparse.Namespace) -> int:
     bedrock = watched_client("bedrock", options.region, Patience(tries=LOOKS))
     found = list_jobs(bedrock, name_contains=options.name, since=options.since)
     jobs = list(islice(found, options.limit))
-    rows = [("job", "status", "model", "submitted", "records")]
+    rows = [("job", "status", "model", "submitted", "records", "run")]
     for job in jobs:
         when = f"{job.submitted_at:%Y-%m-%d %H:%M}" if job.submitted_at else ""
         count = "" if job.total is None else f"{job.processed or 0:,}/{job.total:,}"
-        rows.append((job.name, job.status, job.model_id.rpartition("/")[2], when, count))
+        model = job.model_id.rpartition("/")[2]
+        rows.append((job.name, job.status, model, when, count, job.run_uri))
     text = table(rows) if jobs else "There are no jobs."
-    emit([job._asdict() for job in jobs], text, as_json=options.json)
+    emit([job._asdict() | {"run_uri": job.run_uri} for job in jobs], text, as_json=options.json)
     return ExitCode.DONE
 
 

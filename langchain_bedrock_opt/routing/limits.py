@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Final, Protocol, runtime_checkable
 
+from langchain_bedrock_opt.contracts import Reason
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing.records import IN_REGION, Needs, Tier
 
@@ -135,8 +136,10 @@ class LatencyLimit:
 
     def added_to(
         self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier], at_least: int = 0
-    ) -> list[Sequence[str]]:
+    ) -> tuple[list[Sequence[str]], tuple[Reason, ...]]:
         """Why each tier can't take a request, slowness included, unless nobody were left.
+
+        Then the limit is set aside, and a reason without weight says so.
 
         Args:
             refusals: Why each can't but for that.
@@ -149,7 +152,12 @@ class LatencyLimit:
             for refused, why in zip(refusals, slow, strict=True)
         ]
         lowest = 0 if all(refusals[at_least:]) else at_least
-        return list(refusals) if all(stricter[lowest:]) else stricter
+        if not all(stricter[lowest:]):
+            return stricter, ()
+        who = f"no tier from {tiers[lowest].name} up" if lowest else "no tier"
+        detail = f"max_ttft_ms is set aside: {who} that can answer gives a first token within "
+        detail += f"{self.max_ttft_ms:.0f} ms"
+        return list(refusals), (Reason(signal="latency", weight=0.0, detail=detail),)
 
 
 def latency_limit(
@@ -178,6 +186,13 @@ def latency_limit(
             raise ConfigurationError(
                 f"latency of {model_id!r} is {took!r}: give milliseconds, or leave it out."
             )
+    if not latency:
+        # No mistake: so it is with a ledger that is still empty. But it may stay so unnoticed.
+        _logger.warning(
+            "max_ttft_ms=<%s> limits nothing: latency is empty. A ledger's table leaves out models "
+            "with fewer measured streams than ttft_ms(min_calls=...)",
+            max_ttft_ms,
+        )
     return LatencyLimit(max_ttft_ms, dict(latency))
 
 

@@ -296,10 +296,10 @@ class RoutingPolicy:
 
     def _with_latency(
         self, refusals: Sequence[Sequence[str]], tiers: Sequence[Tier], at_least: int = 0
-    ) -> Sequence[Sequence[str]]:
+    ) -> tuple[Sequence[Sequence[str]], tuple[Reason, ...]]:
         """Why each of the tiers is passed over; of a slow one only where another is left."""
         limit = self.latency_limit
-        return refusals if limit is None else limit.added_to(refusals, tiers, at_least)
+        return (refusals, ()) if limit is None else limit.added_to(refusals, tiers, at_least)
 
     def choose(
         self,
@@ -330,7 +330,7 @@ class RoutingPolicy:
         if not serving:
             raise ConfigurationError(_refusal(tiers, refusals))
         at_least = 0 if needs.at_least is None else _index(tiers, needs.at_least)
-        refusals = self._with_latency(refusals, tiers, at_least)
+        refusals, set_aside = self._with_latency(refusals, tiers, at_least)
         able = [index for index, refused in enumerate(refusals) if not refused]
         ladder = Ladder(starts, able, at_least)
         pick = ladder.pick(score) if turn is None else self._dice.pick(ladder, score, turn)
@@ -351,7 +351,7 @@ class RoutingPolicy:
         return Choice(
             tier=tiers[pick.tier],
             alternatives=tuple(tier for tier in serving if tier != tiers[pick.tier]),
-            reasons=_reasons(tiers, refusals, pick, bound=at_least if turn else 0),
+            reasons=_reasons(tiers, refusals, pick, bound=at_least if turn else 0) + set_aside,
             effort=effort,
             propensity=pick.propensity,
         )
@@ -376,7 +376,7 @@ class RoutingPolicy:
         """
         starts = self.fitted_to(tiers).thresholds_for([tier.name for tier in tiers])
         asked = [tier for tier in tiers if able is None or tier.name in able]
-        refusals = self._with_latency([self.refusals(tier) for tier in asked], asked)
+        refusals, _ = self._with_latency([self.refusals(tier) for tier in asked], asked)
         able = {tier.name for tier, refused in zip(asked, refusals, strict=True) if not refused}
         indices = [index for index, tier in enumerate(tiers) if tier.name in able]
         if not indices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple
@@ -9,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from langchain_bedrock_opt.catalog.batch_limits import TERMINAL
 
 _PAGE: Final = 1000
+_RUN_INPUT: Final = re.compile(r"(s3://.+/runs/.+/)stage-\d+/input/[^/]+\.jsonl")
+"""An input of a run's: the run's URI, then a place in its folder, as in `run.state`."""
 
 
 class JobState(NamedTuple):
@@ -50,6 +53,18 @@ class JobState(NamedTuple):
     def is_over(self) -> bool:
         """Whether it stays as it is."""
         return self.status in TERMINAL
+
+    @property
+    def run_uri(self) -> str:
+        """The URI of the run it belongs to, by where its input lies; empty for another's job.
+
+        Example:
+            >>> input_uri = "s3://bucket/runs/nightly/stage-0/input/00000-eecf1263.jsonl"
+            >>> JobState("arn", "nightly", "Completed", input_uri=input_uri).run_uri
+            's3://bucket/runs/nightly/'
+        """
+        found = _RUN_INPUT.fullmatch(self.input_uri)
+        return found[1] if found else ""
 
 
 def job_state(document: Mapping[str, Any]) -> JobState:

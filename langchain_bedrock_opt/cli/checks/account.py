@@ -10,6 +10,7 @@ from langchain_bedrock_opt.aws.errors import BOTOCORE_ERRORS
 from langchain_bedrock_opt.aws.trouble import trouble_of
 from langchain_bedrock_opt.cli.checks.bench import Bench, in_brief
 from langchain_bedrock_opt.cli.checks.finding import Finding
+from langchain_bedrock_opt.cli.checks.machine import redirections
 from langchain_bedrock_opt.errors import ConfigurationError
 
 _BEARER: Final = "AWS_BEARER_TOKEN_BEDROCK"
@@ -103,18 +104,19 @@ def _invalid(why: str) -> Finding:
 
 def clock(bench: Bench) -> Iterator[Finding]:
     """Whether this machine's clock agrees with AWS's, by the answers so far."""
+    whose = "the endpoint's" if redirections() else "AWS's"
     if not bench.skews:
         yield Finding(check="clock", status="unknown", said="no answer said what time it is")
         return
     skew = min(bench.skews, key=abs)
     if abs(skew) < _NOTED_SKEW:
-        yield Finding(check="clock", status="ok", said="agrees with AWS's")
+        yield Finding(check="clock", status="ok", said=f"agrees with {whose}")
         return
     way = "ahead of" if skew > 0 else "behind"
     yield Finding(
         check="clock",
         status="failure" if abs(skew) >= _REFUSED_SKEW else "warning",
-        said=f"{abs(skew):.0f} seconds {way} AWS's, which refuses signatures from "
+        said=f"{abs(skew):.0f} seconds {way} {whose}; AWS refuses signatures from "
         f"{_REFUSED_SKEW:.0f} on",
         fix="Set the clock by NTP: timedatectl set-ntp true",
     )

@@ -136,9 +136,14 @@ def open_files(_: Bench) -> Iterator[Finding]:
     )
 
 
+def redirections() -> list[str]:
+    """The names of variables that send calls elsewhere than to AWS."""
+    return sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+
+
 def environment(_: Bench) -> Iterator[Finding]:
     """Settings that send calls elsewhere than to AWS."""
-    redirected = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+    redirected = redirections()
     for name in redirected:
         yield Finding(
             check="endpoint",

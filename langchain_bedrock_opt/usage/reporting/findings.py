@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from langchain_bedrock_opt.catalog.price_book import PriceBook, default_prices
 from langchain_bedrock_opt.catalog.prices import ModelPrice
@@ -12,6 +12,7 @@ from langchain_bedrock_opt.contracts import UsageRecord
 from langchain_bedrock_opt.usage.reporting.counterfactual import price_there
 from langchain_bedrock_opt.usage.reporting.grouping import UNGROUPED
 from langchain_bedrock_opt.usage.reporting.timeline import model_of
+from langchain_bedrock_opt.usage.reporting.totals import is_provisioned
 
 _LONG_PROMPT: Final = 2000
 _SHORT_ANSWER: Final = 200
@@ -19,6 +20,9 @@ _DEAR: Final = 10_000_000  # pico-USD a token of output: $10 a million
 _REPEATED: Final = 10  # calls from which on a prompt cache may pay
 _MUCH: Final = 0.5
 _MANY_THROTTLES: Final = 0.05
+_MORE_UNITS: Final = "buy more model units, let it overflow to on-demand, or send less at once"
+_MORE_QUOTA: Final = "use a cross-region profile, ask for more quota, or send less at once"
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 _PriceOf: TypeAlias = Callable[[UsageRecord], ModelPrice | None]
@@ -54,13 +58,15 @@ def findings(
     """
     book = prices or default_prices()
     paid = [record for record in records if record.usage is not None and not record.cache_hit]
+    # The tokens of the others cost nothing: none of them can be saved.
+    by_token = [record for record in paid if not is_provisioned(record)]
 
     def price(record: UsageRecord) -> ModelPrice | None:
         return price_there(model_of(record), record, book)
 
     found = [
-        *_waste(paid, price),
-        *_prompt_caching(paid, price),
+        *_waste(by_token, price),
+        *_prompt_caching(by_token, price),
         *_truncated(paid),
         *_throttled(records),
         *_top_spenders(paid),
@@ -69,9 +75,9 @@ def findings(
 
 
 def _grouped(
-    records: Iterable[UsageRecord], key: Callable[[UsageRecord], str]
-) -> dict[str, list[UsageRecord]]:
-    groups: dict[str, list[UsageRecord]] = {}
+    records: Iterable[UsageRecord], key: Callable[[UsageRecord], _Key]
+) -> dict[_Key, list[UsageRecord]]:
+    groups: dict[_Key, list[UsageRecord]] = {}
     for record in records:
         groups.setdefault(key(record), []).append(record)
     return groups
@@ -152,18 +158,31 @@ def _truncated(records: Iterable[UsageRecord]) -> Iterable[Finding]:
 
 def _throttled(records: Iterable[UsageRecord]) -> Iterable[Finding]:
     """Models whose quota is too small for what is asked of them."""
-    for model, group in _grouped(records, model_of).items():
-        throttles = sum(record.throttles for record in group)
+    for (model, is_by_hour), group in _grouped(
+        records, lambda record: (model_of(record), is_provisioned(record))
+    ).items():
+        throttles = sum(map(_throttles, group))
         if throttles > _MANY_THROTTLES * len(group):
-            throttled = [record for record in group if record.throttles]
+            throttled = [record for record in group if _throttles(record)]
             yield Finding(
                 kind="throttled",
                 where=model,
                 calls=len(throttled),
                 cost_pico_usd=_cost(throttled),
-                text=f"{throttles:,} attempts were throttled: use a cross-region profile, ask for "
-                "more quota, or send less at once",
+                text=f"{throttles:,} attempts were throttled: "
+                + (_MORE_UNITS if is_by_hour else _MORE_QUOTA),
             )
+
+
+def _throttles(record: UsageRecord) -> int:
+    """How many attempts the model of a call throttled.
+
+    Each throttle of a call that was answered led to a retry, or to another model: a provisioned
+    throughput that overflows, as it is meant to, is not tried again.
+    """
+    if record.status == "error":
+        return record.throttles
+    return min(record.throttles, record.retries)
 
 
 def _top_spenders(records: Sequence[UsageRecord]) -> Iterable[Finding]:

@@ -17,6 +17,7 @@ from langchain_bedrock_opt.usage.reporting.timeline import Timeline, model_of, t
 from langchain_bedrock_opt.usage.reporting.totals import (
     UsageTotals,
     grouped,
+    is_hourly,
     is_unpriced,
     total,
     totals_by,
@@ -64,6 +65,8 @@ class UsageReport:
         savings: What was saved, step by step.
         routes: Totals by route, such as `complex (escalated from simple)`.
         prices: Where prices come from.
+        hourly_calls: Calls on capacity that is billed by the hour. What the hours cost is in no
+            sum of money.
         unpriced: Calls without a price, by model. They are in no sum of money.
         unmetered: Totals of calls of which nobody said the tokens, by model, with estimates.
         findings: What may be spent for nothing, the dearest first.
@@ -80,6 +83,7 @@ class UsageReport:
     savings: Waterfall
     routes: Mapping[str, UsageTotals]
     prices: tuple[PriceOrigin, ...]
+    hourly_calls: int
     unpriced: Mapping[str, int]
     unmetered: Mapping[str, UsageTotals]
     findings: tuple[Finding, ...]
@@ -202,6 +206,7 @@ def usage_report(
         savings=waterfall(records, baseline=baseline, prices=prices),
         routes=_named(records, "route"),
         prices=_origins(records),
+        hourly_calls=sum(map(is_hourly, records)),
         unpriced={model: totals.calls for model, totals in unpriced.items()},
         unmetered=unmetered,
         findings=findings(records, prices=prices),

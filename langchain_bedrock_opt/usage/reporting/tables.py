@@ -75,8 +75,10 @@ def headline(report: UsageReport) -> dict[str, str]:
     cost = money(totals.cost_pico_usd)
     if totals.unpriced_calls:
         cost += f" + {totals.unpriced_calls:,} unpriced"
+    hourly = f"{report.hourly_calls:,} calls, in no cost here"
     return {
         "cost": cost,
+        **({"billed by the hour": hourly} if report.hourly_calls else {}),
         "saved": saved,
         "calls": f"{totals.calls:,}",
         "latency p50 / p95": f"{milliseconds(totals.latency_p50_ms)} / "
@@ -134,6 +136,8 @@ def _costs(
         calls = sum(totals.calls for totals in of)
         if not cost and any(totals.unpriced_calls for totals in of):
             return f"{calls:,}", "no price", "–"
+        if not cost and any(totals.provisioned_calls for totals in of):
+            return f"{calls:,}", "by the hour", "–"
         return f"{calls:,}", money(cost), f"{cost / whole:.1%}" if whole else "–"
 
     rows = [(short(group), *cells([totals])) for group, totals in list(groups.items())[:MAX_ROWS]]

@@ -279,6 +279,14 @@ def is_provisioned(record: UsageRecord) -> bool:
     return record.price_tier == "provisioned"
 
 
+def is_hourly(record: UsageRecord) -> bool:
+    """Whether a call was made whose price a token is nothing, as its capacity is paid by the hour.
+
+    Not each call on such capacity: an override may say what share of the hours a token bears.
+    """
+    return record.price_source == "hourly" and not record.cache_hit
+
+
 def list_pico_usd(record: UsageRecord) -> int | None:
     """What a priced call costs at the default service tier; what it cost if that is not known.
 

@@ -33,13 +33,14 @@ from langchain_bedrock_opt.catalog.policies import (
 )
 from langchain_bedrock_opt.cli.checks.bench import Bench
 from langchain_bedrock_opt.cli.checks.examination import examine
+from langchain_bedrock_opt.emulator import Quota
 from langchain_bedrock_opt.errors import ConfigurationError, ModelIdError
 from langchain_bedrock_opt.usage.budget import DynamoDBBudgetStore
 from langchain_bedrock_opt.usage.cloudwatch.alarms import alarm_requests, apply
 from langchain_bedrock_opt.usage.cloudwatch.dashboard import dashboard_body
 from tests.batch_service import SLOW, make_batch_service
+from tests.throughput_service import CUSTOM, make_throughput_service
 from tests.throughput_service import NOVA as BASE
-from tests.throughput_service import make_throughput_service
 
 NOVA = "us.amazon.nova-lite-v1:0"
 ACCOUNT = "111122223333"
@@ -339,6 +340,57 @@ def test_provisioned_throughput(recorder: Recorder) -> None:
     manager.list()
     manager.delete("another")
     exactly(iam_policy("throughput-delete"), recorder)
+
+
+def test_using_provisioned_throughput(recorder: Recorder) -> None:
+    """A bought throughput's chat model, and what overflows from it, need `throughput-use`."""
+    arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/"
+    bedrock = BedrockEmulator(
+        provisioned={f"{arn}abcdefabcdef": BASE, f"{arn}fullfullfull": BASE},
+        quotas={f"{arn}fullfullfull": Quota(tokens_per_minute=0)},
+    )
+    manager = ProvisionedThroughputManager(bedrock.client("bedrock"))
+    client = recorder.watch(bedrock.client())
+    served = []
+    for bought in manager.list():
+        model = manager.chat_model(bought, overflow=NOVA, client=client, max_tokens=10)
+        served.append(model.invoke("Hello").response_metadata["bedrock_opt"]["lane"]["capacity"])
+        list(model.stream("Hello"))
+
+    assert set(served) == {"provisioned", "on_demand"}
+    exactly(iam_policy("throughput-use"), recorder)
+
+
+def test_calls_are_held_to_the_throughput_and_its_overflow() -> None:
+    """With models named, their ARNs and no others may be called; without, any throughput may."""
+    arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abcdefabcdef"
+    [bought] = iam_policy("throughput-use", models=[arn])["Statement"]
+    both = iam_policy("throughput-use", models=[arn, NOVA], region="us-east-1", account=ACCOUNT)
+    [anyone, *_] = iam_policy("throughput-use", account=ACCOUNT)["Statement"]
+
+    profile = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/{NOVA}"
+    assert bought["Resource"] == [arn]
+    assert both["Statement"][0]["Resource"] == [profile, arn]
+    assert both["Statement"][1]["Condition"]
+    assert anyone["Resource"] == [f"arn:aws:bedrock:*:{ACCOUNT}:provisioned-model/*"]
+
+
+@pytest.mark.parametrize(
+    ("model", "resource"),
+    [
+        (f"{BASE}:24k", f"arn:aws:bedrock:us-east-1::foundation-model/{BASE}:24k"),
+        (
+            f"arn:aws:bedrock:eu-west-1::foundation-model/{BASE}:24k",
+            f"arn:aws:bedrock:eu-west-1::foundation-model/{BASE}:24k",
+        ),
+        (CUSTOM, CUSTOM),
+    ],
+)
+def test_a_purchase_is_held_to_its_model(model: str, resource: str) -> None:
+    """A model may be bought by its id with a context length, or by its ARN as it is."""
+    policy = iam_policy("throughput-buy", models=[model], region="us-east-1")
+
+    assert resource in policy["Statement"][-1]["Resource"]
 
 
 def test_the_doctor(aws: Callable[[str], Any], recorder: Recorder) -> None:

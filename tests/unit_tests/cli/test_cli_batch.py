@@ -72,6 +72,29 @@ def test_a_run_goes_on_under_its_name(aws: BedrockEmulator, run: Run, sending: l
     assert run("batch", "list", "--name", "no-such-job").out == "There are no jobs.\n"
 
 
+def test_a_listed_job_names_its_run(aws: BedrockEmulator, run: Run, sending: list[str]) -> None:
+    """A job of a run stands beside the URI that the other actions take; another's beside none."""
+    name = f"nightly-{uuid4().hex[:8]}"
+    uri = run("batch", "submit", *sending, "--run-id", f"{name}/eu_1").out.strip()
+    [ours] = run("batch", "list", "--name", name, "--json").document
+    place = ours["input_uri"].rpartition("/")[0]
+    aws.client("bedrock").create_model_invocation_job(
+        jobName=f"{name}-by-hand",
+        roleArn=ROLE,
+        modelId=NOVA,
+        inputDataConfig={"s3InputDataConfig": {"s3Uri": f"{place.partition('/runs/')[0]}/x.jsonl"}},
+        outputDataConfig={"s3OutputDataConfig": {"s3Uri": f"{place}/"}},
+    )
+
+    by_hand, sent = run("batch", "list", "--name", name, "--json").document
+    head, *lines = run("batch", "list", "--name", name).out.splitlines()
+
+    assert (by_hand["run_uri"], sent["run_uri"]) == ("", uri)
+    assert head.split()[-1] == "run"
+    assert [line.endswith(uri) for line in lines if name in line] == [False, True]
+    assert run("batch", "status", sent["run_uri"]).code == 0
+
+
 def test_a_plan_sends_nothing(aws: BedrockEmulator, run: Run, prompts: str) -> None:
     """A plan tells jobs and cost, needs no bucket, and asks AWS nothing."""
     before = aws.journal.count()

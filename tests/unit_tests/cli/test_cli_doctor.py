@@ -168,7 +168,10 @@ def test_against_the_local_bedrock(aws: BedrockEmulator, run: Run) -> None:
     found = {finding["check"]: finding for finding in ended.document["findings"]}
     assert found["call"]["status"] == "ok"
     assert found["credentials"]["status"] == "ok"
-    assert found["clock"]["status"] == "ok"
+    assert (found["clock"]["status"], found["clock"]["said"]) == (
+        "ok",
+        "agrees with the endpoint's",
+    )
     assert found["endpoint"]["status"] == "warning"
     assert aws.endpoint_url in found["endpoint"]["said"]
     assert found["endpoint"]["fix"] == "To call AWS itself: unset AWS_ENDPOINT_URL"
@@ -404,9 +407,9 @@ def test_a_quota_of_nothing() -> None:
 @pytest.mark.parametrize(
     ("ahead", "status", "words"),
     [
-        (2, "ok", "agrees"),
-        (-90, "warning", "90 seconds behind"),
-        (400, "failure", "400 seconds ahead"),
+        (2, "ok", "agrees with AWS's"),
+        (-90, "warning", "90 seconds behind AWS's"),
+        (400, "failure", "400 seconds ahead of AWS's"),
     ],
 )
 def test_a_clock_that_is_wrong(ahead: float, status: str, words: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_bedrock_opt import BedrockEmulator, ChatBedrockRouter
+from langchain_bedrock_opt import BedrockEmulator, ChatBedrockRouter, UsageLedger
 from langchain_bedrock_opt.errors import ConfigurationError
 from langchain_bedrock_opt.routing import Needs, RoutingPolicy, Tier
 
@@ -87,6 +87,26 @@ def test_a_conversation_stays_with_its_tier_though_it_is_slow(
     assert choice.tier.name == tier
 
 
+@pytest.mark.parametrize(
+    ("latency", "needs", "said"),
+    [
+        ({"small": 900.0, "medium": 900.0, "large": 900.0}, Needs(), "no tier"),
+        ({"large": 900.0}, Needs(at_least="complex"), "no tier from complex up"),
+        ({"medium": 900.0, "large": 900.0}, Needs(), None),
+        ({}, Needs(), None),
+    ],
+)
+def test_a_limit_that_is_set_aside_is_told(
+    latency: dict[str, float], needs: Needs, said: str | None
+) -> None:
+    """Where no tier is quick enough and one answers all the same, a reason says so."""
+    reasons = policy(latency).choose(0.1, TIERS, needs).reasons
+
+    found = [(each.weight, each.detail) for each in reasons if each.signal == "latency"]
+    detail = f"max_ttft_ms is set aside: {said} that can answer gives a first token within 800 ms"
+    assert found == ([] if said is None else [(0.0, detail)])
+
+
 def test_a_short_budget_comes_before_how_quick_a_tier_is() -> None:
     """Where money is short, the cheapest tier answers though it is slow."""
     choice = policy({"small": 5000.0}, headroom=lambda: 0.0).choose(0.1, TIERS)
@@ -112,6 +132,35 @@ def test_no_slow_tier_has_a_chance_while_a_quick_one_is_there(
     assert set(chances) <= (quick or {tier.name for tier in TIERS})
     assert limited.choose(score, TIERS).tier.name in chances
     assert sum(chances.values()) == pytest.approx(1)
+
+
+def test_an_explanation_tells_that_the_limit_was_set_aside() -> None:
+    """`explain` and the decisions of calls say that no tier meets the limit."""
+    router = ChatBedrockRouter(
+        tiers={"simple": LITE, "complex": PRO},
+        client=BedrockEmulator().client(),
+        policy=RoutingPolicy([0.5], max_ttft_ms=500, latency={PRO: 900.0, LITE: 800.0}),
+    )
+
+    explained = router.explain("Hi")
+    answered = router.invoke("Hi").response_metadata["bedrock_opt"]["route"]["reasons"]
+
+    assert "gives a first token within 500 ms" in str(explained)
+    assert explained.decision.notes["latency"].detail in {each["detail"] for each in answered}
+
+
+def test_an_empty_ledger_limits_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """A policy from a ledger that is still empty works; one line says what it waits for."""
+    limited = policy(UsageLedger().latency().ttft_ms())
+    for _ in range(2):
+        assert limited.choose(0.4, TIERS).tier.name == "moderate"
+
+    (line,) = caplog.messages
+    assert "max_ttft_ms=<800> limits nothing" in line
+    assert "min_calls" in line
+    caplog.clear()
+    policy({"small": 100.0})
+    assert caplog.messages == []
 
 
 def test_a_router_goes_by_the_model_ids_of_its_tiers() -> None:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from langchain_bedrock_opt import BedrockEmulator, BedrockUsageCallbackHandler, UsageLedger
+from langchain_bedrock_opt.capacity.lanes.overflow_model import overflow_model
 from langchain_bedrock_opt.contracts import TokenUsage, UsageRecord
+from langchain_bedrock_opt.emulator import Quota
 from langchain_bedrock_opt.usage.reporting.findings import findings
 
 DEAR = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+BOUGHT = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefabcdef"
 CHEAP = "us.amazon.nova-lite-v1:0"
 LONG = TokenUsage(input=5000, output=50)
 Make = Callable[..., UsageRecord]
@@ -62,8 +66,48 @@ def test_answers_that_were_cut(record: Make) -> None:
 def test_models_that_are_throttled(record: Make) -> None:
     """Models of which more than a twentieth of the calls is throttled are told of."""
     calls = [record(model_id=CHEAP)] * 19
-    assert kinds([*calls, record(model_id=CHEAP, throttles=1)]) == []
-    assert kinds([*calls, record(model_id=CHEAP, throttles=2)]) == [("throttled", CHEAP, 1)]
+    assert kinds([*calls, record(model_id=CHEAP, throttles=1, retries=1)]) == []
+    often = record(model_id=CHEAP, throttles=2, retries=2)
+    assert kinds([*calls, often]) == [("throttled", CHEAP, 1)]
+    failed = record(model_id=CHEAP, throttles=2, retries=1, status="error")
+    assert kinds([*calls, failed]) == [("throttled", CHEAP, 1)]
+
+
+def test_no_token_is_saved_where_the_hours_are_paid(record: Make) -> None:
+    """Calls of provisioned throughput are told nothing that would make their tokens cheaper."""
+    call = {"resolved_id": DEAR, "usage": LONG, "cost_pico_usd": 0, "price_source": "hourly"}
+    bought = [record(model_id=BOUGHT, price_tier="provisioned", **call) for _ in range(20)]
+    assert kinds(bought) == []
+    assert kinds([*bought, record(model_id=DEAR, usage=LONG, cost_pico_usd=7)]) == [
+        ("waste", DEAR, 1)
+    ]
+
+
+def test_throttles_of_provisioned_throughput(record: Make) -> None:
+    """A provisioned throughput needs units, and no quota."""
+    bought = {"model_id": BOUGHT, "resolved_id": CHEAP, "price_tier": "provisioned"}
+    [found] = findings([record(**bought, throttles=2, retries=1, status="error")])
+
+    assert "more model units" in found.text
+    assert "quota" not in found.text
+    assert "cross-region profile" not in found.text
+
+
+def test_what_overflowed_is_no_lack_of_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A throttle by which a call went on-demand is not the on-demand model's."""
+    ledger = UsageLedger()
+    with BedrockEmulator(
+        provisioned={BOUGHT: "amazon.nova-lite-v1:0"},
+        quotas={BOUGHT: Quota(tokens_per_minute=0)},
+    ) as aws:
+        for name, value in aws.environment.items():
+            monkeypatch.setenv(name, value)
+        model = overflow_model(BOUGHT, on_demand=CHEAP, base_model="amazon.nova-lite-v1:0")
+        model.invoke("Hello", {"callbacks": [BedrockUsageCallbackHandler([ledger])]})
+
+    [called] = ledger.records()
+    assert (called.model_id, called.throttles) == (CHEAP, 1)
+    assert findings([called]) == ()
 
 
 def test_who_spends_the_most(record: Make) -> None:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -117,6 +118,29 @@ def test_report_tells_what_is_not_known(report: UsageReport) -> None:
     assert re.search(r"acme\.frontier-v9 +1 +no price", text)
     assert "+ 1 unpriced" in text
     assert "Calls whose tokens nobody said" in text
+
+
+def test_report_tells_what_is_billed_by_the_hour(record: Make) -> None:
+    """Calls on provisioned throughput are counted in each form, and never shown as free."""
+    bought = record(
+        model_id="arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefabcdef",
+        resolved_id=CHEAP,
+        usage=TokenUsage(input=9),
+        price_tier="provisioned",
+        price_source="hourly",
+        cost_pico_usd=0,
+    )
+    shared = replace(bought, run_id="a", price_source="override", cost_pico_usd=10**12)
+    hit = replace(bought, run_id="b", cache_hit=True)
+    report = usage_report([bought, replace(bought, run_id="c"), hit, shared])
+
+    said = "2 calls, in no cost here"
+    assert report.to_dict()["hourly_calls"] == 2
+    assert re.search(f"^billed by the hour +{said}$", str(report), re.MULTILINE)
+    assert said in report.to_markdown()
+    assert said in parsed(report).text
+    assert re.search(r"nova-lite-v1:0 +1 +by the hour", str(usage_report([bought])))
+    assert "by the hour" not in str(usage_report([record(usage=TokenUsage(input=9))]))
 
 
 def test_sections_stand_in_order(report: UsageReport) -> None:
