@@ -5,15 +5,37 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 pytest_plugins = ["tests.batch_service", "tests.dynamodb", "tests.redis_server"]
+
+
+# `HYPOTHESIS_PROFILE=thorough` looks at twenty times as many examples as a usual run.
+settings.register_profile("quick", max_examples=50)
+settings.register_profile("thorough", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be what it is to a program: a shell has those in its background ignore it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Each boto3 session reads and parses botocore's files anew; the tests make thousands of sessions.
+_read_file = lru_cache(maxsize=None)(JSONFileLoader().load_file)
+JSONFileLoader.load_file = lambda _self, path: _read_file(path)  # type: ignore[method-assign]
 
 
 def pytest_collection_finish() -> None:

@@ -232,7 +232,7 @@ def test_the_emulator_serves_until_it_is_ended(
     models, buckets, status = seen
     assert status == "Creating"
     assert len(models) > 50
-    assert buckets == ["tickets"]
+    assert "tickets" in buckets  # moto is one in a process: other tests have theirs
     assert signal.getsignal(number) is before
 
 

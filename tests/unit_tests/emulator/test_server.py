@@ -63,8 +63,8 @@ def many_open_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def _emulator_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if "bedrock-emulator" in thread.name]
+def _emulator_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "bedrock-emulator" in thread.name}
 
 
 def test_url_needs_a_running_server(stub: Any) -> None:
@@ -97,6 +97,7 @@ def test_unknown_host_is_no_taken_port(stub: Any) -> None:
 
 def test_stop_frees_the_port_and_ends_all_threads(stub: Any) -> None:
     """After a stop, the port can be taken again and no thread of the server is left."""
+    of_others = _emulator_threads()
     server = EmulatorServer(stub)
     server.start()
     server.start()  # does nothing
@@ -106,7 +107,7 @@ def test_stop_frees_the_port_and_ends_all_threads(stub: Any) -> None:
     assert idle.getresponse().read()
     server.stop()
     server.stop()
-    assert _emulator_threads() == []
+    assert _emulator_threads() <= of_others
     idle.close()
     with EmulatorServer(stub, port=port) as again:
         assert _port(again) == port
@@ -114,6 +115,7 @@ def test_stop_frees_the_port_and_ends_all_threads(stub: Any) -> None:
 
 def test_stop_breaks_off_a_stream(stub: Any) -> None:
     """A stop does not wait for a stream that never ends."""
+    of_others = _emulator_threads()
     stub.endless = True
     server = EmulatorServer(stub)
     server.start()
@@ -123,7 +125,7 @@ def test_stop_breaks_off_a_stream(stub: Any) -> None:
     assert response.read(10)
     server.stop()
     assert stub.wait_for_closed_stream()
-    assert _emulator_threads() == []
+    assert _emulator_threads() <= of_others
     response.close()
     connection.close()
 
