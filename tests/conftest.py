@@ -35,7 +35,7 @@ def pytest_configure() -> None:
 
 # Each boto3 session reads and parses botocore's files anew; the tests make thousands of sessions.
 _read_file = lru_cache(maxsize=None)(JSONFileLoader().load_file)
-JSONFileLoader.load_file = lambda _self, path: _read_file(path)  # type: ignore[method-assign]
+setattr(JSONFileLoader, "load_file", lambda _self, file_path: _read_file(file_path))  # noqa: B010 - the stubs forbid to assign it
 
 
 def pytest_collection_finish() -> None:
