@@ -63,7 +63,7 @@ def cut_at(content: Sequence[Block], most: int) -> tuple[list[Block], bool]:
 
     Example:
         >>> cut_at([{"text": "one two three four five six"}], 3)
-        ([{'text': 'one two t'}], True)
+        ([{'text': 'one two three '}], True)
     """
     kept: list[Block] = []
     left = most
