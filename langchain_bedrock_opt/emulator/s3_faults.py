@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qs, unquote
 
 from langchain_bedrock_opt.emulator.http.routes import signing_name
+from langchain_bedrock_opt.emulator.planned import PlannedFaults
 from langchain_bedrock_opt.emulator.types import ConnectionCut, HttpRequest, HttpResponse
 from langchain_bedrock_opt.errors import EmulatorError
 
@@ -111,7 +111,7 @@ class S3Fault:
         return self.operation in (None, request.operation) and fnmatchcase(request.key, self.key)
 
 
-class S3FaultPlan:
+class S3FaultPlan(PlannedFaults[S3Fault]):
     """The faults that S3 has in store. Safe to use from several threads.
 
     Args:
@@ -122,22 +122,9 @@ class S3FaultPlan:
     """
 
     def __init__(self, wait: Callable[[float], object]) -> None:
+        super().__init__()
         self.counts: Counter[str] = Counter()
         self._wait = wait
-        self._lock = threading.Lock()
-        self._planned: list[S3Fault] = []
-        self._used: Counter[int] = Counter()
-
-    def add(self, fault: S3Fault) -> None:
-        """Plan one more fault; of several that are due, the one planned first comes."""
-        with self._lock:
-            self._planned.append(fault)
-
-    def clear(self) -> None:
-        """Forget all faults."""
-        with self._lock:
-            self._planned.clear()
-            self._used.clear()
 
     def answer(
         self, request: HttpRequest, pass_on: Callable[[HttpRequest], HttpResponse]
@@ -170,12 +157,7 @@ class S3FaultPlan:
     def _next(self, asked: S3Request) -> S3Fault | None:
         with self._lock:
             self.counts[asked.operation] += 1
-            for place, fault in enumerate(self._planned):
-                is_left = fault.times is None or self._used[place] < fault.times
-                if is_left and fault.matches(asked):
-                    self._used[place] += 1
-                    return fault
-        return None
+            return self._first(lambda fault: fault.matches(asked))
 
 
 def s3_request(request: HttpRequest) -> S3Request | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-import threading
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from langchain_bedrock_opt.catalog.batch_limits import TERMINAL
+from langchain_bedrock_opt.emulator.planned import PlannedFaults
 from langchain_bedrock_opt.errors import EmulatorError
 
 Some: TypeAlias = 'int | Literal["all"] | Collection[int]'
@@ -205,7 +204,7 @@ NO_OUTPUT_FAULT: Final = OutputFault()
 _FaultT = TypeVar("_FaultT", JobFault, OutputFault)
 
 
-class JobFaultPlan:
+class JobFaultPlan(PlannedFaults[JobFault | OutputFault]):
     """The faults that a local Bedrock has in store for jobs. Safe to use from several threads.
 
     A job gets the first fault of each kind that is about it and not used up, when it is created.
@@ -216,22 +215,6 @@ class JobFaultPlan:
         >>> [plan.next_for(name)[0].status for name in ("a", "b")]
         ['Failed', None]
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._planned: list[JobFault | OutputFault] = []
-        self._used: Counter[int] = Counter()
-
-    def add(self, fault: JobFault | OutputFault) -> None:
-        """Plan one more fault, for jobs that are created from now on."""
-        with self._lock:
-            self._planned.append(fault)
-
-    def clear(self) -> None:
-        """Forget all faults. Jobs keep theirs."""
-        with self._lock:
-            self._planned.clear()
-            self._used.clear()
 
     def next_for(self, name: str) -> tuple[JobFault, OutputFault]:
         """What shall be wrong with a job; each asking counts as one job.
@@ -246,13 +229,8 @@ class JobFaultPlan:
             )
 
     def _next(self, name: str, kind: type[_FaultT], nothing: _FaultT) -> _FaultT:
-        for place, fault in enumerate(self._planned):
-            if not isinstance(fault, kind) or not fnmatchcase(name, fault.job):
-                continue
-            if fault.times is None or self._used[place] < fault.times:
-                self._used[place] += 1
-                return fault
-        return nothing
+        found = self._first(lambda fault: isinstance(fault, kind) and fnmatchcase(name, fault.job))
+        return found if isinstance(found, kind) else nothing
 
 
 def told_figures(figures: Figures, total: int, succeeded: int, failed: int) -> dict[str, int]:

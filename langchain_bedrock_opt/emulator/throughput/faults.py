@@ -6,12 +6,11 @@ Calls themselves fail, and their answers get lost, by `emulator.faults`: see
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
+from langchain_bedrock_opt.emulator.planned import PlannedFaults
 from langchain_bedrock_opt.errors import EmulatorError
 
 Change = Literal["CreateProvisionedModelThroughput", "UpdateProvisionedModelThroughput"]
@@ -64,7 +63,7 @@ class ThroughputFault:
         return operation == self.operation and fnmatchcase(name, self.name)
 
 
-class ThroughputFaultPlan:
+class ThroughputFaultPlan(PlannedFaults[ThroughputFault]):
     """The faults that a local Bedrock has in store for throughputs. Thread-safe.
 
     Example:
@@ -75,22 +74,6 @@ class ThroughputFaultPlan:
         [True, False]
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._planned: list[ThroughputFault] = []
-        self._used: Counter[int] = Counter()
-
-    def add(self, fault: ThroughputFault) -> None:
-        """Plan one more fault; of several that are due, the one planned first comes."""
-        with self._lock:
-            self._planned.append(fault)
-
-    def clear(self) -> None:
-        """Forget all faults. What was begun before ends as it was planned."""
-        with self._lock:
-            self._planned.clear()
-            self._used.clear()
-
     def next_for(self, operation: Change, name: str) -> ThroughputFault | None:
         """The fault that an operation meets, or None; each asking counts as one.
 
@@ -99,9 +82,4 @@ class ThroughputFaultPlan:
             name: The name of the throughput.
         """
         with self._lock:
-            for place, fault in enumerate(self._planned):
-                is_left = fault.times is None or self._used[place] < fault.times
-                if is_left and fault.matches(operation, name):
-                    self._used[place] += 1
-                    return fault
-        return None
+            return self._first(lambda fault: fault.matches(operation, name))
