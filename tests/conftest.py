@@ -16,15 +16,15 @@ import pytest
 from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.extras import SHARED
 
 pytest_plugins = ["tests.batch_service", "tests.dynamodb", "tests.redis_server"]
 
 
-# `HYPOTHESIS_PROFILE=thorough` looks at twenty times as many examples as a usual run.
-settings.register_profile("quick", max_examples=50)
+# `HYPOTHESIS_PROFILE=thorough` looks at ten times as many examples as a usual run.
 settings.register_profile("thorough", max_examples=1000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+if "HYPOTHESIS_PROFILE" in os.environ:
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 
 def pytest_configure() -> None:
@@ -65,10 +65,10 @@ def aws_environment(
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of shared evaluation data; tests that need it are skipped in a clone without."""
-    shared = Path(os.environ.get("BEDROCK_OPT_SHARED", ROOT.parent / "shared")) / "data"
-    if not shared.is_dir():
-        pytest.skip(f"the shared evaluation data is not beside this clone ({shared.name}/)")
-    return shared
+    data = SHARED / "data"
+    if not data.is_dir():
+        pytest.skip(f"the shared evaluation data is not beside this clone ({data.name}/)")
+    return data
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.extras import SHARED
+
 _KINDS: Final = {".markdown": ".md", ".yaml": ".yml", ".pyi": ".py"}
-_SHARED: Final = Path(os.environ.get("BEDROCK_OPT_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ def _kind(path: Path) -> str:
 def prose(*, limit: int) -> Iterator[str]:
     """Japanese texts of the shared data sets; none where they are not at hand."""
     for name in ("jnli.jsonl.gz", "jsick_ja.jsonl.gz", "stsb_ja.jsonl.gz"):
-        path = _SHARED / "data" / "caching" / name
+        path = SHARED / "data" / "caching" / name
         if not path.exists():
             continue
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for _, line in zip(range(limit // 3), lines, strict=False):
                 texts = [value for value in json.loads(line).values() if isinstance(value, str)]
                 yield "\n\n\n".join(texts) + " \n"
-    guide = _SHARED / "guide.ja.txt"
+    guide = SHARED / "guide.ja.txt"
     if guide.exists():
         yield guide.read_text("utf-8")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,10 +18,10 @@ from langchain_aws import ChatBedrockConverse
 from langchain_bedrock_opt.aws.layers import LayeredClient
 from langchain_bedrock_opt.caching.cache import BedrockSemanticCache
 from langchain_bedrock_opt.caching.stores.memory import InMemoryCacheStore
+from tests.extras import SHARED
 
 MODEL_ID = "anthropic.claude-3-haiku-20240307-v1:0"
-REPOSITORY = Path(__file__).parents[3]
-WIRE = Path(os.environ.get("BEDROCK_OPT_SHARED", REPOSITORY.parent / "shared")) / "data" / "wire"
+WIRE = SHARED / "data" / "wire"
 
 
 class FakeBedrock:

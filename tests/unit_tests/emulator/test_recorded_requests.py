@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,9 +12,9 @@ import pytest
 from langchain_bedrock_opt.emulator.models import ModelDirectory
 from langchain_bedrock_opt.emulator.types import ServiceFailure
 from langchain_bedrock_opt.emulator.validation import check_converse
+from tests.extras import SHARED
 
-_SHARED = Path(os.environ.get("BEDROCK_OPT_SHARED") or Path(__file__).parents[4] / "shared")
-_WIRE = _SHARED / "data" / "wire"
+_WIRE = SHARED / "data" / "wire"
 _RUNTIME = (
     "Converse",
     "ConverseStream",

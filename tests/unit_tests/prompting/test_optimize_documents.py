@@ -51,11 +51,11 @@ def test_the_readers_see_columns_and_values() -> None:
     assert violations(".tsv", "Bob\t\nAl\t1", "Bob\nAl\t1") == ["rows", "csv_rows"]
 
 
+@pytest.mark.usefixtures("shared_data")
 def test_japanese_prose_keeps_its_words() -> None:
     """Japanese questions and answers keep every word, and their structure as Markdown."""
     texts = list(prose(limit=300))
-    if not texts:
-        pytest.skip("needs the shared data sets, which are no part of the repository")
 
+    assert texts
     for text in texts:
         assert violations(".md", text, shorten(text)[0]) == []
